@@ -1,0 +1,1 @@
+//! Fuzz entry points as commands, and their corpus.

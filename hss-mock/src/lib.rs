@@ -1,0 +1,1 @@
+//! A Cx HSS for labs: pure HSS, subscriber stores and provisioning.

@@ -1,0 +1,1 @@
+//! IMS-AKA: MILENAGE, TUAK, sequence numbers, AKA digest.

@@ -1,0 +1,1 @@
+//! The production driver: sockets, clock, DNS, store, signals.

@@ -1,0 +1,1 @@
+//! The simulation driver: virtual time and a faulty network.

@@ -1,0 +1,1 @@
+//! IETF SIP without IO or clock: messages, transactions, proxy core, dialogs.
