@@ -1,0 +1,110 @@
+//! What goes into a node and what comes out of it.
+
+use crate::flow::{Flow, Hop, Source};
+use crate::query::{Answer, Query, QueryId, Record};
+use crate::role::Role;
+use diameter_client::cx::{CxAnswer, CxRequest};
+use diameter_client::endpoint::RequestId;
+
+/// One input of a node.
+#[derive(Debug)]
+pub enum Input<R: Role> {
+    /// One whole SIP message: a datagram, or a frame of a stream.
+    Message {
+        /// Where it came from.
+        source: Source,
+        /// The bytes, owned from here on.
+        bytes: Vec<u8>,
+    },
+    /// The answer to a query. A second answer to the same query is ignored.
+    Answer {
+        /// The query's id.
+        query: QueryId,
+        /// What it came to.
+        answer: Answer,
+    },
+    /// A Diameter request from a peer (RTR, PPR).
+    PeerRequest {
+        /// Hand it back with the answer.
+        id: RequestId,
+        /// The command.
+        request: CxRequest,
+    },
+    /// A message could not be sent: no connection, refused, reset before it left.
+    SendFailed {
+        /// As in [`Output::Send`].
+        ticket: Ticket,
+        /// What the transport said.
+        why: &'static str,
+    },
+    /// Something else that happened.
+    Event(Event<R>),
+    /// Time has passed: fire what is due.
+    Timeout,
+}
+
+/// What happened outside any message.
+#[derive(Debug)]
+pub enum Event<R: Role> {
+    /// A connection is gone (RFC 5626 §5.3); datagram flows are never lost.
+    FlowLost(Flow),
+    /// The store was read; the node's own records, before the first message.
+    Restored(Vec<Record>),
+    /// A command of an operator or, at a UE, of its user.
+    Command(R::Command),
+    /// Stop taking new work: 503 with Retry-After from here on.
+    Draining,
+}
+
+/// Ties a sent message to what waits for it, so that a failure finds its way back. Zero: nobody waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ticket(pub u64);
+
+/// Where a message leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// On a flow that exists; when it is gone and `or` is given, by a new one to that hop (RFC 3261 §18.2.2).
+    Flow {
+        /// The flow.
+        flow: Flow,
+        /// The fall-back.
+        or: Option<Hop>,
+    },
+    /// To a hop: over an open connection to it where there is one (RFC 5923), else a new one.
+    Hop {
+        /// The hop.
+        hop: Hop,
+        /// From which of our addresses.
+        local: std::net::SocketAddr,
+    },
+}
+
+/// One output of a node.
+#[derive(Debug)]
+pub enum Output<R: Role> {
+    /// Send a message.
+    Send {
+        /// Where.
+        exit: Exit,
+        /// The rendered message.
+        bytes: Vec<u8>,
+        /// Who wants to know when it cannot leave.
+        ticket: Ticket,
+    },
+    /// Ask the world.
+    Query {
+        /// Comes back with the answer.
+        id: QueryId,
+        /// The question.
+        query: Query,
+    },
+    /// Answer a Diameter request of a peer.
+    PeerAnswer {
+        /// The id of the request.
+        id: RequestId,
+        /// The answer.
+        answer: CxAnswer,
+    },
+    /// Something that the owner of the node wants to hear of: at a UE, its user.
+    Notice(R::Notice),
+}

@@ -1,0 +1,195 @@
+//! One input being handled: the verbs that a role's hook has.
+
+use crate::bucket::{Bucket, TokenKey};
+use crate::context::ContextId;
+use crate::flow::{Flow, Hop, Local, Side};
+use crate::input::{Exit, Output, Ticket};
+use crate::node::{ClientId, Core, Wait};
+use crate::query::{Query, QueryId};
+use crate::role::{Branch, Incoming, Role};
+use ambient::{Entropy, Instant, Now, TimerId, Wall};
+use diameter_client::cx::CxAnswer;
+use diameter_client::endpoint::RequestId;
+use sip_core::{Edits, Message, ResponseBuilder, Status};
+use std::time::Duration;
+
+/// Where a request goes next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// To the hops of a SIP URI by RFC 3263: the top Route, else the Request-URI (RFC 3261 §16.6 step 7).
+    Uri(Vec<u8>),
+    /// To a known hop.
+    Hop(Hop),
+    /// On a flow that a binding came in on, and by a new one to the hop when it is gone (RFC 5626 §5.3).
+    Flow(Flow, Hop),
+}
+
+impl Target {
+    /// The target that RFC 3261 §16.6 step 6 and 7 choose for `message` as it stands: top Route, else Request-URI.
+    pub fn of(message: &Message) -> Target {
+        let uri = match message.routes().next() {
+            Some((_, Ok(route))) => route.uri(),
+            _ => message.uri(),
+        };
+        Target::Uri(uri.to_vec())
+    }
+}
+
+/// One input being handled.
+///
+/// What a hook does through it takes effect in order; nothing waits.
+pub struct Turn<'a, R: Role> {
+    pub(crate) core: &'a mut Core<R>,
+    pub(crate) now: Now,
+    pub(crate) context: Option<ContextId>,
+    /// The branch whose response is being handled.
+    pub(crate) branch: Option<u16>,
+}
+
+impl<'a, R: Role> Turn<'a, R> {
+    // --- what a hook may know -------------------------------------------------------------------------------------
+
+    /// The time of the input.
+    pub fn now(&self) -> Instant {
+        self.now.instant
+    }
+
+    /// The wall time of the input, for what leaves the process or outlives it.
+    pub fn wall(&self) -> Wall {
+        self.now.wall
+    }
+
+    /// The node's randomness.
+    pub fn entropy(&mut self) -> &mut Entropy {
+        &mut self.core.entropy
+    }
+
+    /// What the role remembers of the request being handled.
+    ///
+    /// Outside a request (a timer, an event) it is a scratch value that nobody sees again.
+    pub fn data(&mut self) -> &mut R::Data {
+        match self.context.and_then(|id| self.core.contexts.get_mut(id)) {
+            Some(context) => &mut context.data,
+            None => &mut self.core.scratch_data,
+        }
+    }
+
+    /// Names the request being handled, so that it can be answered later.
+    pub fn context(&self) -> Option<ContextId> {
+        self.context
+    }
+
+    /// Our listening points.
+    pub fn locals(&self) -> &[Local] {
+        &self.core.locals
+    }
+
+    /// The listening point that serves `side`: the one of `hop`'s transport and address family where there is one.
+    pub fn local(&self, side: Side, hop: Option<Hop>) -> &Local {
+        self.core.local(side, hop)
+    }
+
+    /// The bucket of a key: a public identity, a Call-ID, a source address.
+    pub fn bucket(&self, key: &[u8]) -> Bucket {
+        self.core.token_key.bucket(key)
+    }
+
+    /// Mints and checks the tokens that we put into Route, Path and Service-Route user parts.
+    pub fn token_key(&self) -> &TokenKey {
+        &self.core.token_key
+    }
+
+    /// The To tag of this node's own responses to the request being handled.
+    pub fn tag(&mut self) -> String {
+        self.core.tag(self.context)
+    }
+
+    // --- verbs ----------------------------------------------------------------------------------------------------
+
+    /// An empty set of edits from the pool; give it to [`Turn::forward`] or [`Turn::pass`].
+    pub fn edits(&mut self) -> Edits {
+        self.core.edits_pool.pop().unwrap_or_default()
+    }
+
+    /// Forwards the request being handled, edited, to `target`; twice is a fork (RFC 3261 §16.6).
+    ///
+    /// The node decrements Max-Forwards and adds the Via; everything else is the role's edit. An ACK is forwarded
+    /// without a transaction.
+    pub fn forward(&mut self, request: &Incoming, edits: Edits, target: Target) -> Branch {
+        self.core.forward(self.now, self.context, request, edits, target)
+    }
+
+    /// Ends every branch of the request being handled that has no final response: CANCEL for an INVITE.
+    pub fn cancel_branches(&mut self) {
+        if let Some(context) = self.context {
+            self.core.cancel_branches(self.now, context);
+        }
+    }
+
+    /// Passes a response upstream, edited (RFC 3261 §16.7). The node removes our Via.
+    pub fn pass(&mut self, response: &Incoming, edits: Edits) {
+        self.core.pass(self.now, self.context, response, edits);
+    }
+
+    /// Answers the request being handled. `fill` adds headers and a body; Via, From, To with our tag, Call-ID, CSeq and
+    /// Content-Length are there.
+    pub fn reply(&mut self, request: &Incoming, status: Status, fill: impl FnOnce(&mut ResponseBuilder)) {
+        self.core.reply(self.now, self.context, request, status, fill);
+    }
+
+    /// Answers a request whose hook has returned, named by [`Turn::context`]; false when it is over.
+    pub fn reply_to(&mut self, context: ContextId, status: Status, fill: impl FnOnce(&mut ResponseBuilder)) -> bool {
+        self.core.reply_to(self.now, context, status, fill)
+    }
+
+    /// Sends a request of our own, complete but for the Via, in a transaction; what comes of it goes to
+    /// [`Role::originated`] with `waiting`.
+    pub fn originate(&mut self, request: Vec<u8>, target: Target, waiting: R::Waiting) -> ClientId {
+        self.core.originate(self.now, request, target, waiting)
+    }
+
+    /// Sends a CANCEL for an INVITE that this role originated (RFC 3261 §9.1).
+    pub fn cancel(&mut self, client: ClientId) {
+        self.core.cancel_client(self.now, client);
+    }
+
+    /// Sends a request of our own, complete but for the Via, outside any transaction: the ACK to a 2xx.
+    pub fn send_ack(&mut self, ack: Vec<u8>, target: Target) {
+        self.core.send_stateless(self.now, ack, target);
+    }
+
+    /// Sends bytes as they are: a 2xx to INVITE again (RFC 3261 §13.3.1.4).
+    pub fn send_raw(&mut self, exit: Exit, bytes: Vec<u8>) {
+        self.core.outputs.push_back(Output::Send { exit, bytes, ticket: Ticket::default() });
+    }
+
+    /// Asks the world; the answer goes to [`Role::answer`] with `waiting` and with the request being handled.
+    pub fn query(&mut self, query: Query, waiting: R::Waiting) -> QueryId {
+        self.core.query(self.context, query, Wait::Role(waiting))
+    }
+
+    /// Arms a timer of the role.
+    pub fn arm(&mut self, after: Duration, timer: R::Timer, why: &'static str) -> TimerId {
+        self.core.arm_role(self.now, after, timer, why)
+    }
+
+    /// Disarms a timer of the role; a stale id does nothing.
+    pub fn disarm(&mut self, id: TimerId) {
+        self.core.disarm(id);
+    }
+
+    /// Answers a Diameter request of a peer.
+    pub fn answer_peer(&mut self, id: RequestId, answer: CxAnswer) {
+        self.core.outputs.push_back(Output::PeerAnswer { id, answer });
+    }
+
+    /// Tells the owner of the node.
+    pub fn notice(&mut self, notice: R::Notice) {
+        self.core.outputs.push_back(Output::Notice(notice));
+    }
+
+    /// Counts something that an operator would ask about; bounded label values only.
+    pub fn count(&mut self, what: &'static str, cause: &'static str) {
+        self.core.counters.add(what, cause);
+    }
+}
