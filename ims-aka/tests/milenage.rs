@@ -32,7 +32,7 @@ const SETS: [Set; 20] = [
 ];
 
 fn octets<const N: usize>(digits: &str) -> [u8; N] {
-    *Key::<N>::from_hex(digits).unwrap().expose()
+    *Key::<N>::from_hex(digits).expect("digits of a test set").expose()
 }
 
 #[test]

@@ -120,7 +120,7 @@ const SETS: [Set; 6] = [
 ];
 
 fn octets<const N: usize>(digits: &str) -> [u8; N] {
-    *Key::<N>::from_hex(digits).unwrap().expose()
+    *Key::<N>::from_hex(digits).expect("digits of a test set").expose()
 }
 
 fn hex(octets: &[u8]) -> String {
@@ -131,13 +131,13 @@ fn length(digits: &str) -> Length {
     [Length::Bits32, Length::Bits64, Length::Bits128, Length::Bits256]
         .into_iter()
         .find(|length| length.octets() * 2 == digits.len())
-        .unwrap()
+        .expect("a length of TUAK")
 }
 
 fn key(digits: &str) -> TuakKey {
     match digits.len() {
-        32 => TuakKey::K128(Key::from_hex(digits).unwrap()),
-        _ => TuakKey::K256(Key::from_hex(digits).unwrap()),
+        32 => TuakKey::K128(Key::from_hex(digits).expect("digits of a test set")),
+        _ => TuakKey::K256(Key::from_hex(digits).expect("digits of a test set")),
     }
 }
 
