@@ -1,0 +1,362 @@
+//! A node with everything that it needs above the sockets: SIP transport layer, Diameter endpoint, tap.
+//!
+//! [`Station`] is a [`Machine`]: a driver, real or simulated, moves bytes in and out of it and knows nothing else.
+
+mod wire;
+
+pub use wire::{LinkId, Machine, Operated, Protocol, WireInput, WireOutput};
+
+use crate::input::{Event, Input, Output};
+use crate::node::Node;
+use crate::query::{Answer, Query, QueryId};
+use crate::role::Role;
+use crate::trace;
+use crate::transport::{TransportOutput, Transports};
+use ambient::{Instant, Now};
+use diameter_client::endpoint::{ConnId, CxFailure, Endpoint, EndpointInput, EndpointOutput};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+/// A node, its SIP transport layer and its Diameter endpoint.
+///
+/// Records of a node go out as [`Query::Store`] and come back through [`WireInput::Start`]; a query of Cx stays inside.
+pub struct Station<R: Role> {
+    node: Node<R>,
+    transports: Transports,
+    endpoint: Option<Endpoint>,
+    outputs: VecDeque<WireOutput>,
+    notices: VecDeque<R::Notice>,
+    tap: Option<trace::Tap>,
+    stopping: Stopping,
+}
+
+/// How far the end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stopping {
+    /// In service.
+    No,
+    /// No new work; transactions finish, with the HSS still at hand.
+    Draining,
+    /// All work is done and the Diameter peers were told.
+    Drained,
+}
+
+impl<R: Role> Station<R> {
+    /// A station; `endpoint` for a role that speaks Cx.
+    pub fn new(node: Node<R>, transports: Transports, endpoint: Option<Endpoint>) -> Station<R> {
+        Station {
+            node,
+            transports,
+            endpoint,
+            outputs: VecDeque::new(),
+            notices: VecDeque::new(),
+            tap: None,
+            stopping: Stopping::No,
+        }
+    }
+
+    /// The node.
+    pub fn node(&self) -> &Node<R> {
+        &self.node
+    }
+
+    /// The node, to look at or to set up; what it outputs meanwhile leaves with the next input.
+    pub fn node_mut(&mut self) -> &mut Node<R> {
+        &mut self.node
+    }
+
+    /// The SIP transport layer.
+    pub fn transports(&self) -> &Transports {
+        &self.transports
+    }
+
+    /// Hands a command to the role, and carries out what follows from it.
+    pub fn command(&mut self, now: Now, command: R::Command) {
+        self.node.handle(now, Input::Event(Event::Command(command)));
+        self.settle(now);
+    }
+
+    /// The next thing that the role has to say.
+    pub fn poll_notice(&mut self) -> Option<R::Notice> {
+        self.notices.pop_front()
+    }
+
+    /// Turns the tap on or off; before the first input, lest a stream be joined midway.
+    pub fn set_trace(&mut self, on: bool) {
+        self.tap = on.then(trace::Tap::default);
+        self.transports.set_tapped(on);
+    }
+
+    /// The next message that was sent or received; `None` while the tap is off.
+    pub fn poll_trace(&mut self) -> Option<trace::Event> {
+        self.tap.as_mut()?.poll()
+    }
+
+    // --- one input ------------------------------------------------------------------------------------------------
+
+    fn input(&mut self, now: Now, input: WireInput) {
+        match input {
+            WireInput::Start { restored } => {
+                self.node.handle(now, Input::Event(Event::Restored(restored)));
+                self.to_endpoint(now, EndpointInput::Start);
+            }
+            WireInput::Datagram { local, remote, bytes } => self.transports.datagram(local, remote, bytes),
+            WireInput::DatagramFailed { remote, why } => self.transports.datagram_failed(remote, why),
+            WireInput::Accepted { link, protocol: Protocol::Sip, local, remote } => {
+                self.transports.accepted(now.instant, link, local, remote);
+            }
+            WireInput::Accepted { link, protocol: Protocol::Diameter, local, remote } => {
+                self.tap_opened(link, local, remote);
+                match self.endpoint {
+                    Some(_) => self.to_endpoint(now, EndpointInput::Accepted { conn: ConnId(link.0), remote }),
+                    None => self.outputs.push_back(WireOutput::Close { link }),
+                }
+            }
+            // A link that is not the transport layer's is the endpoint's.
+            WireInput::Connected { link, local } => match self.transports.has_link(link) {
+                true => self.transports.connected(now.instant, link, local),
+                false => {
+                    if let Some(tap) = &mut self.tap {
+                        tap.connected(link, local);
+                    }
+                    self.to_endpoint(now, EndpointInput::Connected { conn: conn(link) });
+                }
+            },
+            WireInput::ConnectFailed { link, why } => match self.transports.has_link(link) {
+                true => self.transports.connect_failed(link, why),
+                false => self.to_endpoint(now, EndpointInput::ConnectFailed { conn: conn(link) }),
+            },
+            WireInput::Received { link, bytes } => match self.transports.has_link(link) {
+                true => self.transports.received(now.instant, link, &bytes),
+                false => {
+                    if let Some(tap) = &mut self.tap {
+                        tap.read(now, link, &bytes);
+                    }
+                    self.to_endpoint(now, EndpointInput::Bytes { conn: conn(link), bytes: &bytes });
+                }
+            },
+            WireInput::Closed { link } => match self.transports.has_link(link) {
+                true => self.transports.closed(link),
+                false => {
+                    if let Some(tap) = &mut self.tap {
+                        tap.closed(link);
+                    }
+                    self.to_endpoint(now, EndpointInput::Closed { conn: conn(link) });
+                }
+            },
+            WireInput::Answered { id, answer } => self.node.handle(now, Input::Answer { query: id, answer }),
+            WireInput::Timeout => {
+                self.transports.timeout(now.instant);
+                self.to_endpoint(now, EndpointInput::Timeout);
+                self.node.handle(now, Input::Timeout);
+            }
+            WireInput::Drain => {
+                if self.stopping == Stopping::No {
+                    self.stopping = Stopping::Draining;
+                    self.node.handle(now, Input::Event(Event::Draining));
+                }
+            }
+        }
+    }
+
+    /// Carries what the three parts say to each other until all are silent.
+    fn settle(&mut self, now: Now) {
+        loop {
+            if let Some(output) = self.transports.poll_output() {
+                self.from_transports(now, output);
+            } else if let Some(output) = self.node.poll_output() {
+                self.from_node(now, output);
+            } else if let Some(output) = self.endpoint.as_mut().and_then(Endpoint::poll_output) {
+                self.from_endpoint(now, output);
+            } else if self.stopping == Stopping::Draining && self.node.is_idle() {
+                // RFC 6733 §5.4: the peers are told only when no answer of theirs is awaited any more.
+                self.stopping = Stopping::Drained;
+                self.to_endpoint(now, EndpointInput::Stop);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn from_transports(&mut self, now: Now, output: TransportOutput) {
+        match output {
+            TransportOutput::Message { source, bytes } => {
+                if let Some(tap) = &mut self.tap {
+                    let ends = self.transports.ends(source.flow).unwrap_or((source.local, source.remote));
+                    tap.message(now, false, Protocol::Sip, ends, &bytes);
+                }
+                self.node.handle(now, Input::Message { source, bytes });
+            }
+            TransportOutput::FlowLost(flow) => self.node.handle(now, Input::Event(Event::FlowLost(flow))),
+            TransportOutput::SendFailed { ticket, why } => {
+                self.node.handle(now, Input::SendFailed { ticket, why });
+            }
+            TransportOutput::Left { local, remote, bytes } => {
+                if let Some(tap) = &mut self.tap {
+                    tap.message(now, true, Protocol::Sip, (local, remote), &bytes);
+                }
+            }
+            TransportOutput::Wire(output) => self.outputs.push_back(output),
+        }
+    }
+
+    fn from_node(&mut self, now: Now, output: Output<R>) {
+        match output {
+            Output::Send { exit, bytes, ticket } => self.transports.send(now.instant, exit, bytes, ticket),
+            Output::Query { id, query: Query::Cx { request, destination, trace: session } } => {
+                match self.endpoint {
+                    Some(_) => {
+                        self.to_endpoint(
+                            now,
+                            EndpointInput::Request { id: id.0, request, destination, session },
+                        );
+                    }
+                    None => {
+                        let answer = Answer::Cx(Err(CxFailure::NoPeer));
+                        self.node.handle(now, Input::Answer { query: id, answer });
+                    }
+                }
+            }
+            Output::Query { id, query } => self.outputs.push_back(WireOutput::Query { id, query }),
+            Output::PeerAnswer { id, answer } => self.to_endpoint(now, EndpointInput::Answer { id, answer }),
+            Output::Notice(notice) => {
+                // A reader that never comes must not cost memory without end.
+                if self.notices.len() == NOTICES_MAX {
+                    self.notices.pop_front();
+                }
+                self.notices.push_back(notice);
+            }
+        }
+    }
+
+    fn from_endpoint(&mut self, now: Now, output: EndpointOutput) {
+        match output {
+            EndpointOutput::Connect { conn, addr } => {
+                let link = link(conn);
+                // Our end is known only once the connection stands.
+                self.tap_opened(link, SocketAddr::new(unspecified(addr), 0), addr);
+                self.outputs.push_back(WireOutput::Connect {
+                    link,
+                    protocol: Protocol::Diameter,
+                    local: None,
+                    remote: addr,
+                });
+            }
+            EndpointOutput::Send { conn, bytes } => {
+                if let Some(tap) = &mut self.tap {
+                    tap.wrote(now, link(conn), &bytes);
+                }
+                self.outputs.push_back(WireOutput::Write { link: link(conn), bytes });
+            }
+            EndpointOutput::Close { conn } => {
+                if let Some(tap) = &mut self.tap {
+                    tap.closed(link(conn));
+                }
+                self.outputs.push_back(WireOutput::Close { link: link(conn) });
+            }
+            EndpointOutput::Answer { id, result, .. } => {
+                self.node.handle(now, Input::Answer { query: QueryId(id), answer: Answer::Cx(result) });
+            }
+            EndpointOutput::Request { id, request, .. } => {
+                self.node.handle(now, Input::PeerRequest { id, request });
+            }
+            EndpointOutput::PeerUp { peer } => tracing::info!(role = R::NAME, peer, "Diameter peer is up"),
+            EndpointOutput::PeerDown { peer, reason } => {
+                tracing::warn!(role = R::NAME, peer, reason, "Diameter peer is down");
+            }
+        }
+    }
+
+    fn to_endpoint(&mut self, now: Now, input: EndpointInput<'_>) {
+        if let Some(endpoint) = &mut self.endpoint {
+            endpoint.handle(now, input);
+        }
+    }
+
+    fn tap_opened(&mut self, link: LinkId, local: SocketAddr, remote: SocketAddr) {
+        if let Some(tap) = &mut self.tap {
+            tap.opened(link, local, remote);
+        }
+    }
+}
+
+impl<R> Machine for Station<R>
+where
+    R: Role + Send,
+    Node<R>: Send,
+    R::Notice: Send,
+{
+    fn handle(&mut self, now: Now, input: WireInput) {
+        self.input(now, input);
+        self.settle(now);
+    }
+
+    fn poll_output(&mut self) -> Option<WireOutput> {
+        self.outputs.pop_front()
+    }
+
+    fn next_timeout(&self) -> Option<(Instant, &'static str)> {
+        let endpoint = self.endpoint.as_ref().and_then(Endpoint::next_timeout);
+        [self.node.next_timeout(), self.transports.next_timeout(), endpoint]
+            .into_iter()
+            .flatten()
+            .min_by_key(|(at, _)| *at)
+    }
+
+    fn is_drained(&self) -> bool {
+        self.stopping == Stopping::Drained
+    }
+}
+
+impl<R> Operated for Station<R>
+where
+    R: Role + Send,
+    Node<R>: Send,
+    R::Command: Send + 'static,
+    R::Notice: Send + 'static,
+{
+    type Command = R::Command;
+    type Notice = R::Notice;
+
+    fn command(&mut self, now: Now, command: R::Command) {
+        Station::command(self, now, command);
+    }
+
+    fn poll_notice(&mut self) -> Option<R::Notice> {
+        Station::poll_notice(self)
+    }
+
+    fn set_trace(&mut self, on: bool) {
+        Station::set_trace(self, on);
+    }
+
+    fn poll_trace(&mut self) -> Option<trace::Event> {
+        Station::poll_trace(self)
+    }
+}
+
+/// Set in the links of connections that the Diameter endpoint opens, so that they are never the transport layer's.
+const DIAMETER: u64 = 1 << 62;
+/// Notices kept for a reader that is behind; the oldest go first.
+const NOTICES_MAX: usize = 65_536;
+
+fn link(conn: ConnId) -> LinkId {
+    match LinkId(conn.0).is_accepted() {
+        true => LinkId(conn.0),
+        false => LinkId(conn.0 | DIAMETER),
+    }
+}
+
+fn conn(link: LinkId) -> ConnId {
+    match link.is_accepted() {
+        true => ConnId(link.0),
+        false => ConnId(link.0 & !DIAMETER),
+    }
+}
+
+fn unspecified(like: SocketAddr) -> std::net::IpAddr {
+    match like {
+        SocketAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
