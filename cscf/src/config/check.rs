@@ -1,0 +1,149 @@
+//! What one value alone cannot tell: clashes between sections.
+
+use super::Config;
+use super::reader::Reader;
+use super::value::Fault;
+use crate::flow::{Local, Transport};
+use std::net::SocketAddr;
+
+/// Compares the sections with each other.
+pub fn check(config: &Config, reader: &mut Reader<'_>) {
+    for (section, key, name) in [
+        ("pcscf", "host", &config.pcscf.host),
+        ("icscf", "host", &config.icscf.host),
+        ("icscf", "diameter_host", &config.icscf.diameter_host),
+        ("scscf", "host", &config.scscf.host),
+        ("scscf", "diameter_host", &config.scscf.diameter_host),
+        ("hss", "host", &config.hss.host),
+        ("hss", "realm", &config.hss.realm),
+    ] {
+        host_name(reader, section, key, name);
+    }
+    sip_uri(reader, "icscf", "uri", &config.icscf.uri);
+    if let Some(icscf) = &config.pcscf.icscf {
+        sip_uri(reader, "pcscf", "icscf", icscf);
+    }
+    for scscf in &config.icscf.scscfs {
+        sip_uri(reader, "icscf", "scscfs", &scscf.uri);
+    }
+    if config.icscf.scscfs.is_empty() {
+        reader.reject(
+            "icscf",
+            "scscfs",
+            Fault::new("names no S-CSCF", "name at least one, or leave the key out"),
+        );
+    }
+    if config.diameter.hss.is_empty() {
+        reader.reject(
+            "diameter",
+            "hss",
+            Fault::new("names no HSS", "name at least one, or leave the key out"),
+        );
+    }
+    sockets(config, reader);
+    families(config, reader);
+    trust(config, reader);
+}
+
+/// Reports a name that is not a host name (RFC 1123 §2.1).
+pub fn host_name(reader: &mut Reader<'_>, section: &str, key: &str, name: &str) {
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    if name.len() > 253 || !name.split('.').all(is_label) {
+        let fault = Fault::new(
+            format!("\"{name}\" is not a host name"),
+            "write letters, digits, hyphens and dots only",
+        );
+        reader.reject(section, key, fault);
+    }
+}
+
+/// Reports a URI that is not `sip:` with a host.
+pub fn sip_uri(reader: &mut Reader<'_>, section: &str, key: &str, uri: &str) {
+    let host = uri.strip_prefix("sip:").map(|rest| rest.rsplit('@').next().unwrap_or(rest));
+    let is_sound = host.is_some_and(|host| {
+        host.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '[')
+            && !uri.contains(|c: char| c.is_whitespace() || c.is_control() || "<>\",".contains(c))
+    });
+    if !is_sound {
+        let fault = Fault::new(format!("\"{uri}\" is not a SIP URI"), "write it as \"sip:host:port\"");
+        reader.reject(section, key, fault);
+    }
+}
+
+/// One socket, one owner; and each address must be one that a peer can send to.
+fn sockets(config: &Config, reader: &mut Reader<'_>) {
+    let sip = [
+        ("pcscf", "listen", &config.pcscf.listen),
+        ("pcscf", "core_listen", &config.pcscf.core_listen),
+        ("icscf", "listen", &config.icscf.listen),
+        ("scscf", "listen", &config.scscf.listen),
+    ];
+    let diameter = config.hss.listen.iter().map(|&address| ("hss", "listen", Transport::Tcp, address));
+    let all = sip
+        .into_iter()
+        .flat_map(|(section, key, locals)| {
+            locals.iter().map(move |Local { transport, address, .. }| (section, key, *transport, *address))
+        })
+        .chain(diameter);
+    let mut seen: Vec<(&str, &str, Transport, SocketAddr)> = Vec::new();
+    for (section, key, transport, address) in all {
+        if address.ip().is_unspecified() {
+            let fault = Fault::new(
+                format!("{address} is not an address that a peer can answer to"),
+                "name the one address that Via and Contact shall carry",
+            );
+            reader.reject(section, key, fault);
+        }
+        if address.port() == 0 {
+            let fault = Fault::new("has port 0", "name the port that peers shall use");
+            reader.reject(section, key, fault);
+        }
+        let owner = seen.iter().find(|(.., taken, at)| *taken == transport && *at == address);
+        if let Some((other_section, other_key, ..)) = owner {
+            let fault = Fault::new(
+                format!("{transport}:{address} is taken by {other_section}.{other_key}"),
+                "give each function its own address or port",
+            );
+            reader.reject(section, key, fault);
+        }
+        seen.push((section, key, transport, address));
+    }
+}
+
+/// Functions that talk to each other need an address family in common.
+fn families(config: &Config, reader: &mut Reader<'_>) {
+    let core =
+        if config.pcscf.core_listen.is_empty() { &config.pcscf.listen } else { &config.pcscf.core_listen };
+    let has = |locals: &[Local], v6: bool| locals.iter().any(|local| local.address.is_ipv6() == v6);
+    for (section, locals) in [("icscf", &config.icscf.listen), ("scscf", &config.scscf.listen)] {
+        let common = [false, true].into_iter().any(|v6| has(core, v6) && has(locals, v6));
+        if !common {
+            let fault = Fault::new(
+                "shares no address family with the P-CSCF",
+                "use IPv4 in both, or IPv6 in both, or list an address of each",
+            );
+            reader.reject(section, "listen", fault);
+        }
+    }
+}
+
+/// A CSCF outside the trust domain would have every request refused.
+fn trust(config: &Config, reader: &mut Reader<'_>) {
+    let core =
+        if config.pcscf.core_listen.is_empty() { &config.pcscf.listen } else { &config.pcscf.core_listen };
+    for (name, locals) in
+        [("P-CSCF", core), ("I-CSCF", &config.icscf.listen), ("S-CSCF", &config.scscf.listen)]
+    {
+        if let Some(outside) = locals.iter().find(|local| !config.trust.contains(local.address)) {
+            let fault = Fault::new(
+                format!("does not hold {}, an address of the {name}", outside.address.ip()),
+                "add it, or leave the key out: the functions of this file are trusted then",
+            );
+            reader.reject("trust", "domain", fault);
+        }
+    }
+}

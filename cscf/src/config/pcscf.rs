@@ -1,0 +1,56 @@
+//! `[pcscf]`: the P-CSCF (TS 24.229 §5.2).
+
+use super::address::Points;
+use super::reader::{Fallback, Reader};
+use super::value::RouteEnforcement;
+use crate::flow::{Local, Side};
+use crate::identity::HomeNetwork;
+use std::net::SocketAddr;
+
+/// The P-CSCF's section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PcscfSection {
+    /// Where UEs reach it, and the core too when `core_listen` is empty.
+    pub listen: Vec<Local>,
+    /// Where the core reaches it, when that is apart.
+    pub core_listen: Vec<Local>,
+    /// Its host name.
+    pub host: String,
+    /// P-Visited-Network-ID that it writes (RFC 7315 §4.3).
+    pub visited_network_id: String,
+    /// The inter operator identifier that it writes into P-Charging-Vector.
+    pub ioi: String,
+    /// The URI of the I-CSCF that REGISTER goes to; without it, the Request-URI's domain decides (RFC 3263).
+    pub icscf: Option<String>,
+    /// What becomes of a Route that differs from the Service-Route.
+    pub route_enforcement: RouteEnforcement,
+    /// Registered contacts at most; beyond, 503.
+    pub registrations_max: usize,
+}
+
+impl PcscfSection {
+    pub(super) fn read(reader: &mut Reader<'_>, home: &HomeNetwork) -> PcscfSection {
+        let mut section = reader.section("pcscf");
+        let listen =
+            section.get("listen", Fallback::Default(Points::both(SocketAddr::from(([127, 0, 0, 10], 5060)))));
+        let core_listen = section.optional::<Points>("core_listen").unwrap_or_default();
+        let read = PcscfSection {
+            listen: listen.locals(Side::Access),
+            core_listen: core_listen.locals(Side::Core),
+            host: section.get("host", Fallback::Derived(home.host("pcscf"))),
+            visited_network_id: section
+                .get("visited_network_id", Fallback::Derived(home.domain().to_owned())),
+            ioi: section.get("ioi", Fallback::Derived(home.domain().to_owned())),
+            icscf: section.optional("icscf"),
+            route_enforcement: section.get("route_enforcement", Fallback::Default(RouteEnforcement::Reject)),
+            registrations_max: section.within("registrations_max", 200_000, 1..=10_000_000) as usize,
+        };
+        section.end();
+        read
+    }
+
+    /// Every listening point.
+    pub fn locals(&self) -> Vec<Local> {
+        self.listen.iter().chain(&self.core_listen).cloned().collect()
+    }
+}

@@ -1,0 +1,126 @@
+//! `[scscf]`: the S-CSCF (TS 24.229 §5.4).
+
+use super::address::Points;
+use super::reader::{Fallback, Reader};
+use super::value::{Fault, Reauthenticate};
+use super::{ONE_WEEK, check};
+use crate::flow::{Local, Side};
+use crate::identity::{HomeNetwork, NumberPolicy};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The S-CSCF's section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScscfSection {
+    /// Where it listens.
+    pub listen: Vec<Local>,
+    /// Its host name.
+    pub host: String,
+    /// Its SIP URI: Server-Name towards the HSS (TS 29.229 §6.3.3).
+    pub uri: String,
+    /// Its Diameter identity.
+    pub diameter_host: String,
+    /// The inter operator identifier that it writes into P-Charging-Vector.
+    pub ioi: String,
+    /// The shortest registration: below, 423.
+    pub expires_min: Duration,
+    /// The registration of a UE that asks for no time.
+    pub expires_default: Duration,
+    /// The longest registration: above, shortened.
+    pub expires_max: Duration,
+    /// When a registered UE is challenged again.
+    pub reauthenticate: Reauthenticate,
+    /// Whether the answer to a challenge must come integrity protected. Off: Gm has no security associations yet.
+    pub require_integrity: bool,
+    /// How long a challenge waits for its answer (TS 24.229 table 7.8.1).
+    pub reg_await_auth: Duration,
+    /// Contacts of one public identity at most.
+    pub contacts_max: usize,
+    /// Registered public identities at most; beyond, 503.
+    pub registrations_max: usize,
+    /// How a dialled number becomes a global one.
+    pub numbers: NumberPolicy,
+    /// Session timers (RFC 4028).
+    pub session: SessionTimers,
+}
+
+/// What a proxy asks of a session's refresh (RFC 4028).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionTimers {
+    /// Session-Expires that is inserted when the UE asks for none.
+    pub expires: Duration,
+    /// The shortest that is let through: below, 422.
+    pub min_se: Duration,
+}
+
+impl ScscfSection {
+    pub(super) fn read(reader: &mut Reader<'_>, home: &HomeNetwork) -> ScscfSection {
+        let mut section = reader.section("scscf");
+        let listen =
+            section.get("listen", Fallback::Default(Points::both(SocketAddr::from(([127, 0, 0, 12], 6060)))));
+        let host = section.get("host", Fallback::Derived(home.host("scscf")));
+        let port = listen.0.first().map_or(6060, |hop| hop.remote.port());
+        let seconds = Duration::from_secs;
+        let read = ScscfSection {
+            uri: section.get("uri", Fallback::Derived(format!("sip:{host}:{port}"))),
+            diameter_host: section.get("diameter_host", Fallback::Derived(host.clone())),
+            ioi: section.get("ioi", Fallback::Derived(home.domain().to_owned())),
+            expires_min: section.within("expires_min", seconds(60), seconds(1)..=ONE_WEEK),
+            expires_default: section.within("expires_default", seconds(3600), seconds(1)..=ONE_WEEK),
+            // TS 24.229 §5.1.1.2.1: a UE asks for 600 000 s.
+            expires_max: section.within("expires_max", seconds(600_000), seconds(1)..=ONE_WEEK),
+            reauthenticate: section.get("reauthenticate", Fallback::Default(Reauthenticate::Unprotected)),
+            require_integrity: section.get("require_integrity", Fallback::Default(false)),
+            reg_await_auth: section.within("reg_await_auth", seconds(240), seconds(1)..=seconds(3600)),
+            contacts_max: section.within("contacts_max", 10, 1..=1000) as usize,
+            registrations_max: section.within("registrations_max", 1_000_000, 1..=100_000_000) as usize,
+            numbers: NumberPolicy {
+                country_code: section.optional("country_code"),
+                national_prefix: section.get("national_prefix", Fallback::Default("0".to_owned())),
+                international_prefix: section.get("international_prefix", Fallback::Default("00".to_owned())),
+                home_domain: home.domain().to_owned(),
+            },
+            session: SessionTimers {
+                expires: section.within("session_expires", seconds(1800), seconds(90)..=seconds(86_400)),
+                // RFC 4028 §4: never below 90 s.
+                min_se: section.within("min_se", seconds(90), seconds(90)..=seconds(86_400)),
+            },
+            listen: listen.locals(Side::Core),
+            host,
+        };
+        section.end();
+        read.check(reader);
+        read
+    }
+
+    fn check(&self, reader: &mut Reader<'_>) {
+        if !(self.expires_min..=self.expires_max).contains(&self.expires_default) {
+            let fault = Fault::new(
+                "does not lie between expires_min and expires_max",
+                "move expires_default between them, or the bounds around it",
+            );
+            reader.reject("scscf", "expires_default", fault);
+        }
+        if self.session.min_se > self.session.expires {
+            let fault =
+                Fault::new("is longer than session_expires", "shorten min_se or lengthen session_expires");
+            reader.reject("scscf", "min_se", fault);
+        }
+        let NumberPolicy { country_code, national_prefix, international_prefix, .. } = &self.numbers;
+        for (key, digits) in [
+            ("country_code", country_code.as_deref().unwrap_or("")),
+            ("national_prefix", national_prefix),
+            ("international_prefix", international_prefix),
+        ] {
+            if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+                let remedy = "write digits only, without + or spaces, as in country_code = \"49\"";
+                reader.reject(
+                    "scscf",
+                    key,
+                    Fault::new(format!("\"{digits}\" is not made of digits"), remedy),
+                );
+            }
+        }
+        check::sip_uri(reader, "scscf", "uri", &self.uri);
+    }
+}
