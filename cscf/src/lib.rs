@@ -17,6 +17,7 @@ pub mod reject;
 pub mod resolve;
 pub mod role;
 pub mod station;
+pub mod trace;
 pub mod transport;
 pub mod trust;
 pub mod turn;

@@ -2,6 +2,7 @@
 
 use crate::flow::{Hop, Source};
 use crate::input::Event;
+use crate::node::ClientId;
 use crate::query::Answer;
 use crate::reject::Reject;
 use crate::turn::Turn;
@@ -42,11 +43,12 @@ pub enum Failure<'a> {
 }
 
 /// What follows after a branch failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Next {
     /// Keep the failure for the best response (RFC 3261 §16.7 step 6).
     Collect,
     /// The role forwarded again, queried or replied: forget this branch.
+    #[default]
     Handled,
 }
 
@@ -68,10 +70,12 @@ pub trait Role: Sized {
 
     /// The role's name in logs, metrics and ladders (`"pcscf"`).
     const NAME: &'static str;
+    /// The option tags that a Proxy-Require may name (RFC 3261 §16.3 item 5).
+    const SUPPORTED: &'static [&'static str] = &[];
 
     /// A request that belongs to no transaction: anything but a retransmission, a CANCEL, or the ACK to a non-2xx.
     ///
-    /// Forward, reply, or query; an ACK is forwarded or dropped, never answered.
+    /// Forward, reply, or query; a UA may reply later, by [`Turn::reply_to`]. An ACK is forwarded or dropped, never answered.
     fn request(&mut self, turn: &mut Turn<'_, Self>, request: &Incoming) -> Result<(), Reject>;
 
     /// The answer to a query. `request` is the one that asked; `None` when the query was made outside a request, or the
@@ -110,8 +114,14 @@ pub trait Role: Sized {
     }
 
     /// A response, or the lack of one, to a request that this role originated.
-    fn originated(&mut self, turn: &mut Turn<'_, Self>, waiting: &mut Self::Waiting, outcome: Outcome<'_>) {
-        let _ = (turn, waiting, outcome);
+    fn originated(
+        &mut self,
+        turn: &mut Turn<'_, Self>,
+        client: ClientId,
+        waiting: &mut Self::Waiting,
+        outcome: Outcome<'_>,
+    ) {
+        let _ = (turn, client, waiting, outcome);
     }
 
     /// A Diameter request of a peer; answer it by [`Turn::answer_peer`].

@@ -119,6 +119,15 @@ impl<'a, R: Role> Turn<'a, R> {
         self.core.forward(self.now, self.context, request, edits, target)
     }
 
+    /// Says how many branches the request being handled is about to be forwarded to, so that each gets its share of
+    /// Max-Breadth (RFC 5393 §5.3.3); false when its breadth does not allow it.
+    pub fn fork_into(&mut self, request: &Incoming, branches: u32) -> bool {
+        if let Some(context) = self.context.and_then(|id| self.core.contexts.get_mut(id)) {
+            context.fork_width = branches.max(1);
+        }
+        crate::node::breadth_of(&request.message) >= branches
+    }
+
     /// Ends every branch of the request being handled that has no final response: CANCEL for an INVITE.
     pub fn cancel_branches(&mut self) {
         if let Some(context) = self.context {
@@ -133,12 +142,22 @@ impl<'a, R: Role> Turn<'a, R> {
 
     /// Answers the request being handled. `fill` adds headers and a body; Via, From, To with our tag, Call-ID, CSeq and
     /// Content-Length are there.
-    pub fn reply(&mut self, request: &Incoming, status: Status, fill: impl FnOnce(&mut ResponseBuilder)) {
+    pub fn reply(
+        &mut self,
+        request: &Incoming,
+        status: Status,
+        fill: impl for<'m> FnOnce(ResponseBuilder<'m>) -> ResponseBuilder<'m>,
+    ) {
         self.core.reply(self.now, self.context, request, status, fill);
     }
 
     /// Answers a request whose hook has returned, named by [`Turn::context`]; false when it is over.
-    pub fn reply_to(&mut self, context: ContextId, status: Status, fill: impl FnOnce(&mut ResponseBuilder)) -> bool {
+    pub fn reply_to(
+        &mut self,
+        context: ContextId,
+        status: Status,
+        fill: impl for<'m> FnOnce(ResponseBuilder<'m>) -> ResponseBuilder<'m>,
+    ) -> bool {
         self.core.reply_to(self.now, context, status, fill)
     }
 

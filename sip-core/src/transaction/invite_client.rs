@@ -65,7 +65,9 @@ pub fn on(state: State, event: Event) -> Step<State> {
         (Completed, Event::Timer(Timer::D)) => step(Terminated, &[Terminate]),
         (Accepted, Event::Response(Class::Success)) => step(Accepted, &[Pass]),
         (Accepted, Event::Timer(Timer::M)) => step(Terminated, &[Terminate]),
-        (Calling, Event::TransportError) => step(Terminated, &[Disarm(Timer::A), Disarm(Timer::B), Timeout, Terminate]),
+        (Calling, Event::TransportError) => {
+            step(Terminated, &[Disarm(Timer::A), Disarm(Timer::B), Timeout, Terminate])
+        }
         // The ACK could not be sent: RFC 3261 §17.1.1.2 informs the user; the final response has already been passed.
         (Completed, Event::TransportError) => step(Terminated, &[Disarm(Timer::D), Terminate]),
         // Responses that come too late for the state, and timers that a race left behind.

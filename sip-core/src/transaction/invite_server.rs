@@ -16,7 +16,7 @@
 //!            +-----------------------------------------------------^
 //! ```
 
-use super::{Action, Action::*, Class, Step, Timer, step};
+use super::{Action::*, Class, Step, Timer, step};
 
 /// A state of figure 7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@
 //!                                  request again: resend
 //! ```
 
-use super::{Action, Action::*, Class, Step, Timer, step};
+use super::{Action::*, Class, Step, Timer, step};
 
 /// A state of figure 8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,286 @@
+//! Server transactions of a node: matching (RFC 3261 §17.2.3), responses and their retransmission.
+
+use crate::context::{Context, ContextId};
+use crate::flow::{Hop, Source, Transport};
+use crate::input::{Exit, Output, Ticket};
+use crate::node::branch_id::MAGIC_COOKIE;
+use crate::node::{Core, Key};
+use crate::role::{Incoming, Role};
+use ambient::{Now, TimerId};
+use sip_core::transaction::{Action, Class, Step, Timer, Timing, invite_server, non_invite_server};
+use sip_core::{Message, Method, ResponseBuilder, Status, Via};
+use siphasher::sip128::{Hasher128, SipHasher13};
+use smallvec::SmallVec;
+use std::hash::Hash;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The state of one of the two server machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ServerState {
+    Invite(invite_server::State),
+    NonInvite(non_invite_server::State),
+}
+
+/// A server transaction.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) state: ServerState,
+    pub(crate) key: u128,
+    pub(crate) timing: Timing,
+    pub(crate) is_reliable: bool,
+    /// The last response sent; empty before the first.
+    pub(crate) last: Vec<u8>,
+    pub(crate) timers: SmallVec<[(Timer, TimerId, Duration); 2]>,
+}
+
+/// What arrives at a server transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ServerEvent {
+    Request,
+    Ack,
+    Respond(Class),
+    Timer(Timer),
+}
+
+impl Server {
+    pub(crate) fn new(is_invite: bool, key: u128, timing: Timing, is_reliable: bool) -> Server {
+        let state = if is_invite {
+            ServerState::Invite(invite_server::State::Proceeding)
+        } else {
+            ServerState::NonInvite(non_invite_server::State::Trying)
+        };
+        Server { state, key, timing, is_reliable, last: Vec::new(), timers: SmallVec::new() }
+    }
+
+    fn step(&mut self, event: ServerEvent) -> &'static [Action] {
+        match &mut self.state {
+            ServerState::Invite(state) => {
+                let Step { state: next, actions } = invite_server::on(
+                    *state,
+                    match event {
+                        ServerEvent::Request => invite_server::Event::Request,
+                        ServerEvent::Ack => invite_server::Event::Ack,
+                        ServerEvent::Respond(class) => invite_server::Event::Respond(class),
+                        ServerEvent::Timer(timer) => invite_server::Event::Timer(timer),
+                    },
+                );
+                *state = next;
+                actions
+            }
+            ServerState::NonInvite(state) => {
+                let Step { state: next, actions } = non_invite_server::on(
+                    *state,
+                    match event {
+                        // An ACK carries its INVITE's branch only; one that names another transaction is absorbed.
+                        ServerEvent::Request | ServerEvent::Ack => non_invite_server::Event::Request,
+                        ServerEvent::Respond(class) => non_invite_server::Event::Respond(class),
+                        ServerEvent::Timer(timer) => non_invite_server::Event::Timer(timer),
+                    },
+                );
+                *state = next;
+                actions
+            }
+        }
+    }
+}
+
+/// What identifies the server transaction of a request (RFC 3261 §17.2.3), as a keyed hash that a peer cannot aim.
+///
+/// `method` is the request's own, INVITE for an ACK and for the INVITE that a CANCEL names.
+pub(crate) fn transaction_key(hash_key: (u64, u64), message: &Message, via: &Via<'_>, method: &Method<'_>) -> u128 {
+    let mut hasher = SipHasher13::new_with_keys(hash_key.0, hash_key.1);
+    method.as_bytes().hash(&mut hasher);
+    match via.branch() {
+        Some(branch) if branch.starts_with(MAGIC_COOKIE) => {
+            branch.hash(&mut hasher);
+            via.host.to_ascii_lowercase().hash(&mut hasher);
+            via.port.hash(&mut hasher);
+        }
+        // RFC 2543 clients: the To tag is left out, for an ACK carries the one of the response.
+        _ => {
+            message.uri().hash(&mut hasher);
+            message.from().ok().and_then(|from| from.tag()).hash(&mut hasher);
+            message.call_id().hash(&mut hasher);
+            message.cseq().map(|cseq| cseq.number).unwrap_or_default().hash(&mut hasher);
+            via.host.hash(&mut hasher);
+            via.port.hash(&mut hasher);
+            via.branch().hash(&mut hasher);
+        }
+    }
+    hasher.finish128().as_u128()
+}
+
+/// Where the responses to a request go (RFC 3261 §18.2.2, RFC 3581 §4).
+pub(crate) fn response_exit(source: &Source, via: &Via<'_>) -> Exit {
+    let sent_by_port = via.port.unwrap_or(5060);
+    match source.transport {
+        // The connection that the request came by; when it is gone, a new one to the sent-by.
+        Transport::Tcp => Exit::Flow {
+            flow: source.flow,
+            or: Some(Hop { transport: Transport::Tcp, remote: SocketAddr::new(source.remote.ip(), sent_by_port) }),
+        },
+        Transport::Udp if via.rport().is_some() || sent_by_port == source.remote.port() => {
+            Exit::Flow { flow: source.flow, or: None }
+        }
+        Transport::Udp => Exit::Hop {
+            hop: Hop { transport: Transport::Udp, remote: SocketAddr::new(source.remote.ip(), sent_by_port) },
+            local: source.local,
+        },
+    }
+}
+
+impl<R: Role> Core<R> {
+    /// Feeds a server transaction; `response` is the one to send for [`ServerEvent::Respond`].
+    ///
+    /// True when the machine asks to pass the request on: an ACK to a 2xx.
+    pub(crate) fn server_event(
+        &mut self,
+        now: Now,
+        id: ContextId,
+        event: ServerEvent,
+        response: Option<Vec<u8>>,
+    ) -> bool {
+        let Some(context) = self.contexts.get_mut(id) else { return false };
+        let Some(server) = context.server.as_mut() else { return false };
+        let actions = server.step(event);
+        let mut response = response;
+        let mut is_passed = false;
+        for action in actions {
+            let Some(context) = self.contexts.get_mut(id) else { return false };
+            let exit = context.exit;
+            let Some(server) = context.server.as_mut() else { return false };
+            match *action {
+                Action::Send => {
+                    if let Some(bytes) = response.take() {
+                        let old = std::mem::replace(&mut server.last, bytes);
+                        self.buffers.push(old);
+                    }
+                    if !server.last.is_empty() {
+                        let bytes = self.buffers.copy(&server.last);
+                        self.outputs.push_back(Output::Send { exit, bytes, ticket: Ticket::default() });
+                    }
+                }
+                Action::Pass => is_passed = true,
+                Action::Arm(timer) | Action::Rearm(timer) => {
+                    let is_again = matches!(action, Action::Rearm(_));
+                    let last = server.timers.iter().find(|(t, ..)| *t == timer).map(|(_, _, last)| *last);
+                    server.timers.retain(|(t, ..)| *t != timer);
+                    let after = match last {
+                        Some(last) if is_again => Some(server.timing.next(timer, last, false)),
+                        _ => server.timing.first(timer, server.is_reliable),
+                    };
+                    match after {
+                        Some(after) => {
+                            let key = Key::Server(id, timer);
+                            let armed = self.timers.arm(now.instant, after, key, timer.name());
+                            server.timers.push((timer, armed, after));
+                        }
+                        // RFC 3261 table 4: I and J are zero on a reliable flow.
+                        None if matches!(timer, Timer::I | Timer::J) => {
+                            self.pending.push_back(super::Pending::ServerTimer(id, timer));
+                        }
+                        None => {}
+                    }
+                }
+                Action::Disarm(timer) => {
+                    if let Some(at) = server.timers.iter().position(|(t, ..)| *t == timer) {
+                        let (_, armed, _) = server.timers.remove(at);
+                        self.timers.cancel(armed);
+                    }
+                }
+                Action::Timeout => self.counters.add("server_timeout", "no ACK"),
+                Action::Terminate => self.end_server(id),
+                Action::SendAck => unreachable!("no server machine asks for an ACK"),
+            }
+        }
+        if let Some(unsent) = response {
+            self.buffers.push(unsent);
+        }
+        is_passed
+    }
+
+    pub(super) fn end_server(&mut self, id: ContextId) {
+        let Some(context) = self.contexts.get_mut(id) else { return };
+        if let Some(server) = context.server.take() {
+            self.server_keys.remove(&server.key);
+            for (_, armed, _) in server.timers {
+                self.timers.cancel(armed);
+            }
+            self.buffers.push(server.last);
+        }
+        self.pending.push_back(super::Pending::Settle(id));
+    }
+
+    /// Opens the server transaction and context of a request.
+    pub(crate) fn open_context(&mut self, request: Incoming, key: u128, is_invite: bool, exit: Exit) -> ContextId {
+        let timing = self.timing_of(request.source.trust);
+        let server = Server::new(is_invite, key, timing, request.source.transport.is_reliable());
+        let id = self.contexts.insert(Context::new(request, Some(server), exit));
+        self.server_keys.insert(key, id);
+        id
+    }
+
+    /// Our To tag of a context.
+    pub(crate) fn tag(&mut self, id: Option<ContextId>) -> String {
+        let minted = self.mint_tag();
+        match id.and_then(|id| self.contexts.get_mut(id)) {
+            Some(context) => context.tag.get_or_insert(minted).clone(),
+            None => minted,
+        }
+    }
+
+    /// Answers the request of a context.
+    pub(crate) fn reply(
+        &mut self,
+        now: Now,
+        id: Option<ContextId>,
+        request: &Incoming,
+        status: Status,
+        fill: impl for<'m> FnOnce(ResponseBuilder<'m>) -> ResponseBuilder<'m>,
+    ) {
+        let mut builder = ResponseBuilder::for_request(&request.message, status);
+        // RFC 3261 §8.2.6.2: every response but 100 has a To tag; one that the client sent stays.
+        if status != Status::TRYING && request.message.to().is_ok_and(|to| to.tag().is_none()) {
+            let tag = self.tag(id);
+            builder = builder.to_tag(tag.as_str());
+        }
+        let mut bytes = self.buffers.take();
+        fill(builder).write_into(&mut bytes);
+        match id {
+            Some(id) => self.respond(now, id, status.code(), bytes),
+            // An ACK is never answered; anything else has a context.
+            None => self.counters.add("dropped", "reply without a transaction"),
+        }
+    }
+
+    /// Answers a context whose hook has returned; false when it is over or has been answered.
+    pub(crate) fn reply_to(
+        &mut self,
+        now: Now,
+        id: ContextId,
+        status: Status,
+        fill: impl for<'m> FnOnce(ResponseBuilder<'m>) -> ResponseBuilder<'m>,
+    ) -> bool {
+        let Some(context) = self.contexts.get_mut(id) else { return false };
+        if context.is_answered {
+            return false;
+        }
+        let Some(request) = context.request.take() else { return false };
+        self.reply(now, Some(id), &request, status, fill);
+        if let Some(context) = self.contexts.get_mut(id) {
+            context.request = Some(request);
+        }
+        true
+    }
+
+    /// Sends a response, ours or a peer's, through the server transaction.
+    pub(crate) fn respond(&mut self, now: Now, id: ContextId, code: u16, bytes: Vec<u8>) {
+        if code >= 200
+            && let Some(context) = self.contexts.get_mut(id)
+        {
+            context.is_answered = true;
+        }
+        self.server_event(now, id, ServerEvent::Respond(Class::of(code)), Some(bytes));
+    }
+}
