@@ -4,6 +4,7 @@
 //! typed views read a field when asked for, [`Edits`] say what changes, and [`Edits::render`] copies once.
 
 pub mod build;
+pub mod dialog;
 pub mod edit;
 pub mod fields;
 pub mod grammar;
@@ -18,6 +19,7 @@ pub mod transaction;
 pub mod uri;
 
 pub use build::{RequestBuilder, ResponseBuilder};
+pub use dialog::{Dialog, DialogId};
 pub use edit::{Edits, Value};
 pub use fields::cseq::CSeq;
 pub use fields::name_addr::NameAddr;
