@@ -4,6 +4,7 @@
 //! [`input::Output`]s in a queue. It holds no socket, no clock, no lock, no task. [`station::Station`] joins a node to
 //! the SIP transport layer (RFC 3261 §18) and to its Diameter endpoint, so that a driver moves nothing but bytes.
 
+pub mod assembly;
 pub mod bucket;
 pub mod charging;
 pub mod config;
