@@ -9,6 +9,7 @@ use super::scscf::ScscfSection;
 use crate::flow::{Hop, Local};
 use crate::identity::HomeNetwork;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -113,10 +114,9 @@ pub(super) fn read_names(
     let mut names: BTreeMap<String, Vec<Hop>> =
         written.into_iter().map(|(name, points)| (name.to_ascii_lowercase(), points.0)).collect();
     for (name, hops) in own {
-        let name = name.to_ascii_lowercase();
-        if !names.contains_key(&name) {
-            section.derived(&format!("\"{name}\""), &Points(hops.clone()));
-            names.insert(name, hops);
+        if let Entry::Vacant(vacant) = names.entry(name.to_ascii_lowercase()) {
+            section.derived(&format!("\"{}\"", vacant.key()), &Points(hops.clone()));
+            vacant.insert(hops);
         }
     }
     section.end();

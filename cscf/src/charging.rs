@@ -1,0 +1,221 @@
+//! P-Charging-Vector and the ids in it (TS 24.229 §4.5, RFC 7315 §4.6).
+//!
+//! The first IMS element of a request mints the icid; it stays the same for the whole dialog and is never shown to a UE.
+//! Each sender puts its own network into orig-ioi; the one that answers puts the caller's back and adds its own as
+//! term-ioi. Visited and home network do so (type 1), two home networks (type 2), CSCF and application server (type 3).
+
+use ambient::Entropy;
+use sip_core::{Message, Name};
+use std::fmt;
+
+/// The IMS Charging Identity of one dialog or standalone transaction.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Icid(String);
+
+impl Icid {
+    /// A new one: 125 random bits, so that no counter has to survive a restart, and nothing of the user.
+    pub fn mint(entropy: &mut Entropy) -> Icid {
+        let mut text = Vec::with_capacity(25);
+        for bits in [60, 60, 5] {
+            crate::bucket::base32(entropy.next_u64(), bits, &mut text);
+        }
+        Icid(text.into_iter().map(char::from).collect())
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What ties a Diameter session to this dialog: the optional part of its Session-Id (RFC 6733 §8.8), short and free
+    /// of the semicolon that would end it. An icid of another network's may hold any character.
+    pub fn trace(&self) -> String {
+        self.0.chars().filter(|c| c.is_ascii_alphanumeric() || "-._@".contains(*c)).take(32).collect()
+    }
+}
+
+impl fmt::Display for Icid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A P-Charging-Vector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChargingVector {
+    /// icid-value.
+    pub icid: Icid,
+    /// orig-ioi: the network that sent the request.
+    pub orig_ioi: Option<String>,
+    /// term-ioi: the network that answered it.
+    pub term_ioi: Option<String>,
+    /// Every other parameter as it stands (icid-generated-at, transit-ioi, access information).
+    pub others: Vec<String>,
+}
+
+impl ChargingVector {
+    /// The one that the first element of the network `ioi` writes into a request.
+    pub fn new(icid: Icid, ioi: &str) -> ChargingVector {
+        ChargingVector { icid, orig_ioi: Some(ioi.to_owned()), term_ioi: None, others: Vec::new() }
+    }
+
+    /// The one in `message`; `None` when there is none with an icid.
+    pub fn of(message: &Message) -> Option<ChargingVector> {
+        ChargingVector::parse(message.first(Name::PChargingVector)?)
+    }
+
+    /// Reads a header value.
+    pub fn parse(value: &[u8]) -> Option<ChargingVector> {
+        let value = std::str::from_utf8(value).ok()?;
+        let mut icid = None;
+        let (mut orig_ioi, mut term_ioi, mut others) = (None, None, Vec::new());
+        for param in split_params(value) {
+            let (name, content) = param.split_once('=').unwrap_or((param, ""));
+            let name = name.trim();
+            // RFC 7315 §5.6: a parameter stands once; of two, the first one counts.
+            if name.eq_ignore_ascii_case("icid-value") {
+                icid = icid.or(Some(Icid(unquoted(content))).filter(|icid| !icid.0.is_empty()));
+            } else if name.eq_ignore_ascii_case("orig-ioi") {
+                orig_ioi = orig_ioi.or(Some(unquoted(content)));
+            } else if name.eq_ignore_ascii_case("term-ioi") {
+                term_ioi = term_ioi.or(Some(unquoted(content)));
+            } else if !param.trim().is_empty() {
+                others.push(param.trim().to_owned());
+            }
+        }
+        Some(ChargingVector { icid: icid?, orig_ioi, term_ioi, others })
+    }
+
+    /// As the network `ioi` sends it on in a request: its own orig-ioi, no term-ioi.
+    pub fn sent_by(self, ioi: &str) -> ChargingVector {
+        ChargingVector { orig_ioi: Some(ioi.to_owned()), term_ioi: None, ..self }
+    }
+
+    /// As the network `ioi` answers the request that came with it: orig-ioi as received, its own term-ioi.
+    pub fn answered_by(self, ioi: &str) -> ChargingVector {
+        ChargingVector { term_ioi: Some(ioi.to_owned()), ..self }
+    }
+
+    /// A response's vector on its way back past a sender that had replaced the orig-ioi of the request.
+    pub fn restored(self, request: &ChargingVector) -> ChargingVector {
+        ChargingVector { icid: request.icid.clone(), orig_ioi: request.orig_ioi.clone(), ..self }
+    }
+
+    /// Without transit-ioi, which ends at the terminating S-CSCF.
+    pub fn without_transit(mut self) -> ChargingVector {
+        self.others.retain(|param| {
+            !param.split('=').next().is_some_and(|name| name.trim().eq_ignore_ascii_case("transit-ioi"))
+        });
+        self
+    }
+}
+
+impl fmt::Display for ChargingVector {
+    /// The header value.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "icid-value={}", Quoted(self.icid.as_str()))?;
+        for (name, ioi) in [("orig-ioi", &self.orig_ioi), ("term-ioi", &self.term_ioi)] {
+            if let Some(ioi) = ioi {
+                write!(f, ";{name}={}", Quoted(ioi))?;
+            }
+        }
+        self.others.iter().try_for_each(|param| write!(f, ";{param}"))
+    }
+}
+
+/// A parameter value: bare when it is a token (RFC 3261 §25.1), else in quotes.
+struct Quoted<'a>(&'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte);
+        if !self.0.is_empty() && self.0.bytes().all(is_token) {
+            return f.write_str(self.0);
+        }
+        let escaped = self.0.replace('\\', "\\\\").replace('"', "\\\"");
+        write!(f, "\"{escaped}\"")
+    }
+}
+
+/// Splits at semicolons outside of quotes.
+fn split_params(value: &str) -> impl Iterator<Item = &str> {
+    let (mut in_quotes, mut is_escaped) = (false, false);
+    value.split(move |c: char| {
+        if is_escaped {
+            is_escaped = false;
+            return false;
+        }
+        match c {
+            '\\' if in_quotes => is_escaped = true,
+            '"' => in_quotes = !in_quotes,
+            _ => {}
+        }
+        c == ';' && !in_quotes
+    })
+}
+
+fn unquoted(content: &str) -> String {
+    let content = content.trim();
+    let Some(inner) = content.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
+        return content.to_owned();
+    };
+    let mut text = String::with_capacity(inner.len());
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        text.extend(if c == '\\' { chars.next() } else { Some(c) });
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(value: &str) -> ChargingVector {
+        ChargingVector::parse(value.as_bytes()).unwrap_or_else(|| panic!("{value}"))
+    }
+
+    #[test]
+    fn two_icids_differ_and_fit_into_a_session_id() {
+        let mut entropy = Entropy::seeded(1);
+        let (one, two) = (Icid::mint(&mut entropy), Icid::mint(&mut entropy));
+        assert_ne!(one, two);
+        assert_eq!(one.as_str().len(), 25);
+        assert_eq!(one.trace(), one.as_str());
+        assert_eq!(Icid("a;b\"c@d.e".to_owned()).trace(), "abc@d.e");
+    }
+
+    #[test]
+    fn a_vector_comes_back_as_it_was_read() {
+        for value in [
+            "icid-value=abc;orig-ioi=visited.net",
+            "icid-value=\"a;b c\";orig-ioi=v.net;term-ioi=h.net;icid-generated-at=192.0.2.1",
+            "icid-value=\"q\\\"uote\";transit-ioi=\"t.1\"",
+        ] {
+            assert_eq!(parse(value).to_string(), value);
+        }
+        assert_eq!(
+            parse(" ICID-Value = \"abc\" ; Orig-IOI = v.net").to_string(),
+            "icid-value=abc;orig-ioi=v.net"
+        );
+    }
+
+    #[test]
+    fn a_vector_without_an_icid_is_none() {
+        for value in ["", "orig-ioi=v.net", "icid-value=", "icid-value=\"\"", ";;"] {
+            assert_eq!(ChargingVector::parse(value.as_bytes()), None, "{value}");
+        }
+        assert_eq!(ChargingVector::parse(b"icid-value=\xff"), None);
+    }
+
+    #[test]
+    fn each_network_names_itself_on_the_way_and_the_answer_names_both_ends() {
+        let from_visited = parse("icid-value=abc;orig-ioi=visited.net;transit-ioi=t.1");
+        let to_other_home = from_visited.clone().sent_by("home1.net");
+        assert_eq!(to_other_home.to_string(), "icid-value=abc;orig-ioi=home1.net;transit-ioi=t.1");
+        let answer = to_other_home.clone().without_transit().answered_by("home2.net");
+        assert_eq!(answer.to_string(), "icid-value=abc;orig-ioi=home1.net;term-ioi=home2.net");
+        let at_visited = answer.answered_by("home1.net").restored(&from_visited);
+        assert_eq!(at_visited.to_string(), "icid-value=abc;orig-ioi=visited.net;term-ioi=home1.net");
+    }
+}
