@@ -183,7 +183,11 @@ mod tests {
             ("sips:192.0.2.1", BOTH, "fail: no common transport for sips URI"),
             ("sip:192.0.2.1;transport=sctp", BOTH, "fail: no common transport for sctp"),
             ("sip:192.0.2.1;transport=tcp", &[Transport::Udp], "fail: no common transport for tcp"),
-            ("sip:udp-only.home.example", &[Transport::Tcp], "fail: no common transport for udp-only.home.example"),
+            (
+                "sip:udp-only.home.example",
+                &[Transport::Tcp],
+                "fail: no common transport for udp-only.home.example",
+            ),
             ("tel:+15551234", BOTH, "fail: no common transport for a URI that is not SIP"),
             ("sip:192.0.2.1", &[], "fail: no common transport for "),
         ] {

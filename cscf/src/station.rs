@@ -6,9 +6,10 @@ mod wire;
 
 pub use wire::{LinkId, Machine, Operated, Protocol, WireInput, WireOutput};
 
+use crate::bucket::TokenKey;
 use crate::input::{Event, Input, Output};
 use crate::node::Node;
-use crate::query::{Answer, Query, QueryId};
+use crate::query::{Answer, Query, QueryId, Record};
 use crate::role::Role;
 use crate::trace;
 use crate::transport::{TransportOutput, Transports};
@@ -96,7 +97,8 @@ impl<R: Role> Station<R> {
 
     fn input(&mut self, now: Now, input: WireInput) {
         match input {
-            WireInput::Start { restored } => {
+            WireInput::Start { mut restored } => {
+                self.take_token_key(&mut restored);
                 self.node.handle(now, Input::Event(Event::Restored(restored)));
                 self.to_endpoint(now, EndpointInput::Start);
             }
@@ -108,7 +110,9 @@ impl<R: Role> Station<R> {
             WireInput::Accepted { link, protocol: Protocol::Diameter, local, remote } => {
                 self.tap_opened(link, local, remote);
                 match self.endpoint {
-                    Some(_) => self.to_endpoint(now, EndpointInput::Accepted { conn: ConnId(link.0), remote }),
+                    Some(_) => {
+                        self.to_endpoint(now, EndpointInput::Accepted { conn: ConnId(link.0), remote })
+                    }
                     None => self.outputs.push_back(WireOutput::Close { link }),
                 }
             }
@@ -144,6 +148,11 @@ impl<R: Role> Station<R> {
                     self.to_endpoint(now, EndpointInput::Closed { conn: conn(link) });
                 }
             },
+            WireInput::Answered { id: TOKEN_KEY_QUERY, answer } => {
+                if let Answer::Stored(Err(why)) = answer {
+                    tracing::error!(role = R::NAME, %why, "the key of tokens could not be stored");
+                }
+            }
             WireInput::Answered { id, answer } => self.node.handle(now, Input::Answer { query: id, answer }),
             WireInput::Timeout => {
                 self.transports.timeout(now.instant);
@@ -155,6 +164,25 @@ impl<R: Role> Station<R> {
                     self.stopping = Stopping::Draining;
                     self.node.handle(now, Input::Event(Event::Draining));
                 }
+            }
+        }
+    }
+
+    /// Tokens in Path and Service-Route outlive a restart, so their key does too: it is the station's own record.
+    fn take_token_key(&mut self, restored: &mut Vec<Record>) {
+        let own =
+            restored.iter().position(|record| record.key == TOKEN_KEY_RECORD).map(|at| restored.remove(at));
+        match own.and_then(|record| record.value?.first_chunk::<16>().copied()) {
+            Some(key) => {
+                let key = u128::from_be_bytes(key);
+                self.node.set_token_key(TokenKey::from_key(((key >> 64) as u64, key as u64)));
+            }
+            None => {
+                let (high, low) = self.node.token_key().key();
+                let value = (u128::from(high) << 64 | u128::from(low)).to_be_bytes().to_vec();
+                let record = Record { key: TOKEN_KEY_RECORD.to_vec(), value: Some(value) };
+                let query = Query::Store(vec![record]);
+                self.outputs.push_back(WireOutput::Query { id: TOKEN_KEY_QUERY, query });
             }
         }
     }
@@ -337,6 +365,10 @@ where
 
 /// Set in the links of connections that the Diameter endpoint opens, so that they are never the transport layer's.
 const DIAMETER: u64 = 1 << 62;
+/// The record of the key of tokens. No role's record begins with a zero byte.
+const TOKEN_KEY_RECORD: &[u8] = b"\0token-key";
+/// Stores that record. A node counts its queries from below.
+const TOKEN_KEY_QUERY: QueryId = QueryId(u64::MAX);
 /// Notices kept for a reader that is behind; the oldest go first.
 const NOTICES_MAX: usize = 65_536;
 

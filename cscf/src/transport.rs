@@ -9,13 +9,13 @@ mod trust_list;
 
 pub use trust_list::{TrustList, TrustListError};
 
-use crate::flow::{Flow, Hop, Local, Source, Transport};
+use crate::flow::{Flow, Hop, Local, Source, Transport, Trust};
 use crate::input::{Exit, Ticket};
 use crate::station::{LinkId, Protocol, WireOutput};
 use ambient::{Entropy, Instant, Timers};
 use connection::{Connection, Connections, State};
 use datagram::DatagramFlows;
-use sip_core::framing::{Frame, Framer};
+use sip_core::framing::{Frame, Framer, FramingReason};
 use sip_core::{Limits, Message};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -179,12 +179,13 @@ impl Transports {
             Some(first) if *first < 0x20 => return self.count("datagram that is not SIP"),
             Some(_) => {}
         }
+        let trust = self.trust.trust(remote);
         let source = Source {
             flow: self.datagrams.flow(local, remote),
             transport: Transport::Udp,
             local,
             remote,
-            trust: self.trust.trust(remote),
+            trust,
         };
         self.outputs.push_back(TransportOutput::Message { source, bytes });
     }
@@ -204,7 +205,7 @@ impl Transports {
     /// A peer opened a connection to us.
     pub fn accepted(&mut self, now: Instant, link: LinkId, local: SocketAddr, remote: SocketAddr) {
         let trust = self.trust.trust(remote);
-        let crowded = trust == crate::flow::Trust::Outside
+        let crowded = trust == Trust::Outside
             && self.connections.count_of(remote.ip()) >= self.limits.connections_per_remote_max;
         if crowded || self.connections.len() >= self.limits.connections_max {
             self.count(if crowded { "too many connections of one address" } else { "too many connections" });
@@ -261,21 +262,34 @@ impl Transports {
                 // RFC 5626 §4.4.1: a ping of CRLF CRLF is answered by a pong of CRLF.
                 Ok(Some(Frame::KeepAlivePing)) => {
                     connection.last_used = Some(now);
-                    self.outputs
-                        .push_back(TransportOutput::Wire(WireOutput::Write { link, bytes: b"\r\n".to_vec() }));
+                    self.outputs.push_back(TransportOutput::Wire(WireOutput::Write {
+                        link,
+                        bytes: b"\r\n".to_vec(),
+                    }));
                 }
                 Ok(Some(Frame::KeepAlivePong)) => connection.last_used = Some(now),
                 Ok(None) => {
-                    connection.partial_since = match connection.framer.is_empty() {
-                        true => None,
-                        false => connection.partial_since.or(Some(now)),
+                    connection.partial_since = match connection.framer.pending_bytes() {
+                        0 => None,
+                        _ => connection.partial_since.or(Some(now)),
                     };
                     return;
                 }
-                // Where one message ends can no longer be told (RFC 3261 §18.3), so nothing later can be read.
-                Err(_) => {
-                    self.count("stream without framing");
-                    return self.close(flow, "the peer's stream cannot be framed");
+                // Where one message ends can no longer be told (RFC 3261 §18.3), so nothing later can be read. The
+                // head goes up, so that the node may answer 400, and the connection ends right after.
+                Err(error) => {
+                    if !connection.doomed {
+                        connection.doomed = true;
+                        self.timers.cancel(connection.timer);
+                        connection.timer =
+                            self.timers.arm(now, Duration::ZERO, flow, "stream without framing");
+                        // A head without Content-Length would be taken for a whole message.
+                        if error.reason != FramingReason::ContentLengthMissing {
+                            self.outputs.push_back(TransportOutput::Message { source, bytes: error.head });
+                        }
+                        self.count("stream without framing");
+                    }
+                    return;
                 }
             }
         }
@@ -292,12 +306,20 @@ impl Transports {
     pub fn timeout(&mut self, now: Instant) {
         while let Some(flow) = self.timers.pop_due(now) {
             let Some(connection) = self.connections.get(flow) else { continue };
+            if connection.doomed {
+                self.close(flow, "stream without framing");
+                continue;
+            }
             let (deadline, why) = match (&connection.state, connection.partial_since, connection.last_used) {
                 (State::Connecting(_), _, _) => {
                     (connection.opened + self.limits.connect_timeout, "connection timed out")
                 }
-                (State::Open, Some(since), _) => (since + self.limits.stall_timeout, "peer stalls in a message"),
-                (State::Open, None, None) => (connection.opened + self.limits.stall_timeout, "peer stays silent"),
+                (State::Open, Some(since), _) => {
+                    (since + self.limits.stall_timeout, "peer stalls in a message")
+                }
+                (State::Open, None, None) => {
+                    (connection.opened + self.limits.stall_timeout, "peer stays silent")
+                }
                 (State::Open, None, Some(used)) => (used + self.limits.idle_timeout, "connection idle"),
             };
             if deadline <= now {
@@ -412,6 +434,7 @@ impl Transports {
             last_used: None,
             partial_since: None,
             unheard: VecDeque::new(),
+            doomed: false,
             timer,
         });
     }
@@ -477,13 +500,13 @@ impl Transports {
     /// Without TLS nothing proves the claim, so it is believed only inside the trust domain, and only for the address
     /// that the connection comes from.
     fn learn_alias(&mut self, source: Source, bytes: &[u8]) {
-        if source.trust == crate::flow::Trust::Outside || bytes.starts_with(b"SIP/2.0 ") {
+        if source.trust == Trust::Outside || bytes.starts_with(b"SIP/2.0 ") {
             return;
         }
         let Ok(message) = Message::parse(bytes.to_vec(), &self.limits.message) else { return };
         let Ok(via) = message.top_via() else { return };
         if via.param(b"alias").is_some() {
-            let port = via.port().unwrap_or(crate::resolve::DEFAULT_PORT);
+            let port = via.port.unwrap_or(crate::resolve::DEFAULT_PORT);
             self.connections.set_alias(source.flow, SocketAddr::new(source.remote.ip(), port));
         }
     }
@@ -496,7 +519,8 @@ impl Transports {
         let same_ip = self.locals.iter().find(|local| {
             local.transport == hop.transport && former.is_some_and(|former| former.ip() == local.address.ip())
         });
-        let any = || self.locals.iter().find(|local| local.transport == hop.transport && fits(&local.address));
+        let any =
+            || self.locals.iter().find(|local| local.transport == hop.transport && fits(&local.address));
         same_ip.filter(|local| fits(&local.address)).or_else(any).map(|local| local.address)
     }
 

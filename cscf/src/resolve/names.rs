@@ -58,7 +58,9 @@ pub(super) fn choose(
         None => hops.extend(
             entries
                 .iter()
-                .filter(|hop| have.contains(&hop.transport) && transport.is_none_or(|only| only == hop.transport))
+                .filter(|hop| {
+                    have.contains(&hop.transport) && transport.is_none_or(|only| only == hop.transport)
+                })
                 .copied(),
         ),
         // RFC 3263 §4.2: a port in the URI leaves only the addresses of the name.

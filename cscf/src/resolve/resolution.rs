@@ -198,8 +198,9 @@ impl Resolution {
         }
         if self.services.is_empty() {
             let name = &self.lookup.name;
-            self.services
-                .extend(self.lookup.have.iter().map(|transport| (*transport, service_name(*transport, name))));
+            self.services.extend(
+                self.lookup.have.iter().map(|transport| (*transport, service_name(*transport, name))),
+            );
         }
     }
 
@@ -274,7 +275,8 @@ mod tests {
             services: services.into(),
             replacement: replacement.into(),
         };
-        let srv = |priority, weight, port, target: &str| Srv { priority, weight, port, target: target.into() };
+        let srv =
+            |priority, weight, port, target: &str| Srv { priority, weight, port, target: target.into() };
         match question {
             Question::Naptr(name) => Records::Naptr(match name.as_str() {
                 "example.org" => vec![
@@ -385,7 +387,12 @@ mod tests {
 
     #[test]
     fn a_hostile_zone_ends() {
-        let lookup = Lookup { name: "evil.example".into(), port: None, transport: None, have: smallvec![Transport::Udp] };
+        let lookup = Lookup {
+            name: "evil.example".into(),
+            port: None,
+            transport: None,
+            have: smallvec![Transport::Udp],
+        };
         let mut resolution = Resolution::new(lookup, Entropy::seeded(1));
         let mut step = resolution.start();
         let mut questions = 0;
@@ -404,7 +411,9 @@ mod tests {
                         .collect(),
                 ),
                 Question::Srv(_) => Records::Srv(
-                    (0..1000).map(|n| Srv { priority: n, weight: n, port: n, target: format!("{n}.evil.example") }).collect(),
+                    (0..1000)
+                        .map(|n| Srv { priority: n, weight: n, port: n, target: format!("{n}.evil.example") })
+                        .collect(),
                 ),
                 Question::Address(_) => Records::Addresses(Vec::new()),
             });
@@ -414,7 +423,8 @@ mod tests {
 
     #[test]
     fn an_answer_to_another_question_is_a_failure_of_the_server() {
-        let lookup = Lookup { name: "bare.example".into(), port: Some(1), transport: None, have: BOTH.into() };
+        let lookup =
+            Lookup { name: "bare.example".into(), port: Some(1), transport: None, have: BOTH.into() };
         let mut resolution = Resolution::new(lookup, Entropy::seeded(1));
         resolution.start();
         let step = resolution.answered(Records::Srv(Vec::new()));

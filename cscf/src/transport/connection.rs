@@ -30,6 +30,8 @@ pub(super) struct Connection {
     pub(super) partial_since: Option<Instant>,
     /// Messages written since the peer was last heard: a close would lose them.
     pub(super) unheard: VecDeque<Ticket>,
+    /// Its stream has lost its framing: it ends once an answer had its chance.
+    pub(super) doomed: bool,
     pub(super) timer: TimerId,
 }
 

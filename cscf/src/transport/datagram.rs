@@ -22,7 +22,7 @@ struct DatagramFlow {
     generation: u32,
     local: SocketAddr,
     remote: SocketAddr,
-    /// Used since the hand passed.
+    /// Used again since it was made, or since the hand passed: one datagram alone protects no flow.
     used: bool,
 }
 
@@ -46,12 +46,13 @@ impl DatagramFlows {
             return Flow { slot: *slot, generation: entry.generation };
         }
         let slot = if self.slots.len() < self.slots_max {
-            self.slots.push(DatagramFlow { generation: 0, local, remote, used: true });
+            self.slots.push(DatagramFlow { generation: 0, local, remote, used: false });
             self.slots.len() - 1
         } else {
             let slot = self.evict();
             let entry = &mut self.slots[slot];
-            *entry = DatagramFlow { generation: entry.generation.wrapping_add(1), local, remote, used: true };
+            *entry =
+                DatagramFlow { generation: entry.generation.wrapping_add(1), local, remote, used: false };
             slot
         };
         let generation = self.slots[slot].generation;

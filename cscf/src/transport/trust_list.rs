@@ -108,7 +108,9 @@ mod tests {
 
     #[test]
     fn addresses_networks_and_ports_are_told_apart() {
-        let list = TrustList::parse(["127.0.0.10", "10.0.0.0/8", "2001:db8::/32", "192.0.2.1:5060", "[::1]:7"]).unwrap();
+        let list =
+            TrustList::parse(["127.0.0.10", "10.0.0.0/8", "2001:db8::/32", "192.0.2.1:5060", "[::1]:7"])
+                .unwrap();
         for (remote, trusted) in [
             ("127.0.0.10:40000", true),
             ("127.0.0.11:40000", false),
