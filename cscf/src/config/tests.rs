@@ -168,3 +168,41 @@ fn a_lab_can_be_put_on_other_addresses() {
     assert!(config.trust.contains(lab.icscf));
     assert!(!config.trust.contains(at("127.0.0.1:5060")), "a UE may share the address with the core");
 }
+
+const LAB: &str = include_str!("../../../docs/config/lab.toml");
+
+#[test]
+fn the_lab_file_is_a_configuration_on_the_default_addresses() {
+    let file = Config::parse(LAB, "docs/config/lab.toml").unwrap_or_else(|errors| panic!("{errors:#?}"));
+    let built_in = Config::lab(&Plmn::test());
+    assert_eq!(file.home, built_in.home);
+    assert_eq!(file.pcscf, built_in.pcscf);
+    assert_eq!(file.icscf, built_in.icscf);
+    assert_eq!(file.hss.listen, built_in.hss.listen);
+    assert_eq!(file.hss.subscribers.as_deref(), Some(Path::new("docs/config/lab-subscribers.csv")));
+    assert_eq!(file.scscf.numbers.country_code.as_deref(), Some("49"));
+}
+
+#[test]
+fn every_key_that_the_lab_file_shows_as_a_comment_is_what_holds_without_it() {
+    let file = parse(LAB);
+    // `# key = value`, and not a sentence that ends in an example.
+    let is_key = |line: &str| line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+    let shown: String = LAB
+        .lines()
+        .map(|line| line.strip_prefix("# ").filter(|rest| is_key(rest)).unwrap_or(line))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let shown = parse(&shown);
+    assert_eq!(shown.print_config().lines().count(), file.print_config().lines().count());
+    for (shown, file) in sorted(&shown).zip(sorted(&file)) {
+        assert_eq!((&shown.section, &shown.key, &shown.value), (&file.section, &file.key, &file.value));
+        assert!(matches!(shown.origin, Origin::File { .. }), "the lab file does not show {}", shown.key);
+    }
+}
+
+fn sorted(config: &Config) -> impl Iterator<Item = Effective> + use<> {
+    let mut effective = config.effective().to_vec();
+    effective.sort_by(|a, b| (&a.section, &a.key).cmp(&(&b.section, &b.key)));
+    effective.into_iter()
+}
