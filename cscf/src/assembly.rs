@@ -31,7 +31,8 @@ impl Part {
                 let mut locals = config.pcscf.locals();
                 if config.pcscf.core_listen.is_empty() {
                     // One address serves both sides; towards the core it has the core's timers.
-                    let core = config.pcscf.listen.iter().map(|local| Local { side: Side::Core, ..local.clone() });
+                    let core =
+                        config.pcscf.listen.iter().map(|local| Local { side: Side::Core, ..local.clone() });
                     locals.extend(core);
                 }
                 locals
@@ -70,7 +71,11 @@ pub fn sip_station<R: Role>(
     endpoint: Option<Endpoint>,
     mut entropy: Entropy,
 ) -> Station<R> {
-    let message = Limits { message_bytes: config.limits.message_bytes, headers: config.limits.headers, ..Limits::default() };
+    let message = Limits {
+        message_bytes: config.limits.message_bytes,
+        headers: config.limits.headers,
+        ..Limits::default()
+    };
     let transports = Transports::new(
         locals.clone(),
         trust_list(config),

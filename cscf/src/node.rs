@@ -247,7 +247,7 @@ impl<R: Role> Node<R> {
             Input::Message { source, bytes } => self.message(now, source, bytes),
             Input::Answer { query, answer } => self.answer(now, query, answer),
             Input::PeerRequest { id, request } => {
-                self.hook(now, None, None, |role, turn, _| {
+                self.hook(now, None, |role, turn, _| {
                     role.peer_request(turn, id, request);
                     Ok(())
                 });
@@ -263,7 +263,7 @@ impl<R: Role> Node<R> {
                 if matches!(event, Event::Draining) {
                     self.core.is_draining = true;
                 }
-                self.hook(now, None, None, |role, turn, _| {
+                self.hook(now, None, |role, turn, _| {
                     role.event(turn, event);
                     Ok(())
                 });
@@ -295,14 +295,16 @@ impl<R: Role> Node<R> {
                 Key::Server(id, timer) => {
                     self.core.server_timer(now, id, timer);
                 }
-                Key::Client(id, timer) => self.core.client_event(now, id, client::ClientEvent::Timer(timer), None),
+                Key::Client(id, timer) => {
+                    self.core.client_event(now, id, client::ClientEvent::Timer(timer), None)
+                }
                 Key::TimerC(id) => self.core.timer_c_fired(now, id),
                 Key::CancelLinger(id) => {
                     self.core.pending.push_back(Pending::ClientTimedOut(id));
                     self.core.pending.push_back(Pending::ClientEnded(id));
                 }
                 Key::Role(timer) => {
-                    self.hook(now, None, None, |role, turn, _| {
+                    self.hook(now, None, |role, turn, _| {
                         role.timer(turn, timer);
                         Ok(())
                     });
@@ -318,11 +320,10 @@ impl<R: Role> Node<R> {
         &mut self,
         now: Now,
         context: Option<ContextId>,
-        branch: Option<u16>,
         run: impl FnOnce(&mut R, &mut Turn<'_, R>, Option<&Incoming>) -> Result<T, Reject>,
     ) -> T {
         let request = context.and_then(|id| self.core.contexts.get_mut(id)?.request.take());
-        let mut turn = Turn { core: &mut self.core, now, context, branch };
+        let mut turn = Turn { core: &mut self.core, now, context };
         let outcome = run(&mut self.role, &mut turn, request.as_ref());
         let value = match (outcome, &request) {
             (Ok(value), _) => value,
@@ -349,8 +350,10 @@ impl<R: Role> Core<R> {
     /// The listening point that serves `side`: the one of the hop's transport and family where there is one.
     pub(crate) fn local(&self, side: Side, hop: Option<Hop>) -> &Local {
         let fits = |local: &Local| match hop {
-            Some(hop) => u8::from(local.transport == hop.transport) * 2
-                + u8::from(local.address.is_ipv4() == hop.remote.is_ipv4()) * 4,
+            Some(hop) => {
+                u8::from(local.transport == hop.transport) * 2
+                    + u8::from(local.address.is_ipv4() == hop.remote.is_ipv4()) * 4
+            }
             None => 0,
         };
         // The first of the best: side counts less than being able to send at all.
@@ -380,7 +383,12 @@ impl<R: Role> Core<R> {
         if is_ue || matches!(target, Target::Flow(..)) { self.timing.1 } else { self.timing.0 }
     }
 
-    pub(crate) fn query(&mut self, context: Option<ContextId>, query: Query, wait: Wait<R::Waiting>) -> QueryId {
+    pub(crate) fn query(
+        &mut self,
+        context: Option<ContextId>,
+        query: Query,
+        wait: Wait<R::Waiting>,
+    ) -> QueryId {
         if let Some(context) = context.and_then(|id| self.contexts.get_mut(id)) {
             context.queries += 1;
         }
@@ -398,7 +406,13 @@ impl<R: Role> Core<R> {
         Some((context, wait))
     }
 
-    pub(crate) fn arm_role(&mut self, now: Now, after: Duration, timer: R::Timer, why: &'static str) -> TimerId {
+    pub(crate) fn arm_role(
+        &mut self,
+        now: Now,
+        after: Duration,
+        timer: R::Timer,
+        why: &'static str,
+    ) -> TimerId {
         self.timers.arm(now.instant, after, Key::Role(timer), why)
     }
 
@@ -443,7 +457,7 @@ impl<R: Role> Node<R> {
             Wait::Role(waiting) => {
                 // A request that was cancelled or answered in the meantime: the role still hears the answer, for it may
                 // have to undo what it asked for, but there is nothing left to answer.
-                self.hook(now, context, None, |role, turn, request| role.answer(turn, request, waiting, answer));
+                self.hook(now, context, |role, turn, request| role.answer(turn, request, waiting, answer));
             }
         }
     }
@@ -453,3 +467,6 @@ impl<R: Role> Node<R> {
         self.core.clients.get_mut((id.0, id.1)).map(|client| &mut client.owner)
     }
 }
+
+#[cfg(test)]
+mod tests;

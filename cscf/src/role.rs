@@ -90,7 +90,13 @@ pub trait Role: Sized {
 
     /// A response on its way upstream: each provisional but 100, each 2xx, and the best final one when all branches have
     /// ended. Pass it on, edited, by [`Turn::pass`]; what is not passed is not seen upstream.
-    fn response(&mut self, turn: &mut Turn<'_, Self>, request: &Incoming, branch: Branch, response: &Incoming) {
+    fn response(
+        &mut self,
+        turn: &mut Turn<'_, Self>,
+        request: &Incoming,
+        branch: Branch,
+        response: &Incoming,
+    ) {
         let _ = (request, branch);
         let edits = turn.edits();
         turn.pass(response, edits);

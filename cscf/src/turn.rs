@@ -42,8 +42,6 @@ pub struct Turn<'a, R: Role> {
     pub(crate) core: &'a mut Core<R>,
     pub(crate) now: Now,
     pub(crate) context: Option<ContextId>,
-    /// The branch whose response is being handled.
-    pub(crate) branch: Option<u16>,
 }
 
 impl<'a, R: Role> Turn<'a, R> {

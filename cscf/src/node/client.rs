@@ -61,8 +61,8 @@ pub(crate) enum Owner<W> {
     Branch(ContextId, u16),
     /// The role's own request.
     Role(W),
-    /// A CANCEL of ours for this INVITE.
-    CancelOf(ClientId),
+    /// A CANCEL of ours: its final response changes nothing (RFC 3261 §9.1).
+    Cancel,
     /// The role holds the wait in its hook, or has been told the end.
     Nobody,
 }
@@ -154,7 +154,9 @@ impl<W> Client<W> {
             self.state,
             ClientState::Resolving
                 | ClientState::Invite(invite_client::State::Calling | invite_client::State::Proceeding)
-                | ClientState::NonInvite(non_invite_client::State::Trying | non_invite_client::State::Proceeding)
+                | ClientState::NonInvite(
+                    non_invite_client::State::Trying | non_invite_client::State::Proceeding
+                )
         )
     }
 
@@ -162,9 +164,6 @@ impl<W> Client<W> {
         matches!(self.state, ClientState::NonInvite(non_invite_client::State::Proceeding))
     }
 }
-
-/// The size above which a request goes by a congestion-controlled transport (RFC 3261 §18.1.1).
-const UDP_REQUEST_MAX: usize = 1300;
 
 impl<R: Role> Core<R> {
     /// See [`crate::turn::Turn::forward`].
@@ -184,7 +183,9 @@ impl<R: Role> Core<R> {
         }
         // RFC 3261 §16.6 step 3; the value was checked when the request came in.
         match message.max_forwards() {
-            Ok(Some(left)) => edits.set(message, Name::MaxForwards, format_args!("{}", left.saturating_sub(1))),
+            Ok(Some(left)) => {
+                edits.set(message, Name::MaxForwards, format_args!("{}", left.saturating_sub(1)))
+            }
             _ => edits.set(message, Name::MaxForwards, "70"),
         }
         let context = id.and_then(|id| self.contexts.get_mut(id));
@@ -214,12 +215,22 @@ impl<R: Role> Core<R> {
         };
         let is_invite = message.method() == Method::Invite;
         let client = self.start_client(now, owner, bytes, is_invite, loop_hash, target);
-        let hop = self.clients.get((client.0, client.1)).and_then(|client| client.attempt).map(|attempt| attempt.hop);
+        let hop = self
+            .clients
+            .get((client.0, client.1))
+            .and_then(|client| client.attempt)
+            .map(|attempt| attempt.hop);
         Branch { number, hop }
     }
 
     /// See [`crate::turn::Turn::originate`].
-    pub(crate) fn originate(&mut self, now: Now, request: Vec<u8>, target: Target, waiting: R::Waiting) -> ClientId {
+    pub(crate) fn originate(
+        &mut self,
+        now: Now,
+        request: Vec<u8>,
+        target: Target,
+        waiting: R::Waiting,
+    ) -> ClientId {
         let is_invite = request.starts_with(b"INVITE ");
         self.start_client(now, Owner::Role(waiting), request, is_invite, 0, target)
     }
@@ -280,7 +291,8 @@ impl<R: Role> Core<R> {
 
     /// Writes the client transaction into the branch that it carries.
     fn name_branch(&mut self, id: ClientId) {
-        if let Some(Owner::Branch(context, number)) = self.clients.get((id.0, id.1)).map(|client| &client.owner)
+        if let Some(Owner::Branch(context, number)) =
+            self.clients.get((id.0, id.1)).map(|client| &client.owner)
             && let Some(context) = self.contexts.get_mut(*context)
             && let Some(branch) = context.branches.get_mut(usize::from(*number))
         {
@@ -298,6 +310,38 @@ impl<R: Role> Core<R> {
         }
     }
 
+    /// Moves a branch whose hop said 503 to the next hop (RFC 3263 §4.3); false when none is left.
+    pub(crate) fn try_next_hop(&mut self, now: Now, id: ClientId) -> bool {
+        let Some(client) = self.clients.get_mut((id.0, id.1)) else { return false };
+        if client.rest.is_empty() || client.cancelling != Cancelling::No {
+            return false;
+        }
+        let (slot, generation) = {
+            let moved = Client {
+                owner: std::mem::replace(&mut client.owner, Owner::Nobody),
+                state: ClientState::Resolving,
+                is_invite: client.is_invite,
+                request: client.request.clone(),
+                via: client.via.clone(),
+                attempt: None,
+                rest: std::mem::take(&mut client.rest),
+                random: 0,
+                loop_hash: client.loop_hash,
+                timing: client.timing,
+                timers: SmallVec::new(),
+                timer_c: None,
+                cancelling: Cancelling::No,
+                has_provisional: false,
+            };
+            self.clients.insert(moved)
+        };
+        let next = ClientId(slot, generation);
+        self.name_branch(next);
+        self.counters.add("hop_failover", "503");
+        self.next_attempt(now, next, "no hop left");
+        true
+    }
+
     /// Fills the list of what to try: a large request over UDP tries TCP first (RFC 3261 §18.1.1).
     fn set_attempts(&mut self, id: ClientId, attempts: impl Iterator<Item = Attempt>) {
         let has_tcp = self.transports.contains(&Transport::Tcp);
@@ -306,7 +350,9 @@ impl<R: Role> Core<R> {
         client.rest.clear();
         for attempt in attempts {
             if is_large && has_tcp && attempt.flow.is_none() && attempt.hop.transport == Transport::Udp {
-                client.rest.push(Attempt { hop: Hop { transport: Transport::Tcp, ..attempt.hop }, flow: None });
+                client
+                    .rest
+                    .push(Attempt { hop: Hop { transport: Transport::Tcp, ..attempt.hop }, flow: None });
             }
             client.rest.push(attempt);
         }
@@ -371,7 +417,13 @@ impl<R: Role> Core<R> {
     }
 
     /// Feeds a client transaction. `response` is the one at hand for [`ClientEvent::Response`].
-    pub(crate) fn client_event(&mut self, now: Now, id: ClientId, event: ClientEvent, response: Option<Incoming>) {
+    pub(crate) fn client_event(
+        &mut self,
+        now: Now,
+        id: ClientId,
+        event: ClientEvent,
+        response: Option<Incoming>,
+    ) {
         let Some(client) = self.clients.get_mut((id.0, id.1)) else { return };
         if matches!(event, ClientEvent::TransportError | ClientEvent::Timer(Timer::B | Timer::F))
             && client.is_unanswered()
@@ -393,7 +445,13 @@ impl<R: Role> Core<R> {
         self.client_actions(now, id, actions, response);
     }
 
-    fn client_actions(&mut self, now: Now, id: ClientId, actions: &'static [Action], response: Option<Incoming>) {
+    fn client_actions(
+        &mut self,
+        now: Now,
+        id: ClientId,
+        actions: &'static [Action],
+        response: Option<Incoming>,
+    ) {
         let mut response = response;
         for action in actions {
             let Some(client) = self.clients.get_mut((id.0, id.1)) else { return };
@@ -412,7 +470,8 @@ impl<R: Role> Core<R> {
                 Action::Arm(timer) | Action::Rearm(timer) => {
                     let is_again = matches!(action, Action::Rearm(_));
                     let is_proceeding = client.is_proceeding();
-                    let is_reliable = client.attempt.is_some_and(|attempt| attempt.hop.transport.is_reliable());
+                    let is_reliable =
+                        client.attempt.is_some_and(|attempt| attempt.hop.transport.is_reliable());
                     let last = client.timers.iter().find(|(t, ..)| *t == timer).map(|(_, _, last)| *last);
                     client.timers.retain(|(t, ..)| *t != timer);
                     let after = match last {
@@ -464,7 +523,9 @@ impl<R: Role> Core<R> {
         let Some(client) = self.clients.get((id.0, id.1)) else { return };
         let Some(attempt) = client.attempt else { return };
         let to = response.first(Name::To).unwrap_or_default().to_vec();
-        let Some(bytes) = derived_request(&client.request, Method::Ack, Some(&to), &self.limits) else { return };
+        let Some(bytes) = derived_request(&client.request, Method::Ack, Some(&to), &self.limits) else {
+            return;
+        };
         let exit = self.exit_of(attempt);
         self.outputs.push_back(Output::Send { exit, bytes, ticket: Ticket::default() });
     }
@@ -494,10 +555,12 @@ impl<R: Role> Core<R> {
         let Some(client) = self.clients.get((id.0, id.1)) else { return };
         let Some(attempt) = client.attempt else { return };
         let (timing, random, via) = (client.timing, client.random, client.via.clone());
-        let Some(bytes) = derived_request(&client.request, Method::Cancel, None, &self.limits) else { return };
+        let Some(bytes) = derived_request(&client.request, Method::Cancel, None, &self.limits) else {
+            return;
+        };
         let line_end = memchr_line_end(&bytes);
         let (slot, generation) = self.clients.insert(Client {
-            owner: Owner::CancelOf(id),
+            owner: Owner::Cancel,
             state: ClientState::NonInvite(non_invite_client::State::Trying),
             is_invite: false,
             request: bytes,
@@ -583,7 +646,7 @@ impl<R: Role> Core<R> {
                 }
                 self.pending.push_back(Pending::Settle(context_id));
             }
-            Owner::Role(_) | Owner::CancelOf(_) | Owner::Nobody => {}
+            Owner::Role(_) | Owner::Cancel | Owner::Nobody => {}
         }
         if let Cancelling::Sent(cancel) = client.cancelling {
             self.pending.push_back(Pending::ClientEnded(cancel));
@@ -641,7 +704,11 @@ impl<R: Role> Core<R> {
 
     fn stateless_attempt(&self, hop: Hop, flow: Option<Flow>, len: usize) -> Attempt {
         let is_large = self.udp_request_max > 0 && len + 120 > self.udp_request_max;
-        if is_large && flow.is_none() && hop.transport == Transport::Udp && self.transports.contains(&Transport::Tcp) {
+        if is_large
+            && flow.is_none()
+            && hop.transport == Transport::Udp
+            && self.transports.contains(&Transport::Tcp)
+        {
             return Attempt { hop: Hop { transport: Transport::Tcp, ..hop }, flow };
         }
         Attempt { hop, flow }
@@ -651,9 +718,6 @@ impl<R: Role> Core<R> {
         let Some(context) = self.contexts.get(context) else { return SmallVec::new() };
         context.branches.iter().filter_map(|branch| branch.client).collect()
     }
-
-    /// The default of [`crate::node::Setup::udp_request_max`].
-    pub(crate) const UDP_REQUEST_MAX: usize = UDP_REQUEST_MAX;
 }
 
 /// The offset behind the start line.

@@ -22,7 +22,11 @@ impl<R: Role> Node<R> {
             Ok(message) => message,
             Err(error) => return self.core.malformed(source, error),
         };
-        if message.is_request() { self.request(now, source, message) } else { self.response(now, source, message) }
+        if message.is_request() {
+            self.request(now, source, message)
+        } else {
+            self.response(now, source, message)
+        }
     }
 
     fn response(&mut self, now: Now, source: Source, message: Message) {
@@ -63,7 +67,7 @@ impl<R: Role> Node<R> {
             // The ACK to a 2xx is a transaction of its own that is never answered (RFC 3261 §13.2.2.4).
             if message.check().is_ok() && message.max_forwards().is_ok_and(|left| left != Some(0)) {
                 let request = Incoming { message, source };
-                let mut turn = crate::turn::Turn { core: &mut self.core, now, context: None, branch: None };
+                let mut turn = crate::turn::Turn { core: &mut self.core, now, context: None };
                 if let Err(reject) = self.role.request(&mut turn, &request) {
                     self.core.counters.add("ack_dropped", reject.cause);
                 }
@@ -72,7 +76,8 @@ impl<R: Role> Node<R> {
             }
             return;
         }
-        let invite_key = is_cancel.then(|| transaction_key(self.core.hash_key, &message, &via, &Method::Invite));
+        let invite_key =
+            is_cancel.then(|| transaction_key(self.core.hash_key, &message, &via, &Method::Invite));
         if self.core.contexts.0.room() == 0 || self.core.clients.room() == 0 {
             let reject = Reject::new(Status::SERVICE_UNAVAILABLE, "too many open transactions")
                 .header(Name::RetryAfter, "5");
@@ -81,7 +86,7 @@ impl<R: Role> Node<R> {
         let refusal = self.core.screen(&message, R::SUPPORTED).err();
         let id = self.core.open_context(Incoming { message, source }, key, is_invite, exit);
         if let Some(reject) = refusal {
-            self.hook(now, Some(id), None, |_, _, _| Err::<(), _>(reject));
+            self.hook(now, Some(id), |_, _, _| Err::<(), _>(reject));
         } else if let Some(invite_key) = invite_key {
             self.cancel(now, id, invite_key);
         } else {
@@ -89,7 +94,7 @@ impl<R: Role> Node<R> {
                 // RFC 3261 §16.2: at once, so that the client stops retransmitting.
                 self.core.reply_to(now, id, Status::TRYING, |response| response);
             }
-            self.hook(now, Some(id), None, |role, turn, request| match request {
+            self.hook(now, Some(id), |role, turn, request| match request {
                 Some(request) => role.request(turn, request),
                 None => Ok(()),
             });
@@ -100,7 +105,7 @@ impl<R: Role> Node<R> {
     fn cancel(&mut self, now: Now, id: ContextId, invite_key: u128) {
         let Some(invite) = self.core.server_keys.get(&invite_key).copied() else {
             let reject = Reject::new(Status::CALL_DOES_NOT_EXIST, "no INVITE for this CANCEL");
-            return self.hook(now, Some(id), None, |_, _, _| Err(reject));
+            return self.hook(now, Some(id), |_, _, _| Err(reject));
         };
         let tag = self.core.tag(Some(invite));
         if let Some(context) = self.core.contexts.get_mut(id) {
@@ -113,7 +118,7 @@ impl<R: Role> Node<R> {
             Some(context) if !context.is_answered && !context.is_cancelled => context.is_cancelled = true,
             _ => return,
         }
-        self.hook(now, Some(invite), None, |role, turn, request| {
+        self.hook(now, Some(invite), |role, turn, request| {
             if let Some(request) = request {
                 role.cancelled(turn, request);
             }
@@ -171,7 +176,7 @@ impl<R: Role> Node<R> {
                 if class != Class::Provisional {
                     self.core.stop_timer_c(id);
                 }
-                self.hook(now, None, None, |role, turn, _| {
+                self.hook(now, None, |role, turn, _| {
                     role.originated(turn, id, &mut waiting, Outcome::Response(&response));
                     Ok(())
                 });
@@ -179,7 +184,7 @@ impl<R: Role> Node<R> {
                     *owner = Owner::Role(waiting);
                 }
             }
-            Some(Owner::CancelOf(_) | Owner::Nobody) | None => {}
+            Some(Owner::Cancel | Owner::Nobody) | None => {}
         }
     }
 
@@ -192,7 +197,8 @@ impl<R: Role> Node<R> {
         class: Class,
         response: Incoming,
     ) {
-        let hop = self.core.clients.get((id.0, id.1)).and_then(|client| client.attempt).map(|attempt| attempt.hop);
+        let hop =
+            self.core.clients.get((id.0, id.1)).and_then(|client| client.attempt).map(|attempt| attempt.hop);
         let branch = Branch { number, hop };
         let Some(context) = self.core.contexts.get_mut(context_id) else { return };
         let is_answered = context.is_answered;
@@ -223,6 +229,10 @@ impl<R: Role> Node<R> {
             }
             Class::Failure => {
                 self.core.stop_timer_c(id);
+                let is_unavailable = response.message.status() == Some(Status::SERVICE_UNAVAILABLE);
+                if is_unavailable && self.core.try_next_hop(now, id) {
+                    return;
+                }
                 if self.end_branch(context_id, number) {
                     self.branch_failed(now, context_id, branch, BranchFailure::Response(response));
                 }
@@ -232,7 +242,7 @@ impl<R: Role> Node<R> {
 
     /// Hands a response to the role on its way upstream.
     fn pass_up(&mut self, now: Now, context: ContextId, branch: Branch, response: &Incoming) {
-        self.hook(now, Some(context), Some(branch.number), |role, turn, request| {
+        self.hook(now, Some(context), |role, turn, request| {
             if let Some(request) = request {
                 role.response(turn, request, branch, response);
             }
@@ -253,7 +263,8 @@ impl<R: Role> Node<R> {
     }
 
     fn client_ended_without_response(&mut self, now: Now, id: ClientId, failure: Failure<'_>) {
-        let hop = self.core.clients.get((id.0, id.1)).and_then(|client| client.attempt).map(|attempt| attempt.hop);
+        let hop =
+            self.core.clients.get((id.0, id.1)).and_then(|client| client.attempt).map(|attempt| attempt.hop);
         match self.owner_of(id) {
             Some(Owner::Branch(context, number)) => {
                 let (context, number) = (*context, *number);
@@ -268,7 +279,7 @@ impl<R: Role> Node<R> {
             }
             Some(owner @ Owner::Role(_)) => {
                 let Owner::Role(mut waiting) = std::mem::replace(owner, Owner::Nobody) else { return };
-                self.hook(now, None, None, |role, turn, _| {
+                self.hook(now, None, |role, turn, _| {
                     let outcome = match failure {
                         Failure::Unreachable(why) => Outcome::Unreachable(why),
                         Failure::Timeout { .. } | Failure::Response(_) => Outcome::Timeout,
@@ -277,7 +288,7 @@ impl<R: Role> Node<R> {
                     Ok(())
                 });
             }
-            Some(Owner::CancelOf(_) | Owner::Nobody) | None => {}
+            Some(Owner::Cancel | Owner::Nobody) | None => {}
         }
     }
 
@@ -287,7 +298,7 @@ impl<R: Role> Node<R> {
         if is_answered {
             return self.core.pending.push_back(Pending::Settle(id));
         }
-        let next = self.hook(now, Some(id), Some(branch.number), |role, turn, request| match request {
+        let next = self.hook(now, Some(id), |role, turn, request| match request {
             Some(request) => role.failed(turn, request, branch, failure.as_failure()),
             None => Ok(Next::Collect),
         });
@@ -311,11 +322,15 @@ impl<R: Role> Node<R> {
             }
             BranchFailure::Timeout { .. } => {
                 let code = if context.is_cancelled { 487 } else { 408 };
-                context.best_own = Some(context.best_own.map_or(code, |own| if best::is_better(code, own) { code } else { own }));
+                context.best_own = Some(
+                    context.best_own.map_or(code, |own| if best::is_better(code, own) { code } else { own }),
+                );
             }
             BranchFailure::Unreachable(_) => {
                 let code = if context.is_cancelled { 487 } else { 503 };
-                context.best_own = Some(context.best_own.map_or(code, |own| if best::is_better(code, own) { code } else { own }));
+                context.best_own = Some(
+                    context.best_own.map_or(code, |own| if best::is_better(code, own) { code } else { own }),
+                );
             }
         }
     }
@@ -352,7 +367,11 @@ impl<R: Role> Node<R> {
 
     /// Answers with a failure that no peer sent.
     fn answer_own(&mut self, now: Now, id: ContextId, code: u16) {
-        let is_invite = self.core.contexts.get(id).and_then(|context| context.request.as_ref())
+        let is_invite = self
+            .core
+            .contexts
+            .get(id)
+            .and_then(|context| context.request.as_ref())
             .is_some_and(|request| request.message.method() == Method::Invite);
         if code == 408 && !is_invite {
             // RFC 4320 §4.2: a 408 to a non-INVITE request always comes too late; say nothing.
@@ -366,7 +385,7 @@ impl<R: Role> Node<R> {
             // RFC 3261 §16.7 step 6: an unreachable next hop is a 503 of its branch, and a 500 upstream.
             _ => Reject::new(Status::SERVER_INTERNAL_ERROR, "next hop cannot be reached"),
         };
-        self.hook(now, Some(id), None, |_, _, _| Err::<(), _>(reject));
+        self.hook(now, Some(id), |_, _, _| Err::<(), _>(reject));
     }
 }
 
@@ -415,7 +434,9 @@ impl<R: Role> Core<R> {
         }
         let is_initial = message.to().is_ok_and(|to| to.tag().is_none());
         if self.is_draining && is_initial && !is_cancel {
-            return Err(Reject::new(Status::SERVICE_UNAVAILABLE, "shutting down").header(Name::RetryAfter, "10"));
+            return Err(
+                Reject::new(Status::SERVICE_UNAVAILABLE, "shutting down").header(Name::RetryAfter, "10")
+            );
         }
         Ok(())
     }
@@ -431,7 +452,8 @@ impl<R: Role> Core<R> {
                     && via.sent_by().ip() == Some(local.address.ip())
             });
             is_ours && branch.loop_hash != 0 && {
-                let hash = *own_hash.get_or_insert_with(|| (loop_hash(message, &self.hash_state) & 0xf_ffff) as u32);
+                let hash =
+                    *own_hash.get_or_insert_with(|| (loop_hash(message, &self.hash_state) & 0xf_ffff) as u32);
                 hash == branch.loop_hash
             }
         })

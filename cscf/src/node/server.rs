@@ -88,7 +88,12 @@ impl Server {
 /// What identifies the server transaction of a request (RFC 3261 §17.2.3), as a keyed hash that a peer cannot aim.
 ///
 /// `method` is the request's own, INVITE for an ACK and for the INVITE that a CANCEL names.
-pub(crate) fn transaction_key(hash_key: (u64, u64), message: &Message, via: &Via<'_>, method: &Method<'_>) -> u128 {
+pub(crate) fn transaction_key(
+    hash_key: (u64, u64),
+    message: &Message,
+    via: &Via<'_>,
+    method: &Method<'_>,
+) -> u128 {
     let mut hasher = SipHasher13::new_with_keys(hash_key.0, hash_key.1);
     method.as_bytes().hash(&mut hasher);
     match via.branch() {
@@ -118,7 +123,10 @@ pub(crate) fn response_exit(source: &Source, via: &Via<'_>) -> Exit {
         // The connection that the request came by; when it is gone, a new one to the sent-by.
         Transport::Tcp => Exit::Flow {
             flow: source.flow,
-            or: Some(Hop { transport: Transport::Tcp, remote: SocketAddr::new(source.remote.ip(), sent_by_port) }),
+            or: Some(Hop {
+                transport: Transport::Tcp,
+                remote: SocketAddr::new(source.remote.ip(), sent_by_port),
+            }),
         },
         Transport::Udp if via.rport().is_some() || sent_by_port == source.remote.port() => {
             Exit::Flow { flow: source.flow, or: None }
@@ -213,7 +221,13 @@ impl<R: Role> Core<R> {
     }
 
     /// Opens the server transaction and context of a request.
-    pub(crate) fn open_context(&mut self, request: Incoming, key: u128, is_invite: bool, exit: Exit) -> ContextId {
+    pub(crate) fn open_context(
+        &mut self,
+        request: Incoming,
+        key: u128,
+        is_invite: bool,
+        exit: Exit,
+    ) -> ContextId {
         let timing = self.timing_of(request.source.trust);
         let server = Server::new(is_invite, key, timing, request.source.transport.is_reliable());
         let id = self.contexts.insert(Context::new(request, Some(server), exit));
