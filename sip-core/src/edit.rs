@@ -277,10 +277,10 @@ impl Span {
     }
 }
 
-/// Turns every byte that ends a line, or that another element might take for one, into a space.
+/// Turns every byte that ends a line into a space.
 pub(crate) fn blank_line_ends(bytes: &mut [u8]) {
     for byte in bytes {
-        if matches!(*byte, b'\r' | b'\n' | 0) {
+        if matches!(*byte, b'\r' | b'\n') {
             *byte = b' ';
         }
     }

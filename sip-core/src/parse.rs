@@ -47,7 +47,7 @@ pub enum ParseReason {
     StatusCode,
     /// A header line without a name or a colon.
     HeaderLine,
-    /// A CR that no LF follows, or a NUL: another element might see a line end there.
+    /// A CR that no LF follows, or a NUL outside a quoted-pair: another element might see a line end there.
     ControlByte,
     /// The empty line behind the headers is missing.
     Unterminated,
@@ -378,6 +378,8 @@ impl Pass<'_> {
             match self.bytes[end..] {
                 [b'\n', ..] => return (end, end + 1),
                 [b'\r', b'\n', ..] => return (end, end + 2),
+                // RFC 3261 §25.1: a quoted-pair may hide a NUL, nothing may hide a line end.
+                [0, ..] if end > 0 && self.bytes[end - 1] == b'\\' => {}
                 _ => self.blame(ParseReason::ControlByte),
             }
             from = end + 1;

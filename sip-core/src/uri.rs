@@ -414,8 +414,7 @@ const HEX: &[u8; 16] = b"0123456789ABCDEF";
 fn take_host(bytes: &[u8]) -> Option<(Host<'_>, &[u8])> {
     if let [b'[', rest @ ..] = bytes {
         let close = memchr::memchr(b']', rest)?;
-        let address = std::str::from_utf8(&rest[..close]).ok()?.parse().ok()?;
-        return Some((Host::V6(address), &rest[close + 1..]));
+        return Some((Host::V6(read_ipv6(&rest[..close])?), &rest[close + 1..]));
     }
     let is_host_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     let end = bytes.iter().position(|byte| !is_host_byte(*byte)).unwrap_or(bytes.len());
@@ -429,6 +428,15 @@ fn take_host(bytes: &[u8]) -> Option<(Host<'_>, &[u8])> {
         return Some((Host::V4(address), rest));
     }
     Some((Host::Name(name), rest))
+}
+
+/// RFC 5118 §4.10: the grammar of RFC 3261 allows one colon too many before a dotted tail, which is to be tolerated.
+fn read_ipv6(bytes: &[u8]) -> Option<Ipv6Addr> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    match text.parse() {
+        Err(_) if text.contains('.') && text.contains(":::") => text.replacen(":::", "::", 1).parse().ok(),
+        parsed => parsed.ok(),
+    }
 }
 
 /// A `:port` at the front of `bytes`, if one is there, and what follows it.
