@@ -24,7 +24,7 @@ pub use network::{DiameterSection, DnsSection, TrustSection};
 pub use pcscf::PcscfSection;
 pub use reader::{Effective, Origin};
 pub use scscf::{ScscfSection, SessionTimers};
-pub use value::{LogLevel, Personality, Reauthenticate, RouteEnforcement, StoreKind};
+pub use value::{LogLevel, Personality, Reauthenticate, RouteEnforcement, StoreKind, duration};
 
 use crate::flow::Hop;
 use crate::identity::{HomeNetwork, Plmn, PlmnError};

@@ -93,6 +93,20 @@ impl Value for u32 {
 const UNITS: [(&str, u64); 5] =
     [("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000), ("ms", 1)];
 
+/// Reads a duration written as a number and its unit (ms, s, min, h, d); the error says what is wrong.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let digits_end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = (text[..digits_end].parse::<u64>(), text[digits_end..].trim());
+    let millis = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, millis)| *millis);
+    match (number, millis) {
+        (Ok(number), Some(millis)) => number
+            .checked_mul(millis)
+            .map(Duration::from_millis)
+            .ok_or_else(|| format!("{} is longer than time itself", quoted(text))),
+        _ => Err(format!("{} is not a duration with its unit", quoted(text))),
+    }
+}
+
 impl Value for Duration {
     fn read(value: &DeValue<'_>) -> Result<Duration, Fault> {
         let remedy = "write a number with its unit, as in \"500ms\", \"30s\", \"4min\", \"1h\" or \"7d\"";
@@ -104,16 +118,7 @@ impl Value for Duration {
             }
             _ => return Err(Fault::new("is not a duration", remedy)),
         };
-        let digits_end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-        let (number, unit) = (text[..digits_end].parse::<u64>(), text[digits_end..].trim());
-        let millis = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, millis)| *millis);
-        match (number, millis) {
-            (Ok(number), Some(millis)) => number
-                .checked_mul(millis)
-                .map(Duration::from_millis)
-                .ok_or_else(|| Fault::new("is longer than time itself", remedy)),
-            _ => Err(Fault::new(format!("{} is not a duration", quoted(text)), remedy)),
-        }
+        duration(text).map_err(|message| Fault::new(message, remedy))
     }
 
     fn show(&self) -> String {
