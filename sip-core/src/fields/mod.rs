@@ -1,15 +1,15 @@
 //! Header fields as typed views, read when asked for and borrowed from the message.
 
-//X pub mod access;
-//X pub mod auth;
-//X pub mod charging;
+pub mod access;
+pub mod auth;
+pub mod charging;
 pub mod cseq;
 pub mod name_addr;
-//X pub mod privacy;
-//X pub mod rack;
-//X pub mod security;
-//X pub mod session_timer;
-//X pub mod subscription;
+pub mod privacy;
+pub mod rack;
+pub mod security;
+pub mod session_timer;
+pub mod subscription;
 pub mod via;
 
 use crate::grammar;
