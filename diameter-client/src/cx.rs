@@ -302,4 +302,6 @@ fn take_result(body: &mut Body<'_>) -> Result<CxResult, Fault> {
 }
 
 #[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
 mod tests;

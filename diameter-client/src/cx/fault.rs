@@ -1,8 +1,8 @@
 //! What is wrong with a received message, in the words of the answer that says so (RFC 6733 §7).
 
 use super::CxResult;
-use crate::dictionary::{self, AvpDef};
-use crate::wire::{Avp, AvpHead, RawAvp, WireError};
+use crate::dictionary::{self, AvpDef, avp};
+use crate::wire::{Avp, AvpHead, Avps, FLAG_ERROR, Header, RawAvp, WireError, Writer};
 use std::fmt;
 
 /// A fault of a message: the result, the Failed-AVP and a sentence for people.
@@ -21,6 +21,32 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// The answer to the request with `header` and `avps`, of whatever command and application (RFC 6733 §6.2, §7.2).
+    ///
+    /// Session-Id and Proxy-Info are echoed as far as they can be read.
+    pub fn answer(&self, header: &Header, avps: Avps<'_>, origin_host: &str, origin_realm: &str) -> Vec<u8> {
+        let mut header = header.answer();
+        if self.result.is_protocol_error() {
+            header.flags |= FLAG_ERROR;
+        }
+        let mut writer = Writer::new(header);
+        let readable = || avps.map_while(Result::ok);
+        if let Some(session) = readable().find(|each| each.is(&avp::SESSION_ID)) {
+            writer.octets(&avp::SESSION_ID, session.data);
+        }
+        super::write_result(&mut writer, self.result);
+        writer.text(&avp::ORIGIN_HOST, origin_host);
+        writer.text(&avp::ORIGIN_REALM, origin_realm);
+        if let Some(failed) = &self.failed_avp {
+            writer.group(&avp::FAILED_AVP, |w| w.raw(failed));
+        }
+        writer.text(&avp::ERROR_MESSAGE, &self.reason);
+        for proxy in readable().filter(|each| each.is(&avp::PROXY_INFO)) {
+            writer.octets(&avp::PROXY_INFO, proxy.data);
+        }
+        writer.finish()
+    }
+
     /// An AVP that the command needs is not there: an example of it, zero-filled, is the Failed-AVP (RFC 6733 §7.5).
     pub(crate) fn missing(def: &AvpDef) -> Fault {
         let data = vec![0; def.data_type.len_min()];
