@@ -1,0 +1,217 @@
+//! Requests other than REGISTER at the I-CSCF (TS 24.229 §5.3.2): find the S-CSCF of the served user.
+//!
+//! The S-CSCF becomes a Route, the Request-URI stays; nothing is recorded, so the rest of the dialog passes by.
+
+use crate::selection::Assignment;
+use crate::{Icscf, Waiting};
+use cscf::identity::Impu;
+use cscf::{Answer, Failure, Incoming, Next, Reject, Target, Trust, Turn};
+use diameter_client::cx::{CxAnswer, CxRequest, CxResult, Lia, Lir, UserAuthorizationType};
+use diameter_client::endpoint::CxFailure;
+use sip_core::{Message, Method, Name, Status, Uri};
+
+/// Whose services a request wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SessionSide {
+    /// Those of the user that the Request-URI names.
+    #[default]
+    Terminating,
+    /// Those of the user that an AS acts for: the topmost Route carried `orig`.
+    Originating,
+}
+
+/// A request, before the HSS was asked.
+pub fn begin(icscf: &Icscf, turn: &mut Turn<'_, Icscf>, request: &Incoming) -> Result<(), Reject> {
+    let message = &request.message;
+    if request.source.trust == Trust::Outside {
+        return Err(Reject::new(Status::FORBIDDEN, "request from outside the trust domain"));
+    }
+    if message.method() == Method::Options && icscf.is_own_uri(turn, message.uri()) {
+        turn.reply(request, Status::OK, |response| response);
+        return Ok(());
+    }
+    icscf.charge(turn, message);
+    // TS 24.229 §5.3.2.1: whoever wrote further Routes knows the way.
+    if let Some(next) = next_route(icscf, turn, message) {
+        let edits = icscf.edits(turn, message);
+        turn.forward(request, edits, Target::Uri(next));
+        return Ok(());
+    }
+    if message.method() == Method::Ack {
+        // The ACK to a 2xx follows the route set, and this node is in none.
+        return Err(Reject::new(Status::FORBIDDEN, "ACK without a Route"));
+    }
+    let side = icscf.own_route(turn, message).map_or(SessionSide::Terminating, |(_, side)| side);
+    turn.data().side = side;
+    let lir = lir(message, side, icscf.config.home.domain())?;
+    icscf.ask(turn, message, CxRequest::Lir(lir), Waiting::Lia);
+    Ok(())
+}
+
+/// The first Route that is not this node's own.
+fn next_route(icscf: &Icscf, turn: &Turn<'_, Icscf>, message: &Message) -> Option<Vec<u8>> {
+    message
+        .routes()
+        .filter_map(|(_, route)| route.ok())
+        .find(|route| !icscf.is_own_uri(turn, route.uri()))
+        .map(|route| route.uri().to_vec())
+}
+
+/// The HSS answered, or could not be asked.
+pub fn located(
+    icscf: &Icscf,
+    turn: &mut Turn<'_, Icscf>,
+    request: &Incoming,
+    answer: Answer,
+) -> Result<(), Reject> {
+    if turn.data().is_cancelled {
+        return Ok(());
+    }
+    let Answer::Cx(answer) = answer else {
+        return Err(Reject::new(Status::SERVER_INTERNAL_ERROR, "another question was answered"));
+    };
+    let Location { assignment, profile_key } = location(answer)?;
+    let data = turn.data();
+    data.profile_key = profile_key;
+    data.search.assign(assignment, &icscf.config.icscf.scscfs);
+    let scscf = icscf.next_scscf(turn)?;
+    forward(icscf, turn, request, &scscf);
+    Ok(())
+}
+
+/// Forwards with the S-CSCF as the only Route (TS 24.229 §5.3.2.1).
+fn forward(icscf: &Icscf, turn: &mut Turn<'_, Icscf>, request: &Incoming, scscf: &str) {
+    let message = &request.message;
+    let mut edits = icscf.edits(turn, message);
+    if let Some(tel) = telephone_uri(message.uri(), icscf.config.home.domain()) {
+        edits.set_uri(tel.as_str());
+    }
+    if let Some(key) = &turn.data().profile_key {
+        edits.set(message, Name::PProfileKey, format_args!("<{key}>"));
+    }
+    let route = scscf_route(scscf, turn.data().side);
+    edits.push_top(Name::Route, format_args!("<{route}>"));
+    turn.forward(request, edits, Target::Uri(route.into_bytes()));
+}
+
+/// The S-CSCF did not answer (TS 24.229 §5.3.2.1): only silence moves on, unlike for REGISTER.
+pub fn failed(
+    icscf: &Icscf,
+    turn: &mut Turn<'_, Icscf>,
+    request: &Incoming,
+    failure: &Failure<'_>,
+) -> Result<Next, Reject> {
+    let is_silent = matches!(failure, Failure::Timeout { answered: false } | Failure::Unreachable(_));
+    let data = turn.data();
+    // A request that went on by its own Route was nobody's to reselect.
+    if !is_silent || data.is_cancelled || !data.search.is_begun() {
+        return Ok(Next::Collect);
+    }
+    tracing::warn!(scscf = data.search.last(), ?failure, "S-CSCF does not answer");
+    turn.count("scscf_failed", "session");
+    if let Some(scscf) = turn.data().search.next(icscf.config.icscf.scscf_tries_max) {
+        forward(icscf, turn, request, &scscf);
+        return Ok(Next::Handled);
+    }
+    if turn.data().search.has_asked_anew {
+        return Err(Reject::new(Status::SERVER_TIMEOUT, "no S-CSCF answers")
+            .detail(format!("last tried: {}", turn.data().search.last())));
+    }
+    turn.data().search.has_asked_anew = true;
+    let side = turn.data().side;
+    let mut lir = lir(&request.message, side, icscf.config.home.domain())?;
+    lir.authorization_type = Some(UserAuthorizationType::RegistrationAndCapabilities);
+    icscf.ask(turn, &request.message, CxRequest::Lir(lir), Waiting::Lia);
+    Ok(Next::Handled)
+}
+
+/// The LIR for a request (TS 29.228 §6.1.4).
+pub fn lir(message: &Message, side: SessionSide, home: &str) -> Result<Lir, Reject> {
+    let impu = match side {
+        SessionSide::Originating => originator(message)
+            .ok_or_else(|| Reject::new(Status::FORBIDDEN, "originating request names no served user"))?,
+        SessionSide::Terminating => {
+            let telephone = telephone_uri(message.uri(), home);
+            let uri = telephone.as_ref().map_or(message.uri(), |tel| tel.as_bytes());
+            Impu::parse(uri)
+                .ok_or_else(|| Reject::new(Status::UNSUPPORTED_URI_SCHEME, "Request-URI names no user"))?
+        }
+    };
+    Ok(Lir {
+        public_identity: impu.as_str().to_owned(),
+        is_originating: side == SessionSide::Originating,
+        ..Lir::default()
+    })
+}
+
+/// Whom an AS acts for: P-Served-User, else P-Asserted-Identity.
+fn originator(message: &Message) -> Option<Impu> {
+    [Name::PServedUser, Name::PAssertedIdentity]
+        .into_iter()
+        .find_map(|name| Impu::parse(message.name_addr(name).ok()?.uri()))
+}
+
+/// The tel URI for a SIP URI of the home domain that stands for a telephone number: `user=phone` and a global number,
+/// and no GRUU (TS 24.229 §5.3.2.1).
+pub fn telephone_uri(uri: &[u8], home: &str) -> Option<String> {
+    let uri = Uri::parse(uri).ok()?;
+    let user = uri.user()?;
+    let is_phone = uri.param(b"user").is_some_and(|value| value.eq_ignore_ascii_case(b"phone"));
+    let is_home = uri.host()?.name().is_some_and(|host| host.eq_ignore_ascii_case(home.as_bytes()));
+    let is_gruu = uri.params().has(b"gr");
+    if !is_phone || !is_home || is_gruu || user.first() != Some(&b'+') {
+        return None;
+    }
+    // The user part is a telephone-subscriber; parameters of its own go along.
+    let tel = format!("tel:{}", std::str::from_utf8(user).ok()?);
+    Uri::parse(tel.as_bytes()).is_ok().then_some(tel)
+}
+
+/// The Route to an S-CSCF: loose, and marked when the originating services are wanted.
+fn scscf_route(scscf: &str, side: SessionSide) -> String {
+    let has = |name: &[u8]| Uri::parse(scscf.as_bytes()).is_ok_and(|uri| uri.params().has(name));
+    let lr = if has(b"lr") { "" } else { ";lr" };
+    let orig = match side {
+        SessionSide::Originating if !has(b"orig") => ";orig",
+        SessionSide::Originating | SessionSide::Terminating => "",
+    };
+    format!("{scscf}{lr}{orig}")
+}
+
+/// What the HSS said about the served user.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Location {
+    /// Who serves.
+    pub assignment: Assignment,
+    /// The wildcarded identity that matched, which the S-CSCF looks the profile up by (P-Profile-Key).
+    pub profile_key: Option<String>,
+}
+
+/// What an LIA means (TS 24.229 §5.3.2.1, TS 29.228 §6.1.4.1).
+pub fn location(answer: Result<CxAnswer, CxFailure>) -> Result<Location, Reject> {
+    let no_answer = |detail: String| {
+        Err(Reject::new(Status::SERVER_TIMEOUT, "HSS gives no usable answer").detail(detail))
+    };
+    let lia = match answer {
+        Ok(CxAnswer::Lia(lia)) => lia,
+        Ok(other) => return no_answer(format!("{} instead of LIA", other.name())),
+        Err(CxFailure::Overload) => return Err(crate::overloaded()),
+        Err(failure) => return no_answer(failure.to_string()),
+    };
+    match lia.result {
+        result if result == CxResult::SUCCESS || lia.is_unregistered_service() => named_or_select(lia),
+        CxResult::USER_UNKNOWN => Err(Reject::new(Status::NOT_FOUND, "HSS does not know the user")),
+        CxResult::IDENTITY_NOT_REGISTERED => {
+            Err(Reject::new(Status::TEMPORARILY_UNAVAILABLE, "user is not registered"))
+        }
+        result => no_answer(result.to_string()),
+    }
+}
+
+fn named_or_select(lia: Lia) -> Result<Location, Reject> {
+    let assignment = match lia.server_name {
+        Some(name) => Assignment::Named(crate::server_name(name)?),
+        None => Assignment::Select(lia.server_capabilities.unwrap_or_default()),
+    };
+    Ok(Location { assignment, profile_key: lia.wildcarded_public_identity })
+}

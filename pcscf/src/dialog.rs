@@ -1,0 +1,72 @@
+//! Requests within a dialog (TS 24.229 §5.2.6.3.5): the token in our Record-Route says which, and whose UE.
+
+use crate::gm::{self, Routes};
+use crate::path::{DialogToken, Token};
+use crate::{Data, Pcscf};
+use cscf::{Incoming, Reject, Target, Turn};
+use sip_core::{Name, Status};
+
+/// A request of a UE within a dialog: only from the UE that the dialog is with.
+pub fn from_ue(
+    pcscf: &Pcscf,
+    turn: &mut Turn<'_, Pcscf>,
+    request: &Incoming,
+    routes: &Routes,
+) -> Result<(), Reject> {
+    let message = &request.message;
+    let dialog = known(turn, request, routes)?;
+    let sent_by = crate::sent_by(message);
+    let is_at_address =
+        dialog.hop.remote == request.source.remote && dialog.hop.transport == request.source.transport;
+    let is_sender = is_at_address
+        || pcscf
+            .bindings
+            .get(dialog.binding)
+            .is_some_and(|binding| binding.is_sender(&request.source, sent_by));
+    if !is_sender {
+        return Err(Reject::new(Status::FORBIDDEN, "sender is not in the dialog"));
+    }
+    let mut edits = turn.edits();
+    gm::from_ue(message, &mut edits);
+    routes.pop(&mut edits);
+    let charging = gm::charging(pcscf, turn, Some(&dialog.icid));
+    edits.set(message, Name::PChargingVector, format_args!("{charging}"));
+    *turn.data() = Data::FromUe;
+    turn.forward(request, edits, Target::Uri(routes.next(message)));
+    Ok(())
+}
+
+/// A request of the core within a dialog: to the UE where it registered last, else where the dialog began.
+pub fn to_ue(
+    pcscf: &Pcscf,
+    turn: &mut Turn<'_, Pcscf>,
+    request: &Incoming,
+    routes: &Routes,
+) -> Result<(), Reject> {
+    let message = &request.message;
+    let dialog = known(turn, request, routes)?;
+    let target =
+        pcscf.bindings.get(dialog.binding).map_or(Target::Hop(dialog.hop), |binding| binding.target());
+    let mut edits = turn.edits();
+    routes.pop(&mut edits);
+    gm::to_ue(message, &mut edits);
+    *turn.data() = Data::ToUe(None);
+    turn.forward(request, edits, target);
+    Ok(())
+}
+
+/// The dialog that the request claims to be in; a token of another one opens nothing.
+fn known<'r>(
+    turn: &Turn<'_, Pcscf>,
+    request: &Incoming,
+    routes: &'r Routes,
+) -> Result<&'r DialogToken, Reject> {
+    match &routes.token {
+        Some(Token::Dialog(dialog)) if dialog.is_of(turn.token_key(), request.message.call_id()) => {
+            Ok(dialog)
+        }
+        Some(_) | None => {
+            Err(Reject::new(Status::CALL_DOES_NOT_EXIST, "Route names no dialog of this Call-ID"))
+        }
+    }
+}

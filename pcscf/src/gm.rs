@@ -1,0 +1,156 @@
+//! What the P-CSCF changes in every message at its edge towards UEs (Gm), whatever the request is.
+
+use crate::Pcscf;
+use crate::path::{DialogToken, Token};
+use cscf::charging::{ChargingVector, Icid};
+use cscf::trust::{self, Outsider};
+use cscf::{Hop, Local, Side, Transport, Turn};
+use sip_core::{Edits, Message, Name, SlotId, Uri};
+use std::net::SocketAddr;
+
+/// Removes what a message from a UE may not say (TS 24.229 §4.4), and what ends at the first hop: the preferred
+/// identity, and the security agreement of RFC 3329.
+pub fn from_ue(message: &Message, edits: &mut Edits) {
+    trust::entering(message, Outsider::Ue, edits);
+    for name in [Name::PPreferredIdentity, Name::SecurityClient, Name::SecurityVerify, Name::SecurityServer] {
+        edits.remove(message, name);
+    }
+    for name in [Name::Require, Name::ProxyRequire] {
+        for (slot, tag) in message.all(name) {
+            if tag.eq_ignore_ascii_case(SEC_AGREE.as_bytes()) {
+                edits.remove_slot(slot);
+            }
+        }
+    }
+}
+
+/// Removes what a UE may not see.
+pub fn to_ue(message: &Message, edits: &mut Edits) {
+    trust::leaving(message, Outsider::Ue, edits);
+}
+
+/// The option tag of RFC 3329, which ends at the P-CSCF.
+pub const SEC_AGREE: &str = "sec-agree";
+
+/// The Routes of a request, this node's own split from what follows.
+#[derive(Debug, Default)]
+pub struct Routes {
+    /// Our own entries at the top.
+    own: Vec<SlotId>,
+    /// What the first of them that has a token says.
+    pub token: Option<Token>,
+    /// The URIs that follow.
+    pub rest: Vec<Vec<u8>>,
+}
+
+impl Routes {
+    /// Reads the Routes of a request.
+    pub fn of(pcscf: &Pcscf, turn: &Turn<'_, Pcscf>, message: &Message) -> Routes {
+        let mut routes = Routes::default();
+        for (slot, route) in message.routes() {
+            let uri = route.map(|route| route.uri()).unwrap_or_default();
+            if routes.rest.is_empty() && is_own(pcscf, turn, uri) {
+                routes.own.push(slot);
+                let user = Uri::parse(uri).ok().and_then(|uri| uri.user());
+                let token = user.and_then(|user| Token::open(turn.token_key(), user));
+                routes.token = routes.token.take().or(token);
+            } else {
+                routes.rest.push(uri.to_vec());
+            }
+        }
+        routes
+    }
+
+    /// Removes our own entries (RFC 3261 §16.4).
+    pub fn pop(&self, edits: &mut Edits) {
+        self.own.iter().for_each(|slot| edits.remove_slot(*slot));
+    }
+
+    /// The URI that the request goes to next (RFC 3261 §16.6 step 6 and 7).
+    pub fn next(&self, message: &Message) -> Vec<u8> {
+        self.rest.first().map_or_else(|| message.uri().to_vec(), Clone::clone)
+    }
+}
+
+/// Whether a URI is this node's: a token of its own in the user part, or its host without a user.
+pub fn is_own(pcscf: &Pcscf, turn: &Turn<'_, Pcscf>, uri: &[u8]) -> bool {
+    let Ok(Uri::Sip(sip)) = Uri::parse(uri) else { return false };
+    if let Some(user) = sip.user {
+        return Token::open(turn.token_key(), user).is_some();
+    }
+    let own_port = |address: &SocketAddr| sip.port.is_none_or(|port| port == address.port());
+    let own_host = |address: &SocketAddr| match sip.host.name() {
+        Some(name) => name.eq_ignore_ascii_case(pcscf.config.pcscf.host.as_bytes()),
+        None => sip.host.ip() == Some(address.ip()),
+    };
+    turn.locals().iter().any(|local| own_host(&local.address) && own_port(&local.address))
+}
+
+/// A loose-routing URI of this node at one of its listening points.
+pub fn own_uri(pcscf: &Pcscf, token: &str, address: SocketAddr, transport: Transport) -> String {
+    let host = match address.ip().is_unspecified() {
+        true => format!("{}:{}", pcscf.config.pcscf.host, address.port()),
+        false => address.to_string(),
+    };
+    let transport = match transport {
+        // What a numeric host without the parameter means (RFC 3263 §4.1).
+        Transport::Udp => "",
+        Transport::Tcp => ";transport=tcp",
+    };
+    format!("sip:{token}@{host}{transport};lr")
+}
+
+/// The listening point that the core reaches: by UDP where there is one.
+pub fn core_local<'t>(turn: &'t Turn<'_, Pcscf>) -> &'t Local {
+    let is_core = |local: &&Local| local.side == Side::Core;
+    let is_udp = |local: &&Local| local.transport == Transport::Udp;
+    let locals = turn.locals();
+    locals.iter().filter(is_core).find(is_udp).unwrap_or_else(|| turn.local(Side::Core, None))
+}
+
+/// Which way a request that begins a dialog goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From a UE into the core.
+    Originating,
+    /// From the core to a UE.
+    Terminating,
+}
+
+/// Records this node in the route set of a dialog (RFC 3261 §16.6 step 4).
+///
+/// Twice when UE and core reach it differently, each side with its own (RFC 5658 §5); `local` is our end towards the UE.
+pub fn record_route(
+    pcscf: &Pcscf,
+    turn: &Turn<'_, Pcscf>,
+    edits: &mut Edits,
+    direction: Direction,
+    dialog: DialogToken,
+    local: SocketAddr,
+) {
+    let hop: Hop = dialog.hop;
+    let bucket = turn.bucket(hop.remote.ip().to_string().as_bytes());
+    let token = Token::Dialog(dialog).mint(turn.token_key(), bucket);
+    let core = core_local(turn);
+    let core_uri = own_uri(pcscf, &token, core.address, core.transport);
+    let access_uri = own_uri(pcscf, &token, local, hop.transport);
+    // The entry on top is the one that the next hop sees first.
+    let (below, top) = match direction {
+        Direction::Originating => (access_uri, core_uri),
+        Direction::Terminating => (core_uri, access_uri),
+    };
+    if below != top {
+        edits.push_top(Name::RecordRoute, format_args!("<{below}>"));
+    }
+    edits.push_top(Name::RecordRoute, format_args!("<{top}>"));
+}
+
+/// The charging vector that this P-CSCF writes into a request of a UE (TS 24.229 §4.5): of the dialog's icid when there
+/// is one, else of a new one.
+pub fn charging(pcscf: &Pcscf, turn: &mut Turn<'_, Pcscf>, icid: Option<&str>) -> ChargingVector {
+    let known = icid
+        .filter(|icid| !icid.is_empty())
+        .and_then(|icid| ChargingVector::parse(format!("icid-value=\"{icid}\"").as_bytes()));
+    let icid = known.map_or_else(|| Icid::mint(turn.entropy()), |vector| vector.icid);
+    ChargingVector::new(icid, &pcscf.config.pcscf.ioi)
+}

@@ -1,0 +1,119 @@
+//! Requests of a UE outside a dialog (TS 24.229 §5.2.6.3): only from a registered UE, with an identity of its own, by
+//! its Service-Route.
+
+use crate::gm::{self, Direction, Routes};
+use crate::path::DialogToken;
+use crate::{Data, Pcscf, assertion};
+use cscf::config::RouteEnforcement;
+use cscf::{Incoming, Reject, Target, Turn};
+use sip_core::{Message, Method, Name, Status, Uri};
+
+/// A request of a UE that begins a dialog, or stands alone.
+pub fn begin(
+    pcscf: &Pcscf,
+    turn: &mut Turn<'_, Pcscf>,
+    request: &Incoming,
+    routes: &Routes,
+) -> Result<(), Reject> {
+    let message = &request.message;
+    if is_emergency(message.uri()) {
+        // TS 24.229 §5.2.10 wants an E-CSCF, or a 380 that sends the UE to another access. Neither is there.
+        return Err(Reject::new(Status::SERVICE_UNAVAILABLE, "emergency services are not supported"));
+    }
+    let senders = pcscf.bindings.of_sender(&request.source, crate::sent_by(message));
+    let Some((identity, binding)) = assertion::asserted(message, &senders) else {
+        return Err(Reject::new(Status::FORBIDDEN, "sender is not registered"));
+    };
+    let Some(first_hop) = binding.service_route.first() else {
+        return Err(Reject::new(Status::FORBIDDEN, "registration has no Service-Route"));
+    };
+    let follows = follows(&routes.rest, &binding.service_route);
+    if !follows && pcscf.config.pcscf.route_enforcement == RouteEnforcement::Reject {
+        return Err(Reject::new(Status::BAD_REQUEST, "Route differs from the Service-Route"));
+    }
+    let mut edits = turn.edits();
+    gm::from_ue(message, &mut edits);
+    routes.pop(&mut edits);
+    if !follows {
+        edits.remove(message, Name::Route);
+        for uri in &binding.service_route {
+            edits.append(Name::Route, format_args!("<{uri}>"));
+        }
+    }
+    edits.set(message, Name::PAssertedIdentity, format_args!("<{identity}>"));
+    let charging = gm::charging(pcscf, turn, None);
+    edits.set(message, Name::PChargingVector, format_args!("{charging}"));
+    if begins_dialog(message.method()) {
+        let hop = cscf::Hop { transport: request.source.transport, remote: request.source.remote };
+        let dialog =
+            DialogToken::new(turn.token_key(), binding.id, hop, message.call_id(), charging.icid.as_str());
+        gm::record_route(pcscf, turn, &mut edits, Direction::Originating, dialog, request.source.local);
+    }
+    *turn.data() = Data::FromUe;
+    turn.forward(request, edits, Target::Uri(first_hop.clone().into_bytes()));
+    Ok(())
+}
+
+/// Whether a request may begin a dialog, so that the P-CSCF stays in its path.
+pub fn begins_dialog(method: Method<'_>) -> bool {
+    matches!(method, Method::Invite | Method::Subscribe | Method::Refer | Method::Notify)
+}
+
+/// Whether the Routes behind our own are the Service-Route, in its order (TS 24.229 §5.2.6.3.3).
+pub fn follows(routes: &[Vec<u8>], service_route: &[String]) -> bool {
+    let is_same = |route: &Vec<u8>, wanted: &String| match (Uri::parse(route), Uri::parse(wanted.as_bytes()))
+    {
+        (Ok(route), Ok(wanted)) => route.uri_eq(&wanted),
+        _ => false,
+    };
+    routes.len() == service_route.len()
+        && routes.iter().zip(service_route).all(|(route, wanted)| is_same(route, wanted))
+}
+
+/// Whether the Request-URI is an emergency service (RFC 5031: `urn:service:sos` and what lies below it).
+fn is_emergency(uri: &[u8]) -> bool {
+    let Ok(Uri::Urn(urn)) = Uri::parse(uri) else { return false };
+    let sos = b"service:sos";
+    urn.get(..sos.len()).is_some_and(|head| head.eq_ignore_ascii_case(sos))
+        && urn.get(sos.len()).is_none_or(|byte| *byte == b'.')
+}
+
+/// Whether anything in a message asks for a dialog that exists.
+pub fn is_in_dialog(message: &Message) -> bool {
+    message.to().is_ok_and(|to| to.tag().is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_service_route_is_followed_whole_and_in_order() {
+        let service_route = ["sip:a@s1:6060;lr".to_owned(), "sip:s2;lr".to_owned()];
+        for (routes, expected) in [
+            (&["sip:a@s1:6060;lr", "sip:s2;lr"][..], true),
+            (&["sip:a@S1:6060;lr", "sip:s2;LR"], true),
+            (&["sip:a@s1:6060;lr"], false),
+            (&["sip:s2;lr", "sip:a@s1:6060;lr"], false),
+            (&["sip:a@s1:6060;lr", "sip:s2;lr", "sip:s3;lr"], false),
+            (&["sip:b@s1:6060;lr", "sip:s2;lr"], false),
+            (&[], false),
+        ] {
+            let routes: Vec<Vec<u8>> = routes.iter().map(|route| route.as_bytes().to_vec()).collect();
+            assert_eq!(follows(&routes, &service_route), expected, "{routes:?}");
+        }
+    }
+
+    #[test]
+    fn emergency_is_the_service_urn_and_its_kinds() {
+        for (uri, expected) in [
+            ("urn:service:sos", true),
+            ("URN:Service:SOS.police", true),
+            ("urn:service:sosx", false),
+            ("urn:service:counseling", false),
+            ("sip:sos@home.net", false),
+        ] {
+            assert_eq!(is_emergency(uri.as_bytes()), expected, "{uri}");
+        }
+    }
+}

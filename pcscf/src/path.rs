@@ -1,0 +1,190 @@
+//! The tokens in this P-CSCF's own Path and Record-Route entries.
+//!
+//! A Path token names a binding (TS 24.229 §5.2.2.1). A dialog token carries what a later request of the dialog needs:
+//! the binding, the UE's address, a seal over the Call-ID and the icid. So no table of dialogs is kept, and a dialog
+//! outlives a restart.
+
+use crate::binding::BindingId;
+use cscf::bucket::{Bucket, TokenKey, base32, unbase32};
+use cscf::{Hop, Transport};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// What an own Route entry says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Token {
+    /// From our Path: a request to the UE of this binding.
+    Path(BindingId),
+    /// From our Record-Route: a request within a dialog.
+    Dialog(DialogToken),
+}
+
+/// What a later request of a dialog needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DialogToken {
+    /// The binding of the UE when the dialog began.
+    pub binding: BindingId,
+    /// The UE's address then.
+    pub hop: Hop,
+    /// The icid of the dialog; empty when it does not fit into a token.
+    pub icid: String,
+    seal: String,
+}
+
+impl DialogToken {
+    /// The token of a dialog with this Call-ID.
+    pub fn new(key: &TokenKey, binding: BindingId, hop: Hop, call_id: &[u8], icid: &str) -> DialogToken {
+        let fits = icid.len() <= ICID_MAX
+            && icid.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+        let icid = if fits { icid.to_owned() } else { String::new() };
+        DialogToken { binding, hop, icid, seal: seal(key, call_id) }
+    }
+
+    /// Whether the token was made for a dialog with this Call-ID.
+    pub fn is_of(&self, key: &TokenKey, call_id: &[u8]) -> bool {
+        self.seal == seal(key, call_id)
+    }
+}
+
+impl Token {
+    /// The user part of the URI.
+    pub fn mint(&self, key: &TokenKey, bucket: Bucket) -> String {
+        let mut payload = Vec::with_capacity(64);
+        match self {
+            Token::Path(binding) => {
+                payload.push(b'p');
+                base32(binding.0, ID_BITS, &mut payload);
+            }
+            Token::Dialog(dialog) => {
+                payload.push(b'd');
+                base32(dialog.binding.0, ID_BITS, &mut payload);
+                payload.extend_from_slice(dialog.seal.as_bytes());
+                write_hop(dialog.hop, &mut payload);
+                payload.extend_from_slice(dialog.icid.as_bytes());
+            }
+        }
+        key.mint(bucket, &String::from_utf8_lossy(&payload))
+    }
+
+    /// Reads the user part of a URI; `None` unless this deployment minted it.
+    pub fn open(key: &TokenKey, user: &[u8]) -> Option<Token> {
+        let (_, payload) = key.open(user)?;
+        let (kind, rest) = payload.as_bytes().split_first()?;
+        let (id, rest) = rest.split_at_checked(ID_CHARS)?;
+        let id = BindingId(unbase32(id)?);
+        match kind {
+            b'p' if rest.is_empty() => Some(Token::Path(id)),
+            b'd' => {
+                let (seal, rest) = rest.split_at_checked(SEAL_CHARS)?;
+                let (hop, icid) = read_hop(rest)?;
+                let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(str::to_owned);
+                Some(Token::Dialog(DialogToken { binding: id, hop, icid: text(icid)?, seal: text(seal)? }))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The checksum of a token over the Call-ID: 40 bits that only this deployment can compute.
+fn seal(key: &TokenKey, call_id: &[u8]) -> String {
+    let token = key.mint(Bucket::new(0), &format!("call-id {}", String::from_utf8_lossy(call_id)));
+    token[token.len() - SEAL_CHARS..].to_owned()
+}
+
+/// Transport and family as a letter, then the address and the port in base32.
+fn write_hop(hop: Hop, out: &mut Vec<u8>) {
+    out.push(match (hop.transport, hop.remote.ip()) {
+        (Transport::Udp, IpAddr::V4(_)) => b'u',
+        (Transport::Udp, IpAddr::V6(_)) => b'v',
+        (Transport::Tcp, IpAddr::V4(_)) => b't',
+        (Transport::Tcp, IpAddr::V6(_)) => b's',
+    });
+    match hop.remote.ip() {
+        IpAddr::V4(ip) => base32(u64::from(ip.to_bits()), 35, out),
+        IpAddr::V6(ip) => {
+            for word in ip.octets().chunks_exact(4) {
+                base32(word.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)), 35, out);
+            }
+        }
+    }
+    base32(u64::from(hop.remote.port()), 20, out);
+}
+
+/// What [`write_hop`] wrote, and what follows it.
+fn read_hop(bytes: &[u8]) -> Option<(Hop, &[u8])> {
+    let (kind, mut rest) = bytes.split_first()?;
+    let (transport, words) = match kind {
+        b'u' => (Transport::Udp, 1),
+        b'v' => (Transport::Udp, 4),
+        b't' => (Transport::Tcp, 1),
+        b's' => (Transport::Tcp, 4),
+        _ => return None,
+    };
+    let mut bits = 0_u128;
+    for _ in 0..words {
+        let (word, tail) = rest.split_at_checked(7)?;
+        bits = bits << 32 | u128::from(u32::try_from(unbase32(word)?).ok()?);
+        rest = tail;
+    }
+    let ip = match words {
+        1 => IpAddr::V4(Ipv4Addr::from_bits(u32::try_from(bits).ok()?)),
+        _ => IpAddr::V6(Ipv6Addr::from_bits(bits)),
+    };
+    let (port, rest) = rest.split_at_checked(4)?;
+    let port = u16::try_from(unbase32(port)?).ok()?;
+    Some((Hop { transport, remote: SocketAddr::new(ip, port) }, rest))
+}
+
+/// Bits of a binding's id.
+pub const ID_BITS: u32 = 60;
+const ID_CHARS: usize = 12;
+const SEAL_CHARS: usize = 8;
+/// Longer icids would make the Record-Route too long for a datagram.
+const ICID_MAX: usize = 48;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ambient::Entropy;
+
+    fn key(seed: u64) -> TokenKey {
+        TokenKey::new(&mut Entropy::seeded(seed))
+    }
+
+    #[test]
+    fn a_token_tells_what_it_was_made_of() {
+        let key = key(1);
+        let hops = ["10.0.0.1:5060", "255.255.255.255:65535", "[2001:db8::ff]:1"];
+        for (transport, remote) in
+            [Transport::Udp, Transport::Tcp].into_iter().zip(hops).chain([(Transport::Tcp, hops[2])])
+        {
+            let hop = Hop { transport, remote: remote.parse().expect("an address") };
+            let token =
+                Token::Dialog(DialogToken::new(&key, BindingId((1 << 60) - 1), hop, b"a@b", "icid-1"));
+            assert_eq!(Token::open(&key, token.mint(&key, Bucket::new(9)).as_bytes()), Some(token));
+        }
+        let path = Token::Path(BindingId(77));
+        assert_eq!(Token::open(&key, path.mint(&key, Bucket::new(9)).as_bytes()), Some(path));
+    }
+
+    #[test]
+    fn a_token_of_another_dialog_or_another_deployment_does_not_fit() {
+        let key_1 = key(1);
+        let hop = Hop { transport: Transport::Udp, remote: "10.0.0.1:5060".parse().expect("an address") };
+        let token = DialogToken::new(&key_1, BindingId(1), hop, b"a@b", "");
+        assert!(token.is_of(&key_1, b"a@b"));
+        assert!(!token.is_of(&key_1, b"a@c"));
+        let minted = Token::Dialog(token).mint(&key_1, Bucket::new(0));
+        assert_eq!(Token::open(&key(2), minted.as_bytes()), None);
+        let other = key_1.mint(Bucket::new(0), "x");
+        assert_eq!(Token::open(&key_1, other.as_bytes()), None, "ours, but no token of a P-CSCF");
+    }
+
+    #[test]
+    fn an_icid_that_no_user_part_can_hold_is_left_out() {
+        let hop = Hop { transport: Transport::Udp, remote: "10.0.0.1:5060".parse().expect("an address") };
+        let icid = |icid: &str| DialogToken::new(&key(1), BindingId(1), hop, b"a@b", icid).icid;
+        assert_eq!(icid("abc-1.2"), "abc-1.2");
+        assert_eq!(icid("a;b"), "");
+        assert_eq!(icid(&"a".repeat(49)), "");
+    }
+}

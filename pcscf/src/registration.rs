@@ -1,0 +1,276 @@
+//! REGISTER at the P-CSCF (TS 24.229 §5.2.2): what goes to the registrar, and what its answer leaves behind.
+
+use crate::binding::{Binding, BindingId, Bindings, BoundContact, is_same_contact};
+use crate::gm;
+use crate::path::{ID_BITS, Token};
+use crate::{Data, Pcscf, Timer, Waiting, credentials, record};
+use ambient::{Instant, Wall};
+use cscf::identity::Impu;
+use cscf::query::Record;
+use cscf::{Answer, Hop, Incoming, Query, Reject, Source, Target, Turn};
+use sip_core::{Message, Name, Status};
+use std::time::Duration;
+
+/// A REGISTER of a UE.
+pub fn begin(pcscf: &Pcscf, turn: &mut Turn<'_, Pcscf>, request: &Incoming) -> Result<(), Reject> {
+    let message = &request.message;
+    let aor = aor(message)?;
+    let known = pcscf.bindings.refreshed_by(&request.source, &aor).map(|binding| binding.id);
+    if known.is_none() && pcscf.bindings.len() >= pcscf.config.pcscf.registrations_max {
+        return Err(
+            Reject::new(Status::SERVICE_UNAVAILABLE, "too many registrations").header(Name::RetryAfter, "60")
+        );
+    }
+    let id = known.unwrap_or_else(|| BindingId(turn.entropy().next_u64() & ((1 << ID_BITS) - 1)));
+    let mut edits = turn.edits();
+    gm::from_ue(message, &mut edits);
+    // A REGISTER follows no Route: the registrar's domain decides, or the configuration.
+    edits.remove(message, Name::Route);
+    for (slot, authorization) in message.all(Name::Authorization) {
+        let value = credentials::with_integrity(authorization)
+            .ok_or_else(|| Reject::new(Status::BAD_REQUEST, "Authorization cannot be read"))?;
+        edits.replace(slot, value.as_slice());
+    }
+    let bucket = turn.bucket(request.source.remote.ip().to_string().as_bytes());
+    let token = Token::Path(id).mint(turn.token_key(), bucket);
+    let core = gm::core_local(turn);
+    let path = gm::own_uri(pcscf, &token, core.address, core.transport);
+    edits.push_top(Name::Path, format_args!("<{path}>"));
+    if !message.has_option(Name::Require, b"path") {
+        edits.append(Name::Require, "path");
+    }
+    edits.set(
+        message,
+        Name::PVisitedNetworkId,
+        format_args!("\"{}\"", pcscf.config.pcscf.visited_network_id),
+    );
+    let charging = gm::charging(pcscf, turn, None);
+    edits.set(message, Name::PChargingVector, format_args!("{charging}"));
+    *turn.data() = Data::Register(id);
+    let target = pcscf
+        .config
+        .pcscf
+        .icscf
+        .as_ref()
+        .map_or_else(|| message.uri().to_vec(), |uri| uri.clone().into_bytes());
+    turn.forward(request, edits, Target::Uri(target));
+    Ok(())
+}
+
+/// The public identity of the To.
+fn aor(message: &Message) -> Result<Impu, Reject> {
+    let to = message.to().ok().and_then(|to| Impu::parse(to.uri()));
+    to.ok_or_else(|| Reject::new(Status::BAD_REQUEST, "To is no public user identity"))
+}
+
+/// The registrar's answer on its way to the UE. What a 2xx changes is made durable before it goes on.
+pub fn response(
+    pcscf: &Pcscf,
+    turn: &mut Turn<'_, Pcscf>,
+    request: &Incoming,
+    response: &Incoming,
+    id: BindingId,
+) {
+    let is_success = response.message.status().is_some_and(Status::is_success);
+    let Ok(aor) = aor(&request.message) else { return pass(turn, response) };
+    if !is_success {
+        return pass(turn, response);
+    }
+    let asked = Asked { id, aor, source: request.source, request: &request.message };
+    let change = asked.change(&pcscf.bindings, &response.message, turn.now(), turn.wall());
+    if change.records.is_empty() {
+        return pass(turn, response);
+    }
+    let response = Incoming { message: response.message.clone(), source: response.source };
+    let query = Query::Store(change.records.clone());
+    turn.query(query, Waiting::Stored { response, change });
+}
+
+/// The store has answered.
+pub fn stored(
+    pcscf: &mut Pcscf,
+    turn: &mut Turn<'_, Pcscf>,
+    response: &Incoming,
+    change: Change,
+    answer: Answer,
+) -> Result<(), Reject> {
+    match answer {
+        Answer::Stored(Ok(())) => {
+            change.apply(&mut pcscf.bindings, turn);
+            pass(turn, response);
+            Ok(())
+        }
+        Answer::Stored(Err(failure)) => {
+            Err(Reject::new(Status::SERVER_INTERNAL_ERROR, "registration could not be stored")
+                .detail(failure.to_string()))
+        }
+        Answer::Cx(_) | Answer::Resolved(_) => {
+            Err(Reject::new(Status::SERVER_INTERNAL_ERROR, "another question was answered"))
+        }
+    }
+}
+
+/// Passes an answer without what the UE may not see: the keys of a challenge, the charging headers.
+fn pass(turn: &mut Turn<'_, Pcscf>, response: &Incoming) {
+    let message = &response.message;
+    let mut edits = turn.edits();
+    gm::to_ue(message, &mut edits);
+    for (slot, challenge) in message.all(Name::WwwAuthenticate) {
+        match credentials::without_keys(challenge) {
+            Some(value) => edits.replace(slot, value.as_slice()),
+            None => edits.remove_slot(slot),
+        }
+    }
+    turn.pass(response, edits);
+}
+
+/// A REGISTER that was answered with 2xx.
+struct Asked<'r> {
+    id: BindingId,
+    aor: Impu,
+    source: Source,
+    request: &'r Message,
+}
+
+/// What a 2xx to REGISTER changes.
+#[derive(Debug, Default)]
+pub struct Change {
+    /// Bindings as they are from here on.
+    stand: Vec<Binding>,
+    /// Bindings that end.
+    end: Vec<BindingId>,
+    /// The same for the store.
+    pub records: Vec<Record>,
+}
+
+impl Asked<'_> {
+    /// From what was asked and what was granted to the bindings that follow.
+    fn change(&self, bindings: &Bindings, response: &Message, now: Instant, wall: Wall) -> Change {
+        let wanted: Vec<&[u8]> = self
+            .request
+            .contacts()
+            .filter_map(|(_, contact)| contact.ok())
+            .map(|contact| contact.uri())
+            .collect();
+        let mut change = Change::default();
+        if wanted.is_empty() {
+            return change;
+        }
+        let granted = self.granted(&wanted, response, now, wall);
+        let is_wanted = |contact: &BoundContact| {
+            wanted.iter().any(|uri| *uri == b"*" || is_same_contact(uri, contact.uri.as_bytes()))
+        };
+        let before = bindings.get(self.id);
+        let kept = before
+            .into_iter()
+            .flat_map(|binding| &binding.contacts)
+            .filter(|c| !is_wanted(c) && c.ends > now);
+        let contacts: Vec<BoundContact> = kept.chain(&granted).cloned().collect();
+        if contacts.is_empty() {
+            change.end.extend(before.map(|binding| binding.id));
+        } else {
+            change.stand.push(Binding {
+                id: self.id,
+                aor: self.aor.clone(),
+                hop: Hop { transport: self.source.transport, remote: self.source.remote },
+                local: self.source.local,
+                flow: Some(self.source.flow),
+                identities: uris(response, Name::PAssociatedUri),
+                service_route: uris(response, Name::ServiceRoute),
+                contacts,
+                timer: before.and_then(|binding| binding.timer),
+            });
+        }
+        let has_ended = granted.is_empty();
+        for other in bindings.of_impu(&self.aor).filter(|other| other.id != self.id) {
+            // A contact that registers anew from elsewhere has moved; one that ends does so for its whole set.
+            if !(has_ended || other.aor == self.aor) || other.hop.remote.ip() != self.source.remote.ip() {
+                continue;
+            }
+            let mut left = other.clone();
+            left.contacts.retain(|contact| !is_wanted(contact));
+            if left.contacts.is_empty() {
+                change.end.push(other.id);
+            } else if left.contacts.len() < other.contacts.len() {
+                change.stand.push(left);
+            }
+        }
+        change.records = change
+            .stand
+            .iter()
+            .map(record::of)
+            .chain(change.end.iter().map(|id| record::removal(*id)))
+            .collect();
+        change
+    }
+
+    /// The contacts of the REGISTER that the 2xx lists, with the time that it gives them (RFC 3261 §10.3 step 8).
+    fn granted(&self, wanted: &[&[u8]], response: &Message, now: Instant, wall: Wall) -> Vec<BoundContact> {
+        let header = response.expires().ok().flatten();
+        let mut granted = Vec::new();
+        for (_, contact) in response.contacts() {
+            let Ok(contact) = contact else { continue };
+            let seconds = contact.expires().or(header).unwrap_or(0);
+            let is_wanted = wanted.iter().any(|uri| is_same_contact(uri, contact.uri()));
+            if let (true, 1.., Ok(uri)) = (is_wanted, seconds, std::str::from_utf8(contact.uri())) {
+                let after = Duration::from_secs(seconds.into());
+                granted.push(BoundContact {
+                    uri: uri.to_owned(),
+                    ends: now + after,
+                    ends_wall: wall + after,
+                });
+            }
+        }
+        granted
+    }
+}
+
+/// The URIs of a field of name-addrs, as they stand.
+fn uris(message: &Message, name: Name) -> Vec<String> {
+    message
+        .name_addrs(name)
+        .filter_map(|(_, value)| std::str::from_utf8(value.ok()?.uri()).ok().map(str::to_owned))
+        .collect()
+}
+
+impl Change {
+    /// Takes effect, timers included.
+    fn apply(self, bindings: &mut Bindings, turn: &mut Turn<'_, Pcscf>) {
+        for id in self.end {
+            if let Some(timer) = bindings.remove(id).and_then(|binding| binding.timer) {
+                turn.disarm(timer);
+            }
+        }
+        for binding in self.stand {
+            stand(bindings, turn, binding);
+        }
+    }
+}
+
+/// Puts a binding into the table and arms the timer of its first contact that ends.
+pub fn stand(bindings: &mut Bindings, turn: &mut Turn<'_, Pcscf>, binding: Binding) {
+    let id = binding.id;
+    let Some(end) = binding.next_end() else { return };
+    if let Some(timer) = bindings.insert(binding).and_then(|before| before.timer) {
+        turn.disarm(timer);
+    }
+    let after = end.since(turn.now());
+    let timer = turn.arm(after, Timer::ContactEnds(id), "a registered contact ends");
+    bindings.set_timer(id, timer);
+}
+
+/// A contact of a binding has ended.
+pub fn contact_ended(pcscf: &mut Pcscf, turn: &mut Turn<'_, Pcscf>, id: BindingId) {
+    let now = turn.now();
+    let Some(mut binding) = pcscf.bindings.remove(id) else { return };
+    binding.contacts.retain(|contact| contact.ends > now);
+    binding.timer = None;
+    if binding.contacts.is_empty() {
+        tracing::info!(aor = %binding.aor, "registration has ended");
+        turn.count("registration_ended", "expired");
+        turn.query(Query::Store(vec![record::removal(id)]), Waiting::Forgotten);
+    } else {
+        turn.query(Query::Store(vec![record::of(&binding)]), Waiting::Forgotten);
+        stand(&mut pcscf.bindings, turn, binding);
+    }
+}

@@ -1,0 +1,111 @@
+//! Requests to a UE outside a dialog (TS 24.229 §5.2.6.4): by the binding that our Path names.
+
+use crate::binding::{Binding, BindingId};
+use crate::gm::{self, Direction, Routes};
+use crate::originating::begins_dialog;
+use crate::path::DialogToken;
+use crate::{Data, Pcscf, assertion};
+use cscf::charging::ChargingVector;
+use cscf::identity::Impu;
+use cscf::{Incoming, Reject, Turn};
+use sip_core::{Edits, Message, Name, Status};
+
+/// A request of the core to the UE of a binding.
+pub fn begin(
+    pcscf: &Pcscf,
+    turn: &mut Turn<'_, Pcscf>,
+    request: &Incoming,
+    routes: &Routes,
+    id: BindingId,
+) -> Result<(), Reject> {
+    let message = &request.message;
+    let Some(binding) = pcscf.bindings.get(id) else {
+        // TS 24.229 §4.14: the S-CSCF takes a 404 as the sign of a P-CSCF that has lost the registration.
+        return Err(Reject::new(Status::NOT_FOUND, "no registration behind this Path"));
+    };
+    let mut edits = turn.edits();
+    routes.pop(&mut edits);
+    gm::to_ue(message, &mut edits);
+    if begins_dialog(message.method()) {
+        let charging = ChargingVector::of(message);
+        let icid = charging.as_ref().map_or("", |charging| charging.icid.as_str());
+        let dialog = DialogToken::new(turn.token_key(), id, binding.hop, message.call_id(), icid);
+        gm::record_route(pcscf, turn, &mut edits, Direction::Terminating, dialog, binding.local);
+    }
+    *turn.data() = Data::ToUe(Some(id));
+    turn.forward(request, edits, binding.target());
+    Ok(())
+}
+
+/// A response of the UE on its way into the core; `binding` is the UE's for a request outside a dialog.
+pub fn response(
+    pcscf: &Pcscf,
+    turn: &mut Turn<'_, Pcscf>,
+    request: &Incoming,
+    response: &Incoming,
+    binding: Option<BindingId>,
+) {
+    let message = &response.message;
+    let mut edits = turn.edits();
+    gm::from_ue(message, &mut edits);
+    let binding = binding.and_then(|id| pcscf.bindings.get(id));
+    let is_asserted = message.status().is_some_and(|status| (101..300).contains(&status.code()));
+    if let Some(binding) = binding.filter(|_| is_asserted) {
+        let identity = identity(&request.message, message, binding);
+        edits.set(message, Name::PAssertedIdentity, format_args!("<{identity}>"));
+    }
+    charge(pcscf, &request.message, message, &mut edits);
+    turn.pass(response, edits);
+}
+
+/// Puts the charging vector of the request back, with our network as the one that answered (TS 24.229 §4.5.4).
+fn charge(pcscf: &Pcscf, request: &Message, response: &Message, edits: &mut Edits) {
+    if let Some(charging) = ChargingVector::of(request) {
+        let answered = charging.answered_by(&pcscf.config.pcscf.ioi);
+        edits.set(response, Name::PChargingVector, format_args!("{answered}"));
+    }
+}
+
+/// The identity to assert for the one that answers: the one it prefers, the one that was called, or its default; always
+/// one that it registered.
+fn identity<'b>(request: &Message, response: &Message, binding: &'b Binding) -> &'b str {
+    let called = || {
+        let called = request.name_addr(Name::PCalledPartyId).ok()?;
+        assertion::registered(binding, &Impu::parse(called.uri())?)
+    };
+    assertion::preferred(response, &[binding])
+        .map(|(uri, _)| uri)
+        .or_else(called)
+        .unwrap_or_else(|| assertion::default_identity(binding))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::binding::tests::binding;
+    use sip_core::Limits;
+
+    fn message(start: &str, header: &str) -> Message {
+        let text = format!("{start}\r\nCSeq: 1 INVITE\r\n{header}\r\n\r\n");
+        Message::parse(text.into_bytes(), &Limits::default()).expect("a message")
+    }
+
+    #[test]
+    fn the_one_that_answers_is_named_by_preference_then_by_what_was_called() {
+        let alice = binding(1, "10.0.0.1:5060", "sip:alice@home.net");
+        for (called, prefers, expected) in [
+            (
+                "P-Called-Party-ID: <tel:+491>",
+                "P-Preferred-Identity: <sip:alice@home.net>",
+                "sip:alice@home.net",
+            ),
+            ("P-Called-Party-ID: <tel:+491>", "P-Preferred-Identity: <sip:eve@home.net>", "tel:+491"),
+            ("P-Called-Party-ID: <sip:eve@home.net>", "X: 1", "sip:alice@home.net"),
+            ("X: 1", "X: 1", "sip:alice@home.net"),
+        ] {
+            let request = message("INVITE sip:ue@10.0.0.1 SIP/2.0", called);
+            let response = message("SIP/2.0 200 OK", prefers);
+            assert_eq!(identity(&request, &response, &alice), expected, "{called} {prefers}");
+        }
+    }
+}
