@@ -5,7 +5,9 @@
 //! term-ioi. Visited and home network do so (type 1), two home networks (type 2), CSCF and application server (type 3).
 
 use ambient::Entropy;
+use sip_core::fields::charging as field;
 use sip_core::{Message, Name};
+use std::borrow::Cow;
 use std::fmt;
 
 /// The IMS Charging Identity of one dialog or standalone transaction.
@@ -64,26 +66,27 @@ impl ChargingVector {
         ChargingVector::parse(message.first(Name::PChargingVector)?)
     }
 
-    /// Reads a header value.
+    /// Reads a header value; of two parameters with one name, the first one counts.
     pub fn parse(value: &[u8]) -> Option<ChargingVector> {
-        let value = std::str::from_utf8(value).ok()?;
-        let mut icid = None;
-        let (mut orig_ioi, mut term_ioi, mut others) = (None, None, Vec::new());
-        for param in split_params(value) {
-            let (name, content) = param.split_once('=').unwrap_or((param, ""));
-            let name = name.trim();
-            // RFC 7315 §5.6: a parameter stands once; of two, the first one counts.
-            if name.eq_ignore_ascii_case("icid-value") {
-                icid = icid.or(Some(Icid(unquoted(content))).filter(|icid| !icid.0.is_empty()));
-            } else if name.eq_ignore_ascii_case("orig-ioi") {
-                orig_ioi = orig_ioi.or(Some(unquoted(content)));
-            } else if name.eq_ignore_ascii_case("term-ioi") {
-                term_ioi = term_ioi.or(Some(unquoted(content)));
-            } else if !param.trim().is_empty() {
-                others.push(param.trim().to_owned());
+        let field = field::ChargingVector::parse(value).ok()?;
+        let text = |value: Cow<'_, [u8]>| String::from_utf8(value.into_owned()).ok();
+        let icid = text(field.icid_value()).filter(|icid| !icid.is_empty())?;
+        let is_own = |name: &[u8]| {
+            [&b"icid-value"[..], b"orig-ioi", b"term-ioi"].iter().any(|own| own.eq_ignore_ascii_case(name))
+        };
+        let others = field.params().filter(|(name, _)| !is_own(name)).map(|(name, value)| {
+            let name = String::from_utf8_lossy(name);
+            match value {
+                Some(value) => format!("{name}={}", String::from_utf8_lossy(value)),
+                None => name.into_owned(),
             }
-        }
-        Some(ChargingVector { icid: icid?, orig_ioi, term_ioi, others })
+        });
+        Some(ChargingVector {
+            icid: Icid(icid),
+            orig_ioi: field.orig_ioi().and_then(text),
+            term_ioi: field.term_ioi().and_then(text),
+            others: others.collect(),
+        })
     }
 
     /// As the network `ioi` sends it on in a request: its own orig-ioi, no term-ioi.
@@ -135,36 +138,6 @@ impl fmt::Display for Quoted<'_> {
         let escaped = self.0.replace('\\', "\\\\").replace('"', "\\\"");
         write!(f, "\"{escaped}\"")
     }
-}
-
-/// Splits at semicolons outside of quotes.
-fn split_params(value: &str) -> impl Iterator<Item = &str> {
-    let (mut in_quotes, mut is_escaped) = (false, false);
-    value.split(move |c: char| {
-        if is_escaped {
-            is_escaped = false;
-            return false;
-        }
-        match c {
-            '\\' if in_quotes => is_escaped = true,
-            '"' => in_quotes = !in_quotes,
-            _ => {}
-        }
-        c == ';' && !in_quotes
-    })
-}
-
-fn unquoted(content: &str) -> String {
-    let content = content.trim();
-    let Some(inner) = content.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
-        return content.to_owned();
-    };
-    let mut text = String::with_capacity(inner.len());
-    let mut chars = inner.chars();
-    while let Some(c) = chars.next() {
-        text.extend(if c == '\\' { chars.next() } else { Some(c) });
-    }
-    text
 }
 
 #[cfg(test)]
