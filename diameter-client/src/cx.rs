@@ -305,3 +305,5 @@ fn take_result(body: &mut Body<'_>) -> Result<CxResult, Fault> {
 pub(crate) mod samples;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tshark;

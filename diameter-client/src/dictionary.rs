@@ -247,3 +247,6 @@ pub mod avp {
         LINE_IDENTIFIER "Line-Identifier" 500 VENDOR_ETSI, OctetString Clear;
     }
 }
+
+#[cfg(test)]
+mod wireshark;

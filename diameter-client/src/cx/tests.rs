@@ -155,7 +155,7 @@ fn what_is_wrong_with_a_request_is_named() {
         let refusal = fault.answer(&message.header, message.avps(), "hss.ims.example", "ims.example");
         let answer = read_answer(&refusal).unwrap();
         assert_eq!(answer.result(), result, "{case}");
-        assert_eq!(answer.details().failed_avps, [failed_avp.clone()], "{case}");
+        assert_eq!(answer.details().failed_avps, std::slice::from_ref(failed_avp), "{case}");
     }
 }
 
