@@ -1,1 +1,12 @@
-//! The S-CSCF (TS 24.229 §5.4).
+//! The S-CSCF (TS 24.229 §5.4): registrar of the home network, and the proxy that serves its users.
+//!
+//! [`registrar`] authenticates, keeps bindings and speaks with the HSS about both; [`sessions`] routes the requests of
+//! and to the users that it keeps. Both are hooks of one [`Scscf`], a role of [`cscf::Node`].
+
+pub mod registrar;
+mod role;
+pub mod sessions;
+mod waiting;
+
+pub use role::Scscf;
+pub use waiting::{Cause, Command, Notice, Timer, Waiting};

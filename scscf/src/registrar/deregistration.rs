@@ -1,0 +1,178 @@
+//! De-registration: by the UE, by expiry, by the network (TS 24.229 §5.4.1.4, §5.4.1.5).
+
+use super::assignment;
+use super::binding::Updated;
+use super::record;
+use super::register::Register;
+use super::registrations::{Registration, RegistrationId, State};
+use super::saa;
+use crate::role::Scscf;
+use crate::sessions::release::Ended;
+use crate::waiting::{Cause, Notice, Waiting};
+use cscf::identity::{Impi, Impu};
+use cscf::query::{Query, Record};
+use cscf::{Incoming, Reject, Turn};
+use diameter_client::cx::{
+    CxAnswer, CxRequest, CxResult, Sar, ServerAssignmentType, UserDataAlreadyAvailable,
+};
+use diameter_client::endpoint::{CxFailure, Destination};
+
+impl Scscf {
+    /// The HSS answered the SAR by which a UE's last contact goes.
+    pub(crate) fn released(
+        &mut self,
+        turn: &mut Turn<'_, Scscf>,
+        request: &Incoming,
+        register: Box<Register>,
+        authentication_info: Option<String>,
+        answer: Result<CxAnswer, CxFailure>,
+    ) -> Result<(), Reject> {
+        match saa(&answer) {
+            Err(failure) => return Err(assignment::unreachable_hss(failure)),
+            // The HSS forgot the user before we did: what was asked for is so.
+            Ok(saa) if saa.result.is_success() || is_gone(saa.result) => {}
+            Ok(saa) => {
+                return Err(Reject::new(sip_core::Status::SERVER_INTERNAL_ERROR, "refused by the hss")
+                    .detail(format!("{:?}", saa.result)));
+            }
+        }
+        let found = self.registrations.find(&register.impu).map(|(id, _)| id);
+        let Some(id) = found else {
+            self.accept(turn, request, &register, authentication_info.as_deref());
+            return Ok(());
+        };
+        let Updated { bindings, .. } = self.binding_update(turn, &register)?;
+        if let Some(registration) = self.registrations.get_mut(id) {
+            registration.bindings = bindings;
+        }
+        let records = self.keep_or_drop(turn, id, Cause::User);
+        self.authentications.forget(register.impi());
+        turn.query(
+            Query::Store(records),
+            Waiting::Stored { register, created: Vec::new(), authentication_info },
+        );
+        Ok(())
+    }
+
+    /// After bindings of `impis` went without their UE asking: tells the HSS of each private identity that has none
+    /// left, stores what stays, drops what is empty.
+    pub(crate) fn settle(
+        &mut self,
+        turn: &mut Turn<'_, Scscf>,
+        id: RegistrationId,
+        cause: Cause,
+        asked: ServerAssignmentType,
+        impis: &[Impi],
+    ) {
+        let Some(registration) = self.registrations.get(id) else { return };
+        let named = registration.key().clone();
+        let gone: Vec<Impi> =
+            impis.iter().filter(|impi| !registration.has_binding_of(impi)).cloned().collect();
+        for impi in &gone {
+            self.tell(turn, asked, Some(impi), &named);
+            self.authentications.forget(impi);
+        }
+        let records = self.keep_or_drop(turn, id, cause);
+        turn.query(Query::Store(records.clone()), Waiting::StoredAlone { records });
+    }
+
+    /// The record of a registration whose bindings changed; without any it is dropped, and its sessions are released
+    /// where the network ended it.
+    pub(crate) fn keep_or_drop(
+        &mut self,
+        turn: &mut Turn<'_, Scscf>,
+        id: RegistrationId,
+        cause: Cause,
+    ) -> Vec<Record> {
+        let is_empty =
+            self.registrations.get(id).is_some_and(|registration| registration.bindings.is_empty());
+        if !is_empty {
+            self.arm_expiry(turn, id);
+            return self.stored_form(turn, id).into_iter().collect();
+        }
+        let Some(registration) = self.registrations.remove(id) else { return Vec::new() };
+        if let Some(timer) = registration.timer {
+            turn.disarm(timer);
+        }
+        if registration.state == State::Registered {
+            let impu = registration.associated_uris().next().and_then(|uri| Impu::parse(uri.as_bytes()));
+            turn.notice(Notice::Deregistered {
+                impu: impu.unwrap_or_else(|| registration.key().clone()),
+                cause,
+            });
+        }
+        if matches!(cause, Cause::Hss | Cause::Operator) {
+            self.release_sessions(turn, &registration, Ended::ByNetwork);
+        }
+        vec![record::gone(&registration)]
+    }
+
+    /// An operator ends a registration.
+    pub(crate) fn deregister(&mut self, turn: &mut Turn<'_, Scscf>, impu: &Impu) {
+        let Some((id, registration)) = self.registrations.find(impu) else { return };
+        let impis = registration.impis();
+        if let Some(registration) = self.registrations.get_mut(id) {
+            registration.bindings.clear();
+        }
+        self.settle(turn, id, Cause::Operator, ServerAssignmentType::AdministrativeDeregistration, &impis);
+    }
+
+    /// Tells the HSS something whose answer changes nothing here.
+    pub(crate) fn tell(
+        &self,
+        turn: &mut Turn<'_, Scscf>,
+        asked: ServerAssignmentType,
+        impi: Option<&Impi>,
+        impu: &Impu,
+    ) {
+        let request = CxRequest::Sar(self.assignment(asked, impi, impu));
+        turn.query(Query::Cx { request, destination: self.hss(), trace: None }, Waiting::Told { asked });
+    }
+
+    /// The HSS answered something that changes nothing here.
+    pub(crate) fn told(
+        &self,
+        turn: &mut Turn<'_, Scscf>,
+        asked: ServerAssignmentType,
+        answer: &Result<CxAnswer, CxFailure>,
+    ) {
+        match saa(answer) {
+            Ok(saa) if saa.result.is_success() => {}
+            // It will learn at the next registration; until then it holds this S-CSCF for the user's.
+            Ok(saa) => {
+                turn.count("assignment", "refused");
+                tracing::warn!(?asked, result = ?saa.result, "the HSS refused what it was told");
+            }
+            Err(failure) => {
+                turn.count("assignment", "not told");
+                tracing::warn!(?asked, %failure, "the HSS could not be told");
+            }
+        }
+    }
+
+    /// A SAR of ours.
+    pub(crate) fn assignment(&self, asked: ServerAssignmentType, impi: Option<&Impi>, impu: &Impu) -> Sar {
+        assignment::request(
+            asked,
+            &self.config.scscf.uri,
+            impi.map(Impi::as_str),
+            impu.as_str(),
+            UserDataAlreadyAvailable::NotAvailable,
+        )
+    }
+
+    /// The HSS of the home network; a relay or SLF finds the right one (TS 29.229 §5.5).
+    pub(crate) fn hss(&self) -> Destination {
+        Destination { realm: self.config.home.realm().to_owned(), host: None }
+    }
+
+    /// The durable form of a registration.
+    pub(crate) fn stored_form(&self, turn: &Turn<'_, Scscf>, id: RegistrationId) -> Option<Record> {
+        let now = ambient::Now { instant: turn.now(), wall: turn.wall() };
+        self.registrations.get(id).map(|registration: &Registration| record::of(registration, now))
+    }
+}
+
+fn is_gone(result: CxResult) -> bool {
+    matches!(result, CxResult::USER_UNKNOWN | CxResult::IDENTITY_NOT_REGISTERED)
+}

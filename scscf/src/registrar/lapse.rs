@@ -1,0 +1,66 @@
+//! Expiry: bindings that nobody refreshed, profiles that nobody needed again, and what a restart finds in the store.
+
+use super::record;
+use super::registrations::{RegistrationId, State};
+use crate::role::Scscf;
+use crate::waiting::{Cause, Timer};
+use ambient::Now;
+use cscf::Turn;
+use cscf::identity::Impi;
+use cscf::query::Record;
+use diameter_client::cx::ServerAssignmentType;
+use std::time::Duration;
+
+/// How long the profile of a user who is not registered is kept after it was fetched.
+const UNREGISTERED_PROFILE_KEPT: Duration = Duration::from_secs(600);
+
+impl Scscf {
+    /// Arms the timer of the binding that ends first.
+    pub(crate) fn arm_expiry(&mut self, turn: &mut Turn<'_, Scscf>, id: RegistrationId) {
+        let now = turn.now();
+        let Some(registration) = self.registrations.get_mut(id) else { return };
+        if let Some(timer) = registration.timer.take() {
+            turn.disarm(timer);
+        }
+        let after = match registration.bindings.iter().map(|binding| binding.expires_at).min() {
+            Some(expires_at) => expires_at.since(now),
+            None => UNREGISTERED_PROFILE_KEPT,
+        };
+        registration.timer = Some(turn.arm(after, Timer::Expiry(id), "registration expiry"));
+    }
+
+    /// The timer of a registration fired.
+    pub(crate) fn lapsed(&mut self, turn: &mut Turn<'_, Scscf>, id: RegistrationId) {
+        let now = turn.now();
+        let Some(registration) = self.registrations.get_mut(id) else { return };
+        registration.timer = None;
+        if registration.state == State::Unregistered && registration.bindings.is_empty() {
+            // TS 29.228 §6.1.2.1: the S-CSCF gives a user back whom it served unregistered.
+            let (impi, impu) =
+                (Impi::new(registration.subscription.private_id.clone()), registration.key().clone());
+            self.registrations.remove(id);
+            self.tell(turn, ServerAssignmentType::TimeoutDeregistration, Some(&impi), &impu);
+            return;
+        }
+        let before = registration.impis();
+        registration.bindings.retain(|binding| binding.expires_at > now);
+        turn.count("registration", "expired");
+        self.settle(turn, id, Cause::Expiry, ServerAssignmentType::TimeoutDeregistration, &before);
+    }
+
+    /// The store was read: registrations stand as they were, and what ran out meanwhile ends.
+    pub(crate) fn restored(&mut self, turn: &mut Turn<'_, Scscf>, records: &[Record]) {
+        let now = Now { instant: turn.now(), wall: turn.wall() };
+        for stored in records {
+            match record::read(stored, now) {
+                Some(registration) => {
+                    let id = self.registrations.insert(registration);
+                    self.arm_expiry(turn, id);
+                }
+                // The node keeps records of its own; a damaged one of ours costs its user a new registration.
+                None => turn.count("restored", "not a registration"),
+            }
+        }
+        tracing::info!(registrations = self.registrations.len(), "registrations restored");
+    }
+}

@@ -1,0 +1,215 @@
+//! The S-CSCF as a role: which hook leads where.
+
+use crate::registrar::authentication::Authentications;
+use crate::registrar::expiry::Bounds;
+use crate::registrar::registration::{self, Answerable, Policy};
+use crate::registrar::registrations::Registrations;
+use crate::sessions::Data;
+use crate::sessions::dialog::Sessions;
+use crate::waiting::{Command, Notice, Timer, Waiting};
+use cscf::config::{Config, Reauthenticate};
+use cscf::flow::Trust;
+use cscf::node::ClientId;
+use cscf::query::Query;
+use cscf::role::Outcome;
+use cscf::{Answer, Branch, Event, Failure, Incoming, Next, Reject, Role, Turn};
+use diameter_client::cx::CxRequest;
+use diameter_client::endpoint::RequestId;
+use sip_core::{Method, Status};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The S-CSCF.
+#[derive(Debug)]
+pub struct Scscf {
+    pub(crate) config: Arc<Config>,
+    pub(crate) bounds: Bounds,
+    pub(crate) policy: Policy,
+    pub(crate) registrations: Registrations,
+    pub(crate) authentications: Authentications,
+    pub(crate) sessions: Sessions,
+}
+
+/// How long until a record that could not be stored is written again.
+const STORE_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+impl Scscf {
+    /// An S-CSCF without users.
+    pub fn new(config: Arc<Config>) -> Scscf {
+        let section = &config.scscf;
+        let seconds = |duration: Duration| u32::try_from(duration.as_secs()).unwrap_or(u32::MAX);
+        let bounds = Bounds {
+            min_s: seconds(section.expires_min),
+            default_s: seconds(section.expires_default),
+            max_s: seconds(section.expires_max),
+        };
+        let policy = Policy {
+            reauthenticate: match section.reauthenticate {
+                Reauthenticate::Always => registration::Reauthenticate::Always,
+                Reauthenticate::Unprotected => registration::Reauthenticate::Unprotected,
+                Reauthenticate::Never => registration::Reauthenticate::Never,
+            },
+            answerable: match section.require_integrity {
+                true => Answerable::OverGm,
+                false => Answerable::InTheClear,
+            },
+        };
+        Scscf {
+            bounds,
+            policy,
+            registrations: Registrations::default(),
+            authentications: Authentications::default(),
+            sessions: Sessions::default(),
+            config,
+        }
+    }
+
+    /// The registrations, for an operator and for checks.
+    pub fn registrations(&self) -> &Registrations {
+        &self.registrations
+    }
+
+    /// The sessions, for an operator and for checks.
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// The authentications under way, for an operator and for checks.
+    pub fn authentications(&self) -> &Authentications {
+        &self.authentications
+    }
+}
+
+impl Role for Scscf {
+    type Waiting = Waiting;
+    type Timer = Timer;
+    type Data = Data;
+    type Command = Command;
+    type Notice = Notice;
+
+    const NAME: &'static str = "scscf";
+
+    fn request(&mut self, turn: &mut Turn<'_, Self>, request: &Incoming) -> Result<(), Reject> {
+        let method = request.message.method();
+        if request.source.trust == Trust::Outside {
+            // Whoever goes round the P-CSCF has nobody who vouches for him.
+            return match method {
+                Method::Ack => Ok(()),
+                _ => Err(Reject::new(Status::FORBIDDEN, "not from the trust domain")),
+            };
+        }
+        match method {
+            Method::Register => self.register(turn, request),
+            _ => self.serve(turn, request),
+        }
+    }
+
+    fn answer(
+        &mut self,
+        turn: &mut Turn<'_, Self>,
+        request: Option<&Incoming>,
+        waiting: Waiting,
+        answer: Answer,
+    ) -> Result<(), Reject> {
+        match (waiting, answer, request) {
+            (Waiting::Maa { register, scheme }, Answer::Cx(answer), Some(request)) => {
+                self.vectors_came(turn, request, register, scheme, answer)
+            }
+            (Waiting::Saa { register, asked, authentication_info }, Answer::Cx(answer), Some(request)) => {
+                self.assigned(turn, request, register, asked, authentication_info, answer)
+            }
+            (Waiting::Released { register, authentication_info }, Answer::Cx(answer), Some(request)) => {
+                self.released(turn, request, register, authentication_info, answer)
+            }
+            (
+                Waiting::Stored { register, created, authentication_info },
+                Answer::Stored(stored),
+                Some(request),
+            ) => self.stored(turn, request, &register, &created, authentication_info.as_deref(), stored),
+            (Waiting::Profile { served, asked }, Answer::Cx(answer), Some(request)) => {
+                self.profile_came(turn, request, served, asked, answer)
+            }
+            (Waiting::StoredForPeer { id, answer, refusal }, Answer::Stored(stored), _) => {
+                turn.answer_peer(id, if stored.is_ok() { *answer } else { *refusal });
+                Ok(())
+            }
+            (Waiting::StoredAlone { records }, Answer::Stored(Err(failure)), _) => {
+                tracing::warn!(%failure, "a registration could not be stored; trying again");
+                turn.arm(STORE_AGAIN_AFTER, Timer::StoreAgain(records), "store again");
+                Ok(())
+            }
+            (Waiting::Told { asked }, Answer::Cx(answer), _) => {
+                self.told(turn, asked, &answer);
+                Ok(())
+            }
+            // The request is over: its client went away, and nobody waits for an answer.
+            (waiting, answer, _) => {
+                tracing::debug!(?waiting, ?answer, "an answer that nobody waits for");
+                Ok(())
+            }
+        }
+    }
+
+    fn response(
+        &mut self,
+        turn: &mut Turn<'_, Self>,
+        request: &Incoming,
+        _branch: Branch,
+        response: &Incoming,
+    ) {
+        self.answered(turn, request, response);
+    }
+
+    fn failed(
+        &mut self,
+        turn: &mut Turn<'_, Self>,
+        request: &Incoming,
+        _branch: Branch,
+        failure: Failure<'_>,
+    ) -> Result<Next, Reject> {
+        let status = match failure {
+            Failure::Response(response) => response.status(),
+            Failure::Timeout { .. } | Failure::Unreachable(_) => None,
+        };
+        self.branch_failed(turn, request, status)?;
+        Ok(Next::Collect)
+    }
+
+    fn cancelled(&mut self, turn: &mut Turn<'_, Self>, _request: &Incoming) {
+        turn.data().stop();
+    }
+
+    fn originated(
+        &mut self,
+        _turn: &mut Turn<'_, Self>,
+        _client: ClientId,
+        waiting: &mut Waiting,
+        outcome: Outcome<'_>,
+    ) {
+        // A BYE of ours: whatever comes of it, the session is gone here.
+        tracing::debug!(?waiting, ?outcome, "released");
+    }
+
+    fn peer_request(&mut self, turn: &mut Turn<'_, Self>, id: RequestId, request: CxRequest) {
+        self.hss_asks(turn, id, request);
+    }
+
+    fn event(&mut self, turn: &mut Turn<'_, Self>, event: Event<Self>) {
+        match event {
+            Event::Restored(records) => self.restored(turn, &records),
+            Event::Command(Command::Deregister { impu }) => self.deregister(turn, &impu),
+            Event::FlowLost(_) | Event::Draining => {}
+        }
+    }
+
+    fn timer(&mut self, turn: &mut Turn<'_, Self>, timer: Timer) {
+        match timer {
+            Timer::RegAwaitAuth(impi) => self.nobody_answered(turn, &impi),
+            Timer::Expiry(id) => self.lapsed(turn, id),
+            Timer::Session(id) => self.session_lapsed(turn, id),
+            Timer::StoreAgain(records) => {
+                turn.query(Query::Store(records.clone()), Waiting::StoredAlone { records });
+            }
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! Requests of and to the users that are served here (TS 24.229 §5.4.3).
+//!
+//! A request is originating or terminating by what its topmost Route says; the served user follows from that. Filter
+//! criteria are not evaluated: the profile is here, and the chain of application servers has its place between
+//! [`Scscf::originating`] or [`Scscf::terminating`] and the next hop.
+
+pub mod dialog;
+pub mod next_hop;
+mod originating;
+pub mod release;
+mod restoration;
+pub mod session_timer;
+mod terminating;
+pub mod token;
+
+use crate::role::Scscf;
+use crate::waiting::Timer;
+use cscf::charging::{ChargingVector, Icid};
+use cscf::flow::Trust;
+use cscf::identity::Impu;
+use cscf::trust::{self, Outsider};
+use cscf::{Incoming, Reject, Target, Turn};
+use dialog::{Session, SessionId};
+use session_timer::Refresh;
+use sip_core::{Edits, Message, Method, Name, SlotId, Status};
+use std::time::Duration;
+use token::{Case, Own};
+
+/// Who is served by a request, and in which direction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// The direction.
+    pub case: ServedCase,
+    /// The user.
+    pub impu: Impu,
+}
+
+/// The direction of a request, seen from the user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServedCase {
+    /// The user sent it.
+    Originating,
+    /// It is for the user.
+    Terminating,
+}
+
+impl ServedCase {
+    fn token(self) -> Case {
+        match self {
+            ServedCase::Originating => Case::Originating,
+            ServedCase::Terminating => Case::Terminating,
+        }
+    }
+}
+
+/// Whether the request stays in the way of later ones.
+fn opens_dialog(message: &Message) -> bool {
+    matches!(message.method(), Method::Invite | Method::Subscribe | Method::Refer)
+}
+
+/// What is remembered of a request until its final response.
+#[derive(Debug, Default)]
+pub struct Data {
+    /// The P-Charging-Vector that the request came with.
+    vector: Option<ChargingVector>,
+    /// The served user and direction; `None` for a request within a dialog.
+    served: Option<Served>,
+    /// The session, when the request sets one up or refreshes it.
+    session: Option<SessionId>,
+    /// The session interval that was asked for.
+    interval_s: Option<u32>,
+    /// Groups of contacts that are tried when the ones before have failed.
+    further: Vec<Vec<terminating::Leg>>,
+    /// Branches without a final response.
+    open: usize,
+}
+
+impl Data {
+    /// The caller gave up: nobody else is tried.
+    pub(crate) fn stop(&mut self) {
+        self.further.clear();
+    }
+}
+
+/// A session without a timer of its own is forgotten after this.
+const SESSION_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// An INVITE without a final response is over at last when Timer C has fired everywhere.
+const SETUP_KEPT: Duration = Duration::from_secs(3600);
+
+/// The Route values at the top of a request that name us.
+#[derive(Debug, Default)]
+pub(crate) struct OwnRoutes {
+    /// Their slots, in order.
+    slots: Vec<SlotId>,
+    /// What the topmost says.
+    top: Option<Own>,
+    /// The sessions that they name.
+    sessions: Vec<SessionId>,
+    /// The URI of the topmost.
+    top_uri: Vec<u8>,
+    /// The first Route that is another's.
+    next: Option<Vec<u8>>,
+}
+
+impl Scscf {
+    /// Any request but REGISTER.
+    pub(crate) fn serve(&mut self, turn: &mut Turn<'_, Scscf>, request: &Incoming) -> Result<(), Reject> {
+        let message = &request.message;
+        let own = self.own_routes(turn, message);
+        let is_within_dialog = message.to().is_ok_and(|to| to.tag().is_some());
+        if is_within_dialog || message.method() == Method::Ack {
+            return self.within_dialog(turn, request, own);
+        }
+        if own.next.is_none() && self.is_for_us(turn, message) {
+            return self.for_us(turn, request);
+        }
+        match own.top.and_then(|top| top.case) {
+            Some(Case::ServiceRoute | Case::Originating) => self.originating(turn, request, own),
+            Some(Case::Terminating) | None if own.next.is_some() => self.pass_through(turn, request, own),
+            Some(Case::Terminating) | None => self.terminating(turn, request, own),
+        }
+    }
+
+    fn own_routes(&self, turn: &Turn<'_, Scscf>, message: &Message) -> OwnRoutes {
+        let mut own = OwnRoutes::default();
+        for (slot, route) in message.routes() {
+            let Ok(route) = route else { break };
+            let Some(ours) = token::own(&route, &self.config.scscf.uri, turn.locals(), turn.token_key())
+            else {
+                own.next = Some(route.uri().to_vec());
+                break;
+            };
+            if own.top.is_none() {
+                own.top = Some(ours);
+                own.top_uri = route.uri().to_vec();
+            }
+            own.slots.push(slot);
+            own.sessions.extend(ours.session);
+        }
+        own
+    }
+
+    fn is_for_us(&self, turn: &Turn<'_, Scscf>, message: &Message) -> bool {
+        let Ok(uri) = message.request_uri() else { return false };
+        let Some(sip) = uri.sip() else { return false };
+        sip.user.is_none() && token::names_us(&sip.host, sip.port, &self.config.scscf.uri, turn.locals())
+    }
+
+    /// A request to this S-CSCF itself: OPTIONS asks whether it lives (RFC 3261 §11).
+    fn for_us(&self, turn: &mut Turn<'_, Scscf>, request: &Incoming) -> Result<(), Reject> {
+        match request.message.method() {
+            Method::Options => {
+                turn.reply(request, Status::OK, |response| {
+                    response.header(Name::Allow, "REGISTER, OPTIONS").header(Name::Supported, "path")
+                });
+                Ok(())
+            }
+            _ => Err(Reject::new(Status::METHOD_NOT_ALLOWED, "not a service of the s-cscf")
+                .header(Name::Allow, "REGISTER, OPTIONS")),
+        }
+    }
+
+    /// A request that another route decides about: a user of ours is not named by it.
+    fn pass_through(
+        &self,
+        turn: &mut Turn<'_, Scscf>,
+        request: &Incoming,
+        own: OwnRoutes,
+    ) -> Result<(), Reject> {
+        let mut edits = turn.edits();
+        own.slots.iter().take(1).for_each(|slot| edits.remove_slot(*slot));
+        let target = own.next.unwrap_or_else(|| request.message.uri().to_vec());
+        turn.forward(request, edits, Target::Uri(target));
+        Ok(())
+    }
+
+    // --- within a dialog ----------------------------------------------------------------------------------------------
+
+    /// A request within a dialog follows its Route. All entries that name us are taken off at once, so that a call
+    /// between two of our users passes here once.
+    fn within_dialog(
+        &mut self,
+        turn: &mut Turn<'_, Scscf>,
+        request: &Incoming,
+        own: OwnRoutes,
+    ) -> Result<(), Reject> {
+        let message = &request.message;
+        if own.slots.is_empty() && own.next.is_none() && self.is_for_us(turn, message) {
+            return match message.method() {
+                // An ACK has no response.
+                Method::Ack => Ok(()),
+                _ => Err(Reject::new(Status::CALL_DOES_NOT_EXIST, "no dialog here")),
+            };
+        }
+        let mut edits = turn.edits();
+        own.slots.iter().for_each(|slot| edits.remove_slot(*slot));
+        let refreshes = matches!(message.method(), Method::Invite | Method::Update);
+        let mut interval_s = None;
+        if refreshes {
+            interval_s = Some(self.time_session(message, &mut edits)?);
+        }
+        for id in &own.sessions {
+            if let Some(session) = self.sessions.get_mut(*id) {
+                session.passed(message);
+                if message.method() == Method::Bye {
+                    self.forget_session(turn, *id);
+                }
+            }
+        }
+        if refreshes {
+            let data = turn.data();
+            data.session = own.sessions.first().copied();
+            data.interval_s = interval_s;
+        }
+        let target = own.next.unwrap_or_else(|| message.uri().to_vec());
+        turn.forward(request, edits, Target::Uri(target));
+        Ok(())
+    }
+
+    // --- what both directions do to an initial request ----------------------------------------------------------------
+
+    /// Session-Expires and Min-SE of a request, and the interval.
+    fn time_session(&self, message: &Message, edits: &mut Edits) -> Result<u32, Reject> {
+        let timers = &self.config.scscf.session;
+        let seconds = |duration: Duration| u32::try_from(duration.as_secs()).unwrap_or(u32::MAX);
+        let limits =
+            session_timer::Limits { expires_s: seconds(timers.expires), min_s: seconds(timers.min_se) };
+        let edit = session_timer::of_request(message, limits)?;
+        if let Some(session_expires) = &edit.session_expires {
+            edits.set(message, Name::SessionExpires, session_expires);
+        }
+        if let Some(min_se) = edit.min_se {
+            edits.set(message, Name::MinSe, format_args!("{min_se}"));
+        }
+        Ok(edit.interval_s)
+    }
+
+    /// Stays in the way of later requests where the request may open a dialog; an INVITE is remembered.
+    fn record(
+        &mut self,
+        turn: &mut Turn<'_, Scscf>,
+        request: &Incoming,
+        served: &Served,
+        edits: &mut Edits,
+    ) -> Result<(), Reject> {
+        let message = &request.message;
+        let mut session = turn.data().session;
+        if message.method() == Method::Invite && session.is_none() {
+            let interval_s = self.time_session(message, &mut Edits::new())?;
+            session = Session::of_invite(message, served.impu.clone(), turn.context()).map(|kept| {
+                let id = SessionId(turn.entropy().next_u64() >> (64 - SessionId::BITS));
+                self.sessions.insert(id, kept);
+                self.arm_session(turn, id, SETUP_KEPT);
+                id
+            });
+            let data = turn.data();
+            data.session = session;
+            data.interval_s = Some(interval_s);
+        }
+        self.record_route(turn, message, served, session, edits)
+    }
+
+    fn record_route(
+        &self,
+        turn: &Turn<'_, Scscf>,
+        message: &Message,
+        served: &Served,
+        session: Option<SessionId>,
+        edits: &mut Edits,
+    ) -> Result<(), Reject> {
+        if message.method() == Method::Invite {
+            self.time_session(message, edits)?;
+        }
+        if opens_dialog(message) {
+            let uri = self.own_uri(turn, &served.impu, served.case.token(), session);
+            edits.push_top(Name::RecordRoute, format_args!("<{uri}>"));
+        }
+        Ok(())
+    }
+
+    /// P-Charging-Vector of the request, as we send it (TS 24.229 §4.5.4).
+    fn charge(&self, turn: &mut Turn<'_, Scscf>, message: &Message, edits: &mut Edits) {
+        let received = ChargingVector::of(message);
+        let vector = match &received {
+            Some(vector) => vector.clone().sent_by(&self.config.scscf.ioi),
+            // Its first IMS element was none that charges: an application server, a lab tool.
+            None => ChargingVector::new(Icid::mint(turn.entropy()), &self.config.scscf.ioi),
+        };
+        edits.set(message, Name::PChargingVector, format_args!("{vector}"));
+        turn.data().vector = received.or(Some(vector));
+    }
+
+    /// A URI of ours for a Service-Route or Record-Route.
+    pub(crate) fn own_uri(
+        &self,
+        turn: &Turn<'_, Scscf>,
+        impu: &Impu,
+        case: Case,
+        session: Option<SessionId>,
+    ) -> String {
+        let bucket = turn.bucket(impu.as_str().as_bytes());
+        let token = turn.token_key().mint(bucket, &token::payload(case, session));
+        token::uri(&self.config.scscf.uri, &token)
+    }
+
+    // --- responses ----------------------------------------------------------------------------------------------------
+
+    /// A response on its way upstream.
+    pub(crate) fn answered(&mut self, turn: &mut Turn<'_, Scscf>, request: &Incoming, response: &Incoming) {
+        let message = &response.message;
+        let Some(status) = message.status() else { return };
+        let mut edits = turn.edits();
+        if response.source.trust == Trust::Outside {
+            trust::entering(message, Outsider::Network, &mut edits);
+        }
+        let (served, vector) = (turn.data().served.clone(), turn.data().vector.clone());
+        if let Some(request_vector) = &vector {
+            let answer = ChargingVector::of(message).unwrap_or_else(|| request_vector.clone());
+            let answer = answer.restored(request_vector).answered_by(&self.config.scscf.ioi);
+            edits.set(message, Name::PChargingVector, format_args!("{answer}"));
+        }
+        if let Some(Served { case: ServedCase::Terminating, .. }) = &served
+            && status.code() < 300
+        {
+            self.complete_identity(message, &mut edits);
+        }
+        if status.is_success() {
+            turn.data().further.clear();
+            self.session_answered(turn, request, message, &mut edits);
+        } else if status.is_final()
+            && served.is_some()
+            && let Some(id) = turn.data().session
+        {
+            self.forget_session(turn, id);
+        }
+        turn.pass(response, edits);
+    }
+
+    /// A 2xx to an INVITE or UPDATE.
+    fn session_answered(
+        &mut self,
+        turn: &mut Turn<'_, Scscf>,
+        request: &Incoming,
+        response: &Message,
+        edits: &mut Edits,
+    ) {
+        let data = turn.data();
+        let (Some(interval_s), session) = (data.interval_s, data.session) else { return };
+        let refresh = session_timer::of_response(&request.message, response, interval_s);
+        if let Refresh::CallerEvery(interval_s) = refresh {
+            // RFC 4028 §8.2.
+            edits.set(response, Name::SessionExpires, format_args!("{interval_s};refresher=uac"));
+            if !response.has_option(Name::Require, b"timer") {
+                edits.append(Name::Require, "timer");
+            }
+        }
+        let Some(id) = session else { return };
+        let (own_uri, locals, key) = (&self.config.scscf.uri, turn.locals(), turn.token_key());
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.answered(response, |route| {
+                sip_core::NameAddr::parse(Name::RecordRoute, route)
+                    .ok()
+                    .and_then(|route| token::own(&route, own_uri, locals, key))
+                    .is_some_and(|own| own.session == Some(id))
+            });
+        }
+        let kept = match refresh {
+            Refresh::Every(seconds) | Refresh::CallerEvery(seconds) => {
+                Duration::from_secs(u64::from(seconds))
+            }
+            Refresh::Never => SESSION_KEPT,
+        };
+        self.arm_session(turn, id, kept);
+    }
+
+    fn arm_session(&mut self, turn: &mut Turn<'_, Scscf>, id: SessionId, after: Duration) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        if let Some(timer) = session.timer.take() {
+            turn.disarm(timer);
+        }
+        session.timer = Some(turn.arm(after, Timer::Session(id), "session timer"));
+    }
+
+    pub(crate) fn forget_session(&mut self, turn: &mut Turn<'_, Scscf>, id: SessionId) {
+        if let Some(timer) = self.sessions.remove(id).and_then(|session| session.timer) {
+            turn.disarm(timer);
+        }
+    }
+
+    /// RFC 4028 §10: nobody refreshed. A proxy forgets; ending the call is for its ends.
+    pub(crate) fn session_lapsed(&mut self, turn: &mut Turn<'_, Scscf>, id: SessionId) {
+        if self.sessions.remove(id).is_some() {
+            turn.count("session", "not refreshed");
+        }
+    }
+}

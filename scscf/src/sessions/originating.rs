@@ -1,0 +1,151 @@
+//! Requests of a served user (TS 24.229 §5.4.3.2).
+
+use super::next_hop::{NextHop, next_hop};
+use super::{OwnRoutes, Served, ServedCase};
+use crate::registrar::registrations::State;
+use crate::role::Scscf;
+use crate::sessions::token::Case;
+use crate::waiting::Waiting;
+use cscf::identity::Impu;
+use cscf::query::Query;
+use cscf::trust::{self, Outsider};
+use cscf::{Incoming, Reject, Target, Turn};
+use diameter_client::cx::{CxRequest, ServerAssignmentType};
+use sip_core::{Edits, Message, Name, NameAddr, Status};
+
+impl Scscf {
+    /// An initial request that a user of ours sent, or somebody on the user's behalf.
+    pub(super) fn originating(
+        &mut self,
+        turn: &mut Turn<'_, Scscf>,
+        request: &Incoming,
+        own: OwnRoutes,
+    ) -> Result<(), Reject> {
+        let impu = served_user(&request.message)?;
+        let by_service_route = own.top.and_then(|top| top.case) == Some(Case::ServiceRoute);
+        let state = self.registrations.find(&impu).map(|(_, registration)| registration.state);
+        match state {
+            Some(State::Unregistered) | None if by_service_route => {
+                self.ask_to_register(turn, request, &own);
+                Ok(())
+            }
+            Some(_) => self.originate_for(turn, request, Served { case: ServedCase::Originating, impu }),
+            None => {
+                self.fetch_profile(turn, Served { case: ServedCase::Originating, impu });
+                Ok(())
+            }
+        }
+    }
+
+    /// Asks the HSS for the profile of a user who is not registered (TS 29.228 §6.1.2).
+    pub(super) fn fetch_profile(&mut self, turn: &mut Turn<'_, Scscf>, served: Served) {
+        self.fetch_profile_as(turn, served, ServerAssignmentType::UnregisteredUser);
+    }
+
+    pub(crate) fn fetch_profile_as(
+        &mut self,
+        turn: &mut Turn<'_, Scscf>,
+        served: Served,
+        asked: ServerAssignmentType,
+    ) {
+        let request = CxRequest::Sar(self.assignment(asked, None, &served.impu));
+        let query = Query::Cx { request, destination: self.hss(), trace: None };
+        turn.query(query, Waiting::Profile { served, asked });
+    }
+
+    /// The profile is here: the request goes on.
+    pub(crate) fn originate_for(
+        &mut self,
+        turn: &mut Turn<'_, Scscf>,
+        request: &Incoming,
+        served: Served,
+    ) -> Result<(), Reject> {
+        let message = &request.message;
+        let own = self.own_routes(turn, message);
+        let registration = self.registrations.find(&served.impu).map(|(_, registration)| registration);
+        if registration.is_none_or(|registration| registration.is_barred(&served.impu)) {
+            return Err(Reject::new(Status::FORBIDDEN, "identity barred"));
+        }
+        let mut edits = turn.edits();
+        own.slots.iter().take(1).for_each(|slot| edits.remove_slot(*slot));
+        edits.remove(message, Name::PServedUser);
+        edits.remove(message, Name::PPreferredService);
+        self.complete_identity(message, &mut edits);
+        // The route that stands behind ours was chosen by who knows more: an application server, a border.
+        let further_own = own.slots.len() > 1;
+        let target = match (&own.next, further_own) {
+            (_, true) => Target::Uri(own.top_uri.clone()),
+            (Some(next), false) => Target::Uri(next.clone()),
+            (None, false) => self.leave_for(message, &mut edits)?,
+        };
+        self.charge(turn, message, &mut edits);
+        self.record(turn, request, &served, &mut edits)?;
+        let data = turn.data();
+        data.served = Some(served);
+        data.open = 1;
+        turn.forward(request, edits, target);
+        Ok(())
+    }
+
+    fn leave_for(&self, message: &Message, edits: &mut Edits) -> Result<Target, Reject> {
+        let uri =
+            message.request_uri().map_err(|_| Reject::new(Status::BAD_REQUEST, "malformed request-uri"))?;
+        match next_hop(&uri, &self.config.home, &self.config.scscf.numbers)? {
+            NextHop::Home(changed) => {
+                if let Some(changed) = changed {
+                    edits.set_uri(&changed);
+                }
+                Ok(Target::Uri(self.config.icscf.uri.clone().into_bytes()))
+            }
+            NextHop::Foreign => {
+                trust::leaving(message, Outsider::Network, edits);
+                Ok(Target::Uri(message.uri().to_vec()))
+            }
+        }
+    }
+
+    /// Names the user by both SIP and tel URI where only one is there and the profile has the other as an alias.
+    pub(super) fn complete_identity(&self, message: &Message, edits: &mut Edits) {
+        let mut asserted = message.all(Name::PAssertedIdentity);
+        let (Some((_, value)), None) = (asserted.next(), asserted.next()) else { return };
+        let Some(impu) = identity(Name::PAssertedIdentity, value) else { return };
+        let companion =
+            self.registrations.find(&impu).and_then(|(_, registration)| registration.companion(&impu));
+        if let Some(companion) = companion {
+            edits.append(Name::PAssertedIdentity, format_args!("<{companion}>"));
+        }
+    }
+}
+
+/// Who is served: P-Served-User, else the first asserted identity.
+fn served_user(message: &Message) -> Result<Impu, Reject> {
+    [Name::PServedUser, Name::PAssertedIdentity]
+        .into_iter()
+        .find_map(|name| identity(name, message.first(name)?))
+        .ok_or_else(|| Reject::new(Status::FORBIDDEN, "no asserted identity"))
+}
+
+fn identity(name: Name, value: &[u8]) -> Option<Impu> {
+    Impu::parse(NameAddr::parse(name, value).ok()?.uri())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sip_core::Limits;
+
+    #[test]
+    fn the_served_user_is_named_by_p_served_user_then_by_the_first_asserted_identity() {
+        let served = |headers: &str| {
+            let text = format!("INVITE sip:b@h SIP/2.0\r\nFrom: <sip:mallory@h>;tag=1\r\n{headers}\r\n");
+            served_user(&Message::parse(text.into_bytes(), &Limits::default()).unwrap())
+                .map(|impu| impu.as_str().to_owned())
+                .map_err(|refusal| refusal.status)
+        };
+        let asserted = "P-Asserted-Identity: \"A\" <sip:alice@home1.net>, <tel:+4930>\r\n";
+        assert_eq!(served(asserted).as_deref(), Ok("sip:alice@home1.net"));
+        let both = format!("{asserted}P-Served-User: <sip:carol@home1.net>;sescase=orig\r\n");
+        assert_eq!(served(&both).as_deref(), Ok("sip:carol@home1.net"));
+        assert_eq!(served(""), Err(Status::FORBIDDEN));
+    }
+}

@@ -1,0 +1,205 @@
+//! Requests to a served user (TS 24.229 §5.4.3.3).
+
+use super::{OwnRoutes, Served, ServedCase};
+use crate::registrar::assignment::{self, Refused};
+use crate::registrar::binding::{self, Binding};
+use crate::registrar::saa;
+use crate::role::Scscf;
+use cscf::identity::{Impu, Number};
+use cscf::{Incoming, Reject, Target, Turn};
+use diameter_client::cx::{CxAnswer, ServerAssignmentType, UserDataAlreadyAvailable};
+use diameter_client::endpoint::CxFailure;
+use sip_core::{Message, Method, Name, NameAddr, Status};
+
+/// Where one branch of a request goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leg {
+    /// The contact: the new Request-URI.
+    uri: Vec<u8>,
+    /// The stored Path: the new Route.
+    path: Vec<Vec<u8>>,
+}
+
+impl Leg {
+    fn of(binding: &Binding) -> Leg {
+        Leg { uri: binding.contact.uri.clone(), path: binding.path.clone() }
+    }
+
+    fn target(&self) -> Target {
+        let first = self.path.first().and_then(|path| NameAddr::parse(Name::Path, path).ok());
+        Target::Uri(first.map_or(&self.uri[..], |first| first.uri()).to_vec())
+    }
+}
+
+impl Scscf {
+    /// An initial request to a user of ours.
+    pub(super) fn terminating(
+        &mut self,
+        turn: &mut Turn<'_, Scscf>,
+        request: &Incoming,
+        _own: OwnRoutes,
+    ) -> Result<(), Reject> {
+        let impu = self.called_user(&request.message)?;
+        let served = Served { case: ServedCase::Terminating, impu };
+        match self.registrations.find(&served.impu) {
+            Some(_) => self.terminate_for(turn, request, served),
+            None => {
+                self.fetch_profile(turn, served);
+                Ok(())
+            }
+        }
+    }
+
+    /// The identity in the Request-URI; a SIP URI that is a number is also looked for as a tel URI.
+    fn called_user(&self, message: &Message) -> Result<Impu, Reject> {
+        let uri =
+            message.request_uri().map_err(|_| Reject::new(Status::BAD_REQUEST, "malformed request-uri"))?;
+        let impu = Impu::from_uri(&uri)
+            .ok_or_else(|| Reject::new(Status::NOT_FOUND, "no identity in request-uri"))?;
+        if self.registrations.find(&impu).is_some() {
+            return Ok(impu);
+        }
+        match self.config.scscf.numbers.number(&uri) {
+            Number::Global(number) => Ok(Impu::parse(number.tel_uri().as_bytes()).unwrap_or(impu)),
+            Number::Local | Number::None => Ok(impu),
+        }
+    }
+
+    /// The HSS answered with the profile of a user who is not registered, or did not.
+    pub(crate) fn profile_came(
+        &mut self,
+        turn: &mut Turn<'_, Scscf>,
+        request: &Incoming,
+        served: Served,
+        asked: ServerAssignmentType,
+        answer: Result<CxAnswer, CxFailure>,
+    ) -> Result<(), Reject> {
+        // Registered in the meantime: that profile is the better one.
+        if self.registrations.find(&served.impu).is_none() {
+            match assignment::outcome(asked, saa(&answer), UserDataAlreadyAvailable::NotAvailable) {
+                Ok(profile) => {
+                    let id = self.adopt(&served.impu, profile)?;
+                    self.arm_expiry(turn, id);
+                }
+                Err(Refused::Again(asked)) => {
+                    self.fetch_profile_as(turn, served, asked);
+                    return Ok(());
+                }
+                Err(Refused::Undo(reject, undo)) => {
+                    self.tell(turn, undo, None, &served.impu);
+                    return Err(reject);
+                }
+                Err(Refused::Final(reject)) => return Err(reject),
+            }
+        }
+        match served.case {
+            ServedCase::Originating => self.originate_for(turn, request, served),
+            ServedCase::Terminating => self.terminate_for(turn, request, served),
+        }
+    }
+
+    fn terminate_for(
+        &mut self,
+        turn: &mut Turn<'_, Scscf>,
+        request: &Incoming,
+        served: Served,
+    ) -> Result<(), Reject> {
+        let message = &request.message;
+        let unavailable = || Reject::new(Status::TEMPORARILY_UNAVAILABLE, "not registered");
+        let (_, registration) = self.registrations.find(&served.impu).ok_or_else(unavailable)?;
+        if registration.is_barred(&served.impu) {
+            return Err(Reject::new(Status::NOT_FOUND, "identity barred"));
+        }
+        if message.method() == Method::Subscribe && is_reg_event(message) {
+            // The package of RFC 3680 is served here and nowhere else; no notifier stands behind it.
+            return Err(Reject::new(Status::BAD_EVENT, "event package not served"));
+        }
+        let groups = binding::by_preference(&registration.bindings);
+        let mut groups: Vec<Vec<Leg>> =
+            groups.into_iter().map(|group| group.into_iter().map(Leg::of).collect()).collect();
+        if asks(message, b"no-fork")
+            && let Some(first) = groups.first_mut()
+        {
+            // RFC 3841 §9.1: one contact, the most wanted.
+            first.truncate(1);
+            groups.truncate(1);
+        }
+        if groups.is_empty() {
+            return Err(unavailable());
+        }
+        let first = groups.remove(0);
+        let data = turn.data();
+        data.further = groups;
+        data.served = Some(served.clone());
+        self.fork(turn, request, &served, &first)
+    }
+
+    /// Forwards to each contact of a group at once.
+    fn fork(
+        &mut self,
+        turn: &mut Turn<'_, Scscf>,
+        request: &Incoming,
+        served: &Served,
+        legs: &[Leg],
+    ) -> Result<(), Reject> {
+        let message = &request.message;
+        let branches = u32::try_from(legs.len()).unwrap_or(u32::MAX);
+        if !turn.fork_into(request, branches) {
+            return Err(Reject::new(Status::MAX_BREADTH_EXCEEDED, "too many branches"));
+        }
+        let own = self.own_routes(turn, message);
+        turn.data().open += legs.len();
+        for leg in legs {
+            let mut edits = turn.edits();
+            own.slots.iter().for_each(|slot| edits.remove_slot(*slot));
+            edits.set_uri(&leg.uri[..]);
+            edits.set(
+                message,
+                Name::PCalledPartyId,
+                format_args!("<{}>", String::from_utf8_lossy(message.uri())),
+            );
+            edits.remove(message, Name::PServedUser);
+            for entry in &leg.path {
+                edits.append(Name::Route, &entry[..]);
+            }
+            self.charge(turn, message, &mut edits);
+            // One session for all branches: what differs between them is behind us.
+            self.record(turn, request, served, &mut edits)?;
+            turn.forward(request, edits, leg.target());
+        }
+        Ok(())
+    }
+
+    /// A branch failed: when it was the last of its group, the next group is tried.
+    pub(crate) fn branch_failed(
+        &mut self,
+        turn: &mut Turn<'_, Scscf>,
+        request: &Incoming,
+        status: Option<Status>,
+    ) -> Result<(), Reject> {
+        let data = turn.data();
+        data.open = data.open.saturating_sub(1);
+        if status.is_some_and(|status| status.code() >= 600) {
+            // RFC 3261 §16.7 step 5: nobody else is asked.
+            data.further.clear();
+        }
+        if data.open > 0 || data.further.is_empty() {
+            return Ok(());
+        }
+        let next = data.further.remove(0);
+        match data.served.clone() {
+            Some(served) => self.fork(turn, request, &served, &next),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether Request-Disposition asks for `directive` (RFC 3841 §9.1).
+fn asks(message: &Message, directive: &[u8]) -> bool {
+    message.option_tags(Name::RequestDisposition).any(|asked| asked.eq_ignore_ascii_case(directive))
+}
+
+fn is_reg_event(message: &Message) -> bool {
+    let package = message.first(Name::Event).unwrap_or_default().split(|byte| *byte == b';').next();
+    package.is_some_and(|package| package.trim_ascii().eq_ignore_ascii_case(b"reg"))
+}

@@ -1,0 +1,132 @@
+//! What this role waits for, and what it tells and is told.
+
+use crate::registrar::register::Register;
+use crate::registrar::registrations::RegistrationId;
+use crate::sessions::Served;
+use crate::sessions::dialog::SessionId;
+use cscf::identity::{Impi, Impu};
+use cscf::query::Record;
+use diameter_client::cx::{AuthScheme, CxAnswer, ServerAssignmentType};
+use diameter_client::endpoint::RequestId;
+
+/// The named waits.
+#[derive(Debug)]
+pub enum Waiting {
+    /// A vector for a REGISTER.
+    Maa {
+        /// The REGISTER.
+        register: Box<Register>,
+        /// The scheme that was asked for.
+        scheme: AuthScheme,
+    },
+    /// The assignment that a REGISTER needs.
+    Saa {
+        /// The REGISTER.
+        register: Box<Register>,
+        /// The type that was asked for.
+        asked: ServerAssignmentType,
+        /// For the 200.
+        authentication_info: Option<String>,
+    },
+    /// The end of an assignment, which a REGISTER asked for.
+    Released {
+        /// The REGISTER.
+        register: Box<Register>,
+        /// For the 200.
+        authentication_info: Option<String>,
+    },
+    /// The store, before the 200 to a REGISTER.
+    Stored {
+        /// The REGISTER.
+        register: Box<Register>,
+        /// The contacts that were new.
+        created: Vec<Vec<u8>>,
+        /// For the 200.
+        authentication_info: Option<String>,
+    },
+    /// The store, before the answer to the HSS.
+    StoredForPeer {
+        /// The request of the HSS.
+        id: RequestId,
+        /// The answer to give.
+        answer: Box<CxAnswer>,
+        /// What a failing store gets it instead.
+        refusal: Box<CxAnswer>,
+    },
+    /// The store, after a change that nobody waits for.
+    StoredAlone {
+        /// The records, to try again with.
+        records: Vec<Record>,
+    },
+    /// A SAR that only tells: its answer changes nothing here.
+    Told {
+        /// The type.
+        asked: ServerAssignmentType,
+    },
+    /// The profile of a user who is not registered.
+    Profile {
+        /// Who is served, and how.
+        served: Served,
+        /// The type that was asked for.
+        asked: ServerAssignmentType,
+    },
+    /// A BYE of ours.
+    Bye,
+}
+
+/// The timers of the role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Timer {
+    /// reg-await-auth: nobody answered the challenge (TS 24.229 table 7.8.1).
+    RegAwaitAuth(Impi),
+    /// The next binding of the registration runs out.
+    Expiry(RegistrationId),
+    /// The session was not refreshed in time (RFC 4028 §10).
+    Session(SessionId),
+    /// Records whose writing failed are written again.
+    StoreAgain(Vec<Record>),
+}
+
+/// What an operator can ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// End the registration that the identity belongs to, and its sessions (TS 24.229 §5.4.1.5).
+    Deregister {
+        /// Any identity of the set.
+        impu: Impu,
+    },
+}
+
+/// Why a registration ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The UE asked for it.
+    User,
+    /// The last binding ran out.
+    Expiry,
+    /// The HSS asked for it.
+    Hss,
+    /// An operator asked for it.
+    Operator,
+    /// It could not be stored.
+    Store,
+}
+
+/// What an operator is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A user is registered, or registered again; the 200 is on its way.
+    Registered {
+        /// The identity that the REGISTER named.
+        impu: Impu,
+        /// How many contacts the set has.
+        contacts: usize,
+    },
+    /// The set has no contact left.
+    Deregistered {
+        /// The first identity of the set.
+        impu: Impu,
+        /// Why.
+        cause: Cause,
+    },
+}
