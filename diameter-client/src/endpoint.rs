@@ -8,6 +8,7 @@ mod config;
 mod connection;
 mod dispatch;
 mod handshake;
+mod lifecycle;
 mod neighbour;
 mod routing;
 mod slots;
@@ -131,7 +132,7 @@ pub enum EndpointOutput {
         /// The message.
         bytes: Vec<u8>,
     },
-    /// Close the connection; nothing more is said about it.
+    /// Close the connection, or stop opening it; nothing more is said about it.
     Close {
         /// The connection.
         conn: ConnId,
@@ -299,7 +300,7 @@ impl Endpoint {
         self.now = now.instant;
         match input {
             EndpointInput::Start => self.start(now),
-            EndpointInput::Connected { conn } => self.connection_event(conn, PeerEvent::IRcvConnAck),
+            EndpointInput::Connected { conn } => self.connected(conn),
             EndpointInput::ConnectFailed { conn } => {
                 self.connection_lost(conn, PeerEvent::IRcvConnNack);
             }
@@ -388,9 +389,11 @@ impl Endpoint {
         self.conns.insert(conn, Connection::accepted(remote, timer));
     }
 
-    fn connection_event(&mut self, conn: ConnId, event: PeerEvent) {
-        if let Some(index) = self.conns.get(&conn).and_then(|connection| connection.peer) {
-            self.step(index, event);
+    fn connected(&mut self, conn: ConnId) {
+        match self.conns.get(&conn).and_then(|connection| connection.peer) {
+            Some(index) => self.step(index, PeerEvent::IRcvConnAck),
+            // It took too long, and was closed in the meantime.
+            None => self.outputs.push_back(EndpointOutput::Close { conn }),
         }
     }
 

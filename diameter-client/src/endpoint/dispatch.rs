@@ -47,6 +47,7 @@ impl Endpoint {
     pub(super) fn hang_up(&mut self, conn: ConnId, reason: &str) {
         let Some(connection) = self.conns.get(&conn) else { return };
         let side = connection.side;
+        tracing::warn!(conn = conn.0, reason, "Diameter connection closed");
         match connection.peer {
             Some(index) => {
                 self.note_reason(index, reason);
@@ -119,6 +120,7 @@ impl Endpoint {
             Ok(read) => read,
             Err(fault) => {
                 self.counters.refused_requests += 1;
+                tracing::debug!(command = header.command, %fault, "request of a peer refused");
                 let bytes = self.refuse(message, &fault);
                 return self.outputs.push_back(EndpointOutput::Send { conn, bytes });
             }

@@ -20,6 +20,8 @@ pub(super) struct Neighbour {
     pub realm: Option<String>,
     /// Whether it relays for any realm.
     pub is_relay: bool,
+    /// Origin-State-Id of its last capabilities exchange.
+    pub origin_state_id: Option<u32>,
     pub state: PeerState,
     pub watchdog: Watchdog,
     /// Our connection to it.
@@ -50,6 +52,7 @@ impl Neighbour {
             is_stranger: false,
             realm: None,
             is_relay: false,
+            origin_state_id: None,
             state: PeerState::Closed,
             watchdog: Watchdog::default(),
             initiator: None,
@@ -94,6 +97,7 @@ impl Neighbour {
         self.host = Some(offered.origin_host.clone());
         self.realm = Some(offered.origin_realm.clone());
         self.is_relay = offered.is_relay();
+        self.origin_state_id = offered.origin_state_id;
     }
 
     pub fn is_host(&self, host: &str) -> bool {

@@ -130,6 +130,10 @@ impl Endpoint {
 
     /// The peer lost its connection, or is suspected to be dead: what waits for it goes to another peer.
     pub(super) fn fail_over(&mut self, peer: usize, otherwise: Otherwise) {
+        if self.is_stopping && otherwise == Otherwise::Wait {
+            // The other peers are about to be left as well; this one may still answer before it goes.
+            return;
+        }
         for hop_by_hop in self.pending.ids(|pending| pending.peer == peer) {
             if !self.send_again(hop_by_hop, Attempt::MaybeHandled, None) && otherwise == Otherwise::Fail {
                 self.fail(hop_by_hop, CxFailure::NoPeer);
@@ -191,6 +195,7 @@ impl Endpoint {
         if !is_awaited {
             // Late, or never asked for: RFC 6733 §6.2 has it dropped.
             self.counters.late_answers += 1;
+            tracing::debug!(command = message.header.command, hop_by_hop, "nobody waits for this answer");
             return;
         }
         let (envelope, answer) = match decode_answer(message) {

@@ -1,260 +1,16 @@
-//! Endpoints that talk to each other over pipes which split the bytes anyhow, in virtual time.
+//! Endpoints that talk to each other: handshake, answers, failover, watchdog, goodbye.
+
+mod lab;
+mod refusals;
 
 use super::*;
 use crate::cx::*;
-use crate::dictionary::{APPLICATION_CX, DEVICE_WATCHDOG, avp};
-use crate::wire::{FLAG_ERROR, FLAG_PROXIABLE, FLAG_REQUEST, FLAG_RETRANSMITTED, Header, Message, Writer};
+use crate::dictionary::{DEVICE_WATCHDOG, avp};
+use crate::wire::{FLAG_RETRANSMITTED, Message};
+use lab::*;
 use std::time::Duration;
 
 const REALM: &str = "ims.example";
-
-/// Nodes with pipes between them.
-struct Lab {
-    nodes: Vec<Node>,
-    /// Pairs of ends; each byte written at one arrives at the other.
-    pipes: Vec<[(usize, ConnId); 2]>,
-    now: Now,
-    entropy: Entropy,
-    accepted: u64,
-}
-
-struct Node {
-    endpoint: Endpoint,
-    addr: SocketAddr,
-    heard: Vec<EndpointOutput>,
-    /// Whole messages that it wrote.
-    sent: Vec<Vec<u8>>,
-    /// Reads and writes nothing, and keeps its connections: a process that hangs.
-    is_frozen: bool,
-    /// Takes no connection, and has none.
-    is_dead: bool,
-}
-
-fn addr(n: u8) -> SocketAddr {
-    ([127, 0, 0, n], 3868).into()
-}
-
-fn connect_to(n: u8, host: Option<&str>, priority: u16) -> PeerConfig {
-    let host = host.map(|host| format!("{host}.{REALM}"));
-    PeerConfig { host, realm: REALM.into(), addr: addr(n), role: PeerRole::Connect, priority }
-}
-
-fn accept_from(n: u8, host: &str) -> PeerConfig {
-    PeerConfig { role: PeerRole::Accept, ..connect_to(n, Some(host), 0) }
-}
-
-impl Lab {
-    fn new(seed: u64) -> Lab {
-        Lab {
-            nodes: Vec::new(),
-            pipes: Vec::new(),
-            now: Now { instant: Instant::START, wall: ambient::Wall::from_millis(1_700_000_000_000) },
-            entropy: Entropy::seeded(seed),
-            accepted: 0,
-        }
-    }
-
-    /// Adds a node at 127.0.0.`n`.
-    fn node(&mut self, n: u8, host: &str, peers: Vec<PeerConfig>) -> usize {
-        self.node_with(n, host, |config| config.peers = peers)
-    }
-
-    fn node_with(&mut self, n: u8, host: &str, change: impl FnOnce(&mut EndpointConfig)) -> usize {
-        let mut config = EndpointConfig::new(format!("{host}.{REALM}"), REALM);
-        config.host_ips.push(addr(n).ip());
-        change(&mut config);
-        let endpoint = Endpoint::new(config, self.entropy.fork());
-        let addr = addr(n);
-        let (heard, sent) = (Vec::new(), Vec::new());
-        self.nodes.push(Node { endpoint, addr, heard, sent, is_frozen: false, is_dead: false });
-        self.nodes.len() - 1
-    }
-
-    fn start(&mut self) {
-        for node in 0..self.nodes.len() {
-            self.input(node, EndpointInput::Start);
-        }
-    }
-
-    fn input(&mut self, node: usize, input: EndpointInput<'_>) {
-        self.nodes[node].endpoint.handle(self.now, input);
-        self.settle();
-    }
-
-    /// Carries out outputs until there are none.
-    fn settle(&mut self) {
-        loop {
-            let mut is_quiet = true;
-            for node in 0..self.nodes.len() {
-                while let Some(output) = self.nodes[node].endpoint.poll_output() {
-                    is_quiet = false;
-                    self.carry_out(node, output);
-                }
-            }
-            if is_quiet {
-                return;
-            }
-        }
-    }
-
-    fn carry_out(&mut self, node: usize, output: EndpointOutput) {
-        let now = self.now;
-        match output {
-            EndpointOutput::Connect { conn, addr } => {
-                let target = self.nodes.iter().position(|n| n.addr == addr && !n.is_dead);
-                let Some(target) = target else {
-                    return self.nodes[node].endpoint.handle(now, EndpointInput::ConnectFailed { conn });
-                };
-                self.accepted += 1;
-                let theirs = ConnId::accepted(self.accepted);
-                self.pipes.push([(node, conn), (target, theirs)]);
-                let remote = SocketAddr::new(self.nodes[node].addr.ip(), 40_000);
-                self.nodes[target].endpoint.handle(now, EndpointInput::Accepted { conn: theirs, remote });
-                self.nodes[node].endpoint.handle(now, EndpointInput::Connected { conn });
-            }
-            EndpointOutput::Send { conn, bytes } => {
-                self.nodes[node].sent.push(bytes.clone());
-                let Some((other, theirs)) = self.other_end(node, conn) else { return };
-                if self.nodes[node].is_frozen || self.nodes[other].is_frozen {
-                    return;
-                }
-                let mut rest = &bytes[..];
-                while !rest.is_empty() {
-                    let len = 1 + self.entropy.below(rest.len() as u64) as usize;
-                    let (piece, after) = rest.split_at(len);
-                    self.nodes[other]
-                        .endpoint
-                        .handle(now, EndpointInput::Bytes { conn: theirs, bytes: piece });
-                    rest = after;
-                }
-            }
-            EndpointOutput::Close { conn } => self.break_pipe(node, conn),
-            other => self.nodes[node].heard.push(other),
-        }
-    }
-
-    fn other_end(&self, node: usize, conn: ConnId) -> Option<(usize, ConnId)> {
-        self.pipes.iter().find_map(|[a, b]| match (node, conn) {
-            end if end == *a => Some(*b),
-            end if end == *b => Some(*a),
-            _ => None,
-        })
-    }
-
-    /// One end closes; the other hears of it.
-    fn break_pipe(&mut self, node: usize, conn: ConnId) {
-        let Some((other, theirs)) = self.other_end(node, conn) else { return };
-        self.pipes.retain(|pipe| !pipe.contains(&(node, conn)));
-        self.nodes[other].endpoint.handle(self.now, EndpointInput::Closed { conn: theirs });
-    }
-
-    /// The process ends: its peers see their connections close, and nobody can connect.
-    fn kill(&mut self, node: usize) {
-        self.nodes[node].is_dead = true;
-        while let Some(end) = self.pipes.iter().flatten().copied().find(|end| end.0 == node) {
-            self.break_pipe(end.0, end.1);
-        }
-        self.settle();
-    }
-
-    fn advance(&mut self, by: Duration) {
-        let end = self.now.after(by);
-        loop {
-            let due = (0..self.nodes.len())
-                .filter(|&node| !self.nodes[node].is_frozen)
-                .filter_map(|node| Some((self.nodes[node].endpoint.next_timeout()?.0, node)))
-                .min();
-            match due {
-                Some((at, node)) if at <= end.instant => {
-                    self.now = self.now.after(at.since(self.now.instant));
-                    self.input(node, EndpointInput::Timeout);
-                }
-                _ => break,
-            }
-        }
-        self.now = end;
-    }
-
-    fn ask(&mut self, node: usize, id: u64, host: Option<&str>) {
-        let destination = Destination { realm: REALM.into(), host: host.map(|h| format!("{h}.{REALM}")) };
-        let request = CxRequest::Uar(uar());
-        let session = Some(format!("trace-{id}"));
-        self.input(node, EndpointInput::Request { id, request, destination, session });
-    }
-
-    /// Takes what the node heard since the last time.
-    fn heard(&mut self, node: usize) -> Vec<EndpointOutput> {
-        std::mem::take(&mut self.nodes[node].heard)
-    }
-
-    /// The requests that a node was asked since the last time.
-    fn asked(&mut self, node: usize) -> Vec<RequestId> {
-        let ids = |output| match output {
-            EndpointOutput::Request { id, .. } => Some(id),
-            _ => None,
-        };
-        self.heard(node).into_iter().filter_map(ids).collect()
-    }
-
-    fn answers(&mut self, node: usize) -> Vec<(u64, Result<CxResult, CxFailure>)> {
-        let answer = |output| match output {
-            EndpointOutput::Answer { id, result, .. } => Some((id, result.map(|answer| answer.result()))),
-            _ => None,
-        };
-        self.heard(node).into_iter().filter_map(answer).collect()
-    }
-
-    fn answer(&mut self, node: usize, id: RequestId, result: CxResult) {
-        let answer = CxAnswer::Uaa(Uaa { result, ..Uaa::default() });
-        self.input(node, EndpointInput::Answer { id, answer });
-    }
-
-    fn open_peers(&self, node: usize) -> Vec<(String, WatchdogState)> {
-        self.nodes[node].endpoint.open_peers()
-    }
-
-    /// Writes raw bytes at the node's end of its only connection.
-    fn inject(&mut self, node: usize, bytes: &[u8]) {
-        let conn = self.pipes.iter().flatten().find(|end| end.0 == node).expect("the node is connected").1;
-        self.carry_out(node, EndpointOutput::Send { conn, bytes: bytes.to_vec() });
-        self.settle();
-    }
-
-    /// The last message that a node wrote.
-    fn last_sent(&self, node: usize) -> Message<'_> {
-        Message::parse(self.nodes[node].sent.last().expect("something was sent"))
-            .expect("we write what we read")
-    }
-}
-
-fn uar() -> Uar {
-    Uar {
-        user_name: "alice@ims.example".into(),
-        public_identity: "sip:alice@ims.example".into(),
-        visited_network: b"ims.example".to_vec(),
-        ..Uar::default()
-    }
-}
-
-/// An I-CSCF that knows one HSS.
-fn pair(seed: u64) -> (Lab, usize, usize) {
-    let mut lab = Lab::new(seed);
-    let icscf = lab.node(11, "icscf", vec![connect_to(13, Some("hss"), 0)]);
-    let hss = lab.node(13, "hss", vec![accept_from(11, "icscf")]);
-    lab.start();
-    (lab, icscf, hss)
-}
-
-/// An I-CSCF that knows two HSSs and prefers the first.
-fn trio(seed: u64) -> (Lab, usize, usize, usize) {
-    let mut lab = Lab::new(seed);
-    let peers = vec![connect_to(13, Some("hss-1"), 1), connect_to(14, Some("hss-2"), 2)];
-    let icscf = lab.node(11, "icscf", peers);
-    let first = lab.node(13, "hss-1", vec![accept_from(11, "icscf")]);
-    let second = lab.node(14, "hss-2", vec![accept_from(11, "icscf")]);
-    lab.start();
-    (lab, icscf, first, second)
-}
 
 #[test]
 fn two_peers_exchange_capabilities_and_a_request_is_answered() {
@@ -563,100 +319,37 @@ fn the_host_that_is_named_gets_the_request_and_another_answers_when_it_is_down()
     assert_eq!(lab.last_sent(icscf).find(&avp::DESTINATION_HOST), None, "the first may answer for the realm");
 }
 
-fn raw_request(command: u32, application: u32, write: impl FnOnce(&mut Writer)) -> Vec<u8> {
-    let flags = FLAG_REQUEST | FLAG_PROXIABLE;
-    let mut writer = Writer::new(Header { flags, command, application, hop_by_hop: 1, end_to_end: 2 });
-    write(&mut writer);
-    writer.finish()
-}
-
-fn result_of(message: &Message<'_>) -> (u32, bool) {
-    let code = message.find(&avp::RESULT_CODE).expect("a Result-Code").unsigned32().expect("of four octets");
-    (code, message.header.flags & FLAG_ERROR != 0)
-}
-
+/// RFC 6733 §8.16: the peer lost power, and the transport never said so.
 #[test]
-fn requests_that_are_not_for_us_get_the_answer_of_the_rfc() {
-    let (mut lab, icscf, hss) = pair(17);
-    let session = |w: &mut Writer| w.text(&avp::SESSION_ID, "s;1;2");
-    lab.inject(icscf, &raw_request(306, APPLICATION_CX, session));
-    assert_eq!(result_of(&lab.last_sent(hss)), (3001, true));
-    assert_eq!(lab.last_sent(hss).find(&avp::SESSION_ID).unwrap().text(), Ok("s;1;2"));
-    lab.inject(icscf, &raw_request(300, 16_777_217, session));
-    assert_eq!(result_of(&lab.last_sent(hss)), (3007, true));
-    lab.inject(icscf, &raw_request(300, APPLICATION_CX, session));
-    assert_eq!(result_of(&lab.last_sent(hss)), (5005, false));
-    for (host, realm, expected) in [
-        (Some("other.ims.example"), REALM, Some((3002, true))),
-        (None, "other.example", Some((3003, true))),
-        (Some("HSS.ims.example"), REALM, None),
-    ] {
-        let envelope = Envelope {
-            session_id: "s;1;2".into(),
-            origin_host: "icscf.ims.example".into(),
-            origin_realm: REALM.into(),
-            destination_host: host.map(str::to_owned),
-            destination_realm: Some(realm.into()),
-            ..Envelope::default()
-        };
-        lab.heard(hss);
-        lab.inject(icscf, &CxRequest::Uar(uar()).encode(&envelope, 5, 6));
-        match expected {
-            Some(refusal) => assert_eq!(result_of(&lab.last_sent(hss)), refusal),
-            None => assert_eq!(lab.asked(hss).len(), 1),
-        }
-    }
-    assert_eq!(lab.open_peers(hss).len(), 1, "a bad request costs no connection");
-}
-
-#[test]
-fn an_unreadable_stream_closes_the_connection_and_the_peer_comes_back() {
-    let (mut lab, icscf, hss) = pair(18);
-    lab.heard(icscf);
-    let mut bytes = raw_request(300, APPLICATION_CX, |_| {});
-    bytes[1..4].copy_from_slice(&[0, 0, 19]);
-    lab.inject(icscf, &bytes);
-    assert_eq!(result_of(&lab.last_sent(hss)), (5015, false));
-    assert_eq!(lab.open_peers(icscf), []);
-    assert_eq!(lab.nodes[hss].endpoint.counters().malformed, 1);
-    lab.advance(Duration::from_secs(2));
-    assert_eq!(lab.open_peers(icscf).len(), 1);
-}
-
-/// PyHSS answers an SAR for an unknown user in the application of Sh: the Hop-by-Hop id says what it belongs to.
-#[test]
-fn an_answer_in_the_application_of_sh_is_taken() {
-    let (mut lab, icscf, hss) = pair(19);
-    lab.heard(icscf);
+fn a_peer_that_started_anew_takes_the_place_of_its_former_life() {
+    let (mut lab, icscf, hss) = pair(22);
+    lab.heard(hss);
+    lab.advance(Duration::from_secs(5));
+    // The process is new, and nobody closes the old connection: its end leads nowhere.
+    lab.pipes[0][0].1 = ConnId(9999);
+    let mut config = EndpointConfig::new("icscf.ims.example", REALM);
+    config.peers = vec![connect_to(13, Some("hss"), 0)];
+    lab.nodes[icscf].endpoint = Endpoint::new(config, Entropy::seeded(99));
+    lab.input(icscf, EndpointInput::Start);
+    let peer = "icscf.ims.example".to_owned();
+    let reason = "the peer started anew".to_owned();
+    assert_eq!(
+        lab.heard(hss),
+        [EndpointOutput::PeerDown { peer: peer.clone(), reason }, EndpointOutput::PeerUp { peer }]
+    );
     lab.ask(icscf, 1, None);
-    let header = Header { application: 16_777_217, ..lab.last_sent(icscf).header };
-    let answer = CxAnswer::Uaa(Uaa { result: CxResult::IDENTITY_ALREADY_REGISTERED, ..Uaa::default() });
-    lab.inject(hss, &answer.encode(&header, &Envelope::default()));
-    assert_eq!(lab.answers(icscf), [(1, Ok(CxResult::IDENTITY_ALREADY_REGISTERED))]);
+    assert_eq!(lab.asked(hss).len(), 1);
 }
 
+/// RFC 6733 §5.6, R-Reject: what stands is kept.
 #[test]
-fn an_answer_that_cannot_be_read_fails_its_request_and_no_other() {
-    let (mut lab, icscf, hss) = pair(20);
-    lab.heard(icscf);
-    lab.ask(icscf, 1, None);
-    lab.ask(icscf, 2, None);
-    let header = lab.last_sent(icscf).header;
-    lab.inject(hss, &Writer::new(header.answer()).finish());
-    let reason = "Result-Code is missing".to_owned();
-    assert_eq!(lab.answers(icscf), [(2, Err(CxFailure::Undecodable { reason }))]);
-    assert_eq!(lab.nodes[icscf].endpoint.pending_count(), 1);
-    assert_eq!(lab.open_peers(icscf).len(), 1);
-}
-
-#[test]
-fn a_connection_that_says_nothing_is_closed() {
-    let mut lab = Lab::new(21);
-    let hss = lab.node(13, "hss", vec![]);
-    let conn = ConnId::accepted(1);
-    lab.input(hss, EndpointInput::Accepted { conn, remote: addr(99) });
+fn a_second_connection_of_a_connected_peer_is_closed() {
+    let (mut lab, _, hss) = pair(23);
+    let conn = ConnId::accepted(50);
     lab.pipes.push([(hss, conn), (hss, ConnId(77))]);
-    lab.advance(Duration::from_secs(6));
-    assert!(lab.pipes.is_empty());
-    assert_eq!(lab.nodes[hss].endpoint.next_timeout(), None);
+    lab.input(hss, EndpointInput::Accepted { conn, remote: addr(11) });
+    let cer = crate::capabilities::Capabilities::own("icscf.ims.example", REALM, "again", &[]);
+    lab.input(hss, EndpointInput::Bytes { conn, bytes: &cer.encode_request(1, 1) });
+    assert_eq!(lab.pipes.len(), 1);
+    assert_eq!(lab.open_peers(hss).len(), 1);
 }
