@@ -9,6 +9,7 @@ pub mod dialog;
 pub mod edit;
 pub mod fields;
 pub mod framing;
+pub mod fuzz;
 pub mod grammar;
 pub mod message;
 pub mod method;

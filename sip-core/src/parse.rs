@@ -125,7 +125,7 @@ pub struct Partial {
 
 impl ParseError {
     /// The refused request as a message fit for a [`ResponseBuilder`](crate::build::ResponseBuilder) and for nothing
-    /// else; `None` when no response is possible (a response, an ACK, or a header that a response copies is missing).
+    /// else; `None` when no response is possible (a response, an ACK, a header that a response copies is missing, or control bytes that it must not copy).
     pub fn into_request(self) -> Option<Message> {
         let Partial { index, start, headers_start, headers_end } = self.partial?;
         let body_start = u16::try_from(self.bytes.len()).ok()?;
@@ -135,6 +135,7 @@ impl ParseError {
 
 pub(crate) fn parse(mut bytes: Vec<u8>, limits: &Limits, mut index: Index) -> Result<Message, ParseError> {
     index.slots.clear();
+    index.slots.reserve(SLOTS_USUAL);
     // RFC 3261 §7.5: empty lines before the start line are ignored.
     let leading = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     if leading > 0 {
@@ -150,13 +151,21 @@ pub(crate) fn parse(mut bytes: Vec<u8>, limits: &Limits, mut index: Index) -> Re
         bytes.truncate(size_max);
     }
 
-    let mut pass = Pass { bytes: &bytes, limits, slots: &mut index.slots, fault: None, content_length: None };
+    let mut pass = Pass {
+        bytes: &bytes,
+        limits,
+        slots: &mut index.slots,
+        fault: None,
+        has_control: false,
+        content_length: None,
+    };
     if too_large {
         pass.blame(ParseReason::TooLarge);
     }
     let (start, headers_start) = pass.start_line();
     let (headers_end, body_start) = pass.header_lines(headers_start);
     let body_bytes = pass.body_bytes(body_start);
+    let has_control = pass.has_control;
 
     match (pass.fault, start) {
         (None, Some(start)) => {
@@ -172,12 +181,15 @@ pub(crate) fn parse(mut bytes: Vec<u8>, limits: &Limits, mut index: Index) -> Re
         }
         (fault, start) => {
             let reason = fault.unwrap_or(ParseReason::StartLine);
-            let partial = start.filter(|start| is_answerable(start, &bytes, &index)).map(|start| Partial {
-                index,
-                start,
-                headers_start: offset(headers_start),
-                headers_end: offset(headers_end),
-            });
+            let partial =
+                start.filter(|start| !has_control && is_answerable(start, &bytes, &index)).map(|start| {
+                    Partial {
+                        index,
+                        start,
+                        headers_start: offset(headers_start),
+                        headers_end: offset(headers_end),
+                    }
+                });
             Err(ParseError { reason, bytes, partial })
         }
     }
@@ -206,6 +218,8 @@ struct Pass<'a> {
     limits: &'a Limits,
     slots: &'a mut Vec<Slot>,
     fault: Option<ParseReason>,
+    /// Whether a byte was met that must not be copied into a response.
+    has_control: bool,
     content_length: Option<u32>,
 }
 
@@ -380,7 +394,10 @@ impl Pass<'_> {
                 [b'\r', b'\n', ..] => return (end, end + 2),
                 // RFC 3261 §25.1: a quoted-pair may hide a NUL, nothing may hide a line end.
                 [0, ..] if end > 0 && self.bytes[end - 1] == b'\\' => {}
-                _ => self.blame(ParseReason::ControlByte),
+                _ => {
+                    self.has_control = true;
+                    self.blame(ParseReason::ControlByte);
+                }
             }
             from = end + 1;
         }
@@ -390,6 +407,9 @@ impl Pass<'_> {
 }
 
 const VERSION: &[u8] = b"SIP/2.0";
+
+/// Values of most messages: one allocation of half a kilobyte for an index that is new.
+const SLOTS_USUAL: usize = 64;
 
 /// What a 16-bit slot id can name, with room to spare.
 const VALUES_MAX: usize = 4096;
