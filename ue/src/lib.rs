@@ -1,1 +1,23 @@
 //! The UE: the other end of TS 24.229 §5.1, a pure state machine.
+//!
+//! [`Ue`] is a [`cscf::Role`]: `Node<Ue>` and `Station<Ue>` drive it as they drive a CSCF. Its user speaks
+//! [`command::Command`] and hears [`command::Notice`].
+
+mod authentication;
+mod call;
+pub mod command;
+pub mod config;
+mod incoming;
+mod initial_request;
+mod media;
+mod outgoing;
+mod page;
+mod registration;
+mod response;
+mod session;
+mod session_timer;
+pub mod ue;
+
+pub use command::{CallNumber, Command, Deregistration, Ending, Notice, RegistrationFailure, RequestFailure};
+pub use config::{Answering, Credentials, Fault, Password, Persistence, Policy, Reliable, UeConfig};
+pub use ue::Ue;

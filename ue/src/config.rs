@@ -1,0 +1,187 @@
+//! What a UE is told before it starts: who its user is, how it authenticates, where its P-CSCF is, how it behaves.
+
+use cscf::flow::Hop;
+use ims_aka::Usim;
+use sip_core::Status;
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// The configuration of one UE. Debug output hides who the user is.
+#[derive(Clone)]
+pub struct UeConfig {
+    /// The private identity (`001010000000001@ims.mnc001.mcc001.3gppnetwork.org`).
+    pub impi: String,
+    /// The public identity to register, a SIP URI; perhaps a barred temporary one derived from the IMSI.
+    pub impu: String,
+    /// The home network domain, without a scheme: the Request-URI of a REGISTER.
+    pub home_domain: String,
+    /// How the UE proves who it is.
+    pub credentials: Credentials,
+    /// The P-CSCF, as it was learnt at discovery; every request goes there.
+    pub pcscf: Hop,
+    /// What to write into Contact; the listening point when `None`.
+    pub contact: Option<SocketAddr>,
+    /// The value of `+sip.instance`, an IMEI URN (`urn:gsma:imei:35332411-091032-0`).
+    pub instance_id: Option<String>,
+    /// The value of P-Access-Network-Info, in requests that may carry it.
+    pub access: Option<String>,
+    /// The expiry to ask for.
+    pub expires: Duration,
+    /// How the UE behaves where the specification leaves it a choice.
+    pub policy: Policy,
+}
+
+impl UeConfig {
+    /// The expiry that a UE asks for (TS 24.229 §5.1.1.2.1): 600 000 s.
+    pub const EXPIRES: Duration = Duration::from_secs(600_000);
+
+    /// A UE with a USIM, and defaults for everything else.
+    pub fn new(
+        impi: impl Into<String>,
+        impu: impl Into<String>,
+        home_domain: impl Into<String>,
+        usim: Usim,
+        pcscf: Hop,
+    ) -> UeConfig {
+        UeConfig {
+            impi: impi.into(),
+            impu: impu.into(),
+            home_domain: home_domain.into(),
+            credentials: Credentials::Aka(usim),
+            pcscf,
+            contact: None,
+            instance_id: None,
+            access: None,
+            expires: UeConfig::EXPIRES,
+            policy: Policy::default(),
+        }
+    }
+}
+
+impl fmt::Debug for UeConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UeConfig")
+            .field("home_domain", &self.home_domain)
+            .field("credentials", &self.credentials)
+            .field("pcscf", &self.pcscf)
+            .field("contact", &self.contact)
+            .field("expires", &self.expires)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a UE proves who it is.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// IMS-AKA (TS 33.203 §6.1): a USIM or ISIM.
+    Aka(Usim),
+    /// SIP digest (TS 33.203 Annex N): a password.
+    Digest(Password),
+}
+
+/// The password of SIP digest. Wiped when dropped, printed as `Password(..)`.
+#[derive(Clone)]
+pub struct Password(Zeroizing<String>);
+
+impl Password {
+    /// Takes the password over.
+    pub fn new(password: impl Into<String>) -> Password {
+        Password(Zeroizing::new(password.into()))
+    }
+
+    /// The password itself, for the digest.
+    pub fn expose(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(..)")
+    }
+}
+
+/// How the UE behaves where the specification leaves it a choice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// What happens to an incoming call.
+    pub answering: Answering,
+    /// What happens after a registration failed for a reason that may pass.
+    pub persistence: Persistence,
+    /// When the UE sends a 18x reliably (RFC 3262).
+    pub reliable: Reliable,
+    /// The session interval to ask for (RFC 4028); `None`: no session timer of our own.
+    pub session_expires: Option<Duration>,
+    /// The shortest session interval that the UE accepts; at least 90 s (RFC 4028 §5).
+    pub min_se: Duration,
+    /// How many calls at once; one more is refused as busy.
+    pub calls_max: usize,
+    /// How long the USIM takes over a challenge; some registrars store a vector only after its 401 has left.
+    pub challenge_pause: Duration,
+    /// Something the UE does wrong, to see what the network makes of it.
+    pub fault: Option<Fault>,
+}
+
+impl Default for Policy {
+    fn default() -> Policy {
+        Policy {
+            answering: Answering::Manual,
+            persistence: Persistence::GiveUp,
+            reliable: Reliable::WhenRequired,
+            session_expires: Some(Duration::from_secs(1800)),
+            min_se: Duration::from_secs(90),
+            calls_max: 4,
+            challenge_pause: Duration::ZERO,
+            fault: None,
+        }
+    }
+}
+
+/// What happens to an incoming call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answering {
+    /// It rings until a command answers or refuses it.
+    Manual,
+    /// It rings for a while and is answered.
+    After(Duration),
+    /// It is refused at once.
+    Refuse(Status),
+}
+
+/// What happens after a registration failed for a reason that may pass: no answer, a 5xx.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Persistence {
+    /// Only a Retry-After is obeyed; else the user decides.
+    GiveUp,
+    /// Try again with a growing pause (RFC 5626 §4.5) until the user de-registers.
+    KeepTrying,
+}
+
+/// When the UE sends a 18x reliably (RFC 3262).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reliable {
+    /// Only when the caller requires it.
+    WhenRequired,
+    /// Whenever the caller supports it.
+    WhenSupported,
+}
+
+/// Something the UE does wrong on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Answers each challenge with a wrong RES.
+    WrongRes,
+    /// Takes each challenge for one with a wrong MAC.
+    MacFailure,
+    /// Never answers a challenge.
+    IgnoreChallenge,
+    /// Never acknowledges a 2xx to INVITE.
+    NoAck,
+    /// Claims another identity in P-Preferred-Identity and in P-Asserted-Identity.
+    ForgedIdentity,
+    /// Sends calls and messages without being registered.
+    Unregistered,
+}

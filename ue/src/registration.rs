@@ -1,0 +1,482 @@
+//! The registration of a UE (TS 24.229 §5.1.1): from the first REGISTER to the last.
+//!
+//! ```text
+//!              Register            401: answer it
+//!   (nothing) ----------> attempt ----------------+
+//!       ^                  |   ^ <----------------+  423: ask for longer
+//!       |     other 3xx-6xx|   |
+//!       +------------------+   | refresh point, FlowLost, Deregister
+//!       |                      |
+//!       |  expired       2xx   v
+//!       +--------------- binding
+//! ```
+//!
+//! One attempt at a time; a binding lives on while a refresh of it is tried.
+
+use crate::authentication::{Answer, Challenge};
+use crate::command::{Deregistration, Notice, RegistrationFailure};
+use crate::config::{Fault, Persistence};
+use crate::response::ALLOW;
+use crate::ue::{Timer, Ue, Waiting};
+use ambient::TimerId;
+use cscf::role::Outcome;
+use cscf::{Incoming, Turn};
+use sip_core::{Message, Method, Name, RequestBuilder, Status, Uri};
+use std::time::Duration;
+
+/// At most two bad challenges in a row are answered (TS 24.229 §5.1.1.5.3).
+const BAD_CHALLENGES_MAX: u8 = 2;
+/// A registrar that never stops challenging would keep us busy for ever.
+const CHALLENGES_MAX: u8 = 5;
+/// How often an attempt asks for a longer expiry after a 423.
+const TOO_BRIEF_MAX: u8 = 2;
+/// The pauses between attempts (RFC 5626 §4.5).
+const RETRY_FIRST: Duration = Duration::from_secs(30);
+const RETRY_LONGEST: Duration = Duration::from_secs(1800);
+
+/// What the network granted.
+#[derive(Clone, Debug)]
+pub(crate) struct Binding {
+    /// P-Associated-URI, the default identity first; never empty.
+    pub(crate) identities: Vec<String>,
+    /// Service-Route values, top first.
+    pub(crate) service_route: Vec<String>,
+    refresh: TimerId,
+    expiry: TimerId,
+}
+
+/// What an attempt is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Register,
+    Refresh,
+    Deregister,
+    DeregisterAll,
+}
+
+impl Purpose {
+    fn ends_it(self) -> bool {
+        matches!(self, Purpose::Deregister | Purpose::DeregisterAll)
+    }
+}
+
+/// One REGISTER and its repetitions, until a final response that is neither a challenge nor a 423.
+#[derive(Debug)]
+struct Attempt {
+    purpose: Purpose,
+    expires_s: u32,
+    authorization: String,
+    challenges: u8,
+    bad_challenges: u8,
+    too_brief: u8,
+}
+
+/// The registration of a UE.
+#[derive(Debug, Default)]
+pub(crate) struct Registration {
+    binding: Option<Binding>,
+    attempt: Option<Attempt>,
+    /// What the user asked for while an attempt was under way.
+    queued: Option<Purpose>,
+    call_id: String,
+    sequence: u32,
+    tag: String,
+    /// The Authorization that the network accepted last; a refresh repeats it.
+    accepted: Option<String>,
+    /// Failed attempts in a row.
+    failures: u32,
+    retry: Option<TimerId>,
+}
+
+impl Registration {
+    pub(crate) fn binding(&self) -> Option<&Binding> {
+        self.binding.as_ref()
+    }
+}
+
+impl Ue {
+    /// The user wants to be registered, or the registration refreshed.
+    pub(crate) fn register(&mut self, turn: &mut Turn<'_, Ue>) {
+        let purpose = if self.is_registered() { Purpose::Refresh } else { Purpose::Register };
+        self.start(turn, purpose);
+    }
+
+    /// The user wants to be registered no longer. Calls end first (TS 24.229 §5.1.1.6).
+    pub(crate) fn deregister(&mut self, turn: &mut Turn<'_, Ue>, all: bool) {
+        self.end_all_calls(turn);
+        if !self.is_registered() && self.registration.attempt.is_none() {
+            self.stop_retrying(turn);
+            return turn.notice(Notice::Refused { command: "deregister", why: "not registered" });
+        }
+        self.start(turn, if all { Purpose::DeregisterAll } else { Purpose::Deregister });
+    }
+
+    pub(crate) fn refresh(&mut self, turn: &mut Turn<'_, Ue>) {
+        if self.is_registered() {
+            self.start(turn, Purpose::Refresh);
+        }
+    }
+
+    pub(crate) fn retry(&mut self, turn: &mut Turn<'_, Ue>) {
+        self.registration.retry = None;
+        self.register(turn);
+    }
+
+    /// The connection to the P-CSCF is gone, and with it the way to us.
+    pub(crate) fn flow_lost(&mut self, turn: &mut Turn<'_, Ue>) {
+        self.refresh(turn);
+    }
+
+    pub(crate) fn expired(&mut self, turn: &mut Turn<'_, Ue>) {
+        if self.registration.binding.is_none() {
+            return;
+        }
+        self.forget_binding(turn);
+        turn.notice(Notice::Deregistered(Deregistration::Expired));
+        if self.config.policy.persistence == Persistence::KeepTrying {
+            self.start(turn, Purpose::Register);
+        }
+    }
+
+    fn start(&mut self, turn: &mut Turn<'_, Ue>, purpose: Purpose) {
+        if let Some(attempt) = &self.registration.attempt {
+            // TS 24.229 §5.1.1.2.1: one at a time. Asking twice for the same is asking once.
+            if attempt.purpose.ends_it() != purpose.ends_it() {
+                self.registration.queued = Some(purpose);
+            }
+            return;
+        }
+        self.stop_retrying(turn);
+        if purpose == Purpose::Register || self.registration.call_id.is_empty() {
+            self.registration.call_id = Ue::token(turn);
+            self.registration.tag = Ue::token(turn);
+            self.registration.sequence = 0;
+            self.registration.accepted = None;
+        }
+        let expires_s = match purpose {
+            Purpose::Register | Purpose::Refresh => {
+                u32::try_from(self.config.expires.as_secs()).unwrap_or(u32::MAX)
+            }
+            Purpose::Deregister | Purpose::DeregisterAll => 0,
+        };
+        let authorization =
+            self.registration.accepted.clone().unwrap_or_else(|| self.authenticator.unchallenged());
+        self.registration.attempt = Some(Attempt {
+            purpose,
+            expires_s,
+            authorization,
+            challenges: 0,
+            bad_challenges: 0,
+            too_brief: 0,
+        });
+        self.send_register(turn);
+    }
+
+    /// Sends the REGISTER of the attempt (TS 24.229 §5.1.1.2.1, §5.1.1.4.1, §5.1.1.6).
+    pub(crate) fn send_register(&mut self, turn: &mut Turn<'_, Ue>) {
+        let contact = self.contact_field(turn);
+        let Some(attempt) = &self.registration.attempt else { return };
+        let registration = &self.registration;
+        let sequence = registration.sequence.saturating_add(1);
+        let identity = &self.config.impu;
+        let contact = match attempt.purpose {
+            Purpose::DeregisterAll => "*".to_owned(),
+            Purpose::Deregister => format!("{contact};expires=0"),
+            Purpose::Register | Purpose::Refresh => contact,
+        };
+        let mut request =
+            RequestBuilder::new(Method::Register, format_args!("sip:{}", self.config.home_domain))
+                .header(Name::MaxForwards, "70")
+                .header(Name::From, format_args!("<{identity}>;tag={}", registration.tag))
+                .header(Name::To, format_args!("<{identity}>"))
+                .header(Name::CallId, &registration.call_id)
+                .header(Name::CSeq, format_args!("{sequence} REGISTER"))
+                .header(Name::Contact, &contact)
+                .header(Name::Expires, format_args!("{}", attempt.expires_s))
+                .header(Name::Supported, "path, gruu")
+                .header(Name::Allow, ALLOW)
+                .header(Name::Authorization, &attempt.authorization);
+        // TS 24.229 §5.1.1.2.1 h): nothing about the access before the registration is protected.
+        if let (Some(access), Some(_)) = (&self.config.access, &registration.binding) {
+            request = request.header(Name::PAccessNetworkInfo, access);
+        }
+        self.registration.sequence = sequence;
+        turn.originate(request.build(), self.target(), Waiting::Register);
+    }
+
+    /// Our Contact with its feature tags.
+    fn contact_field(&self, turn: &Turn<'_, Ue>) -> String {
+        let mut contact = format!("<{}>", self.contact_uri(turn));
+        if let Some(instance) = &self.config.instance_id {
+            contact.push_str(&format!(";+sip.instance=\"<{instance}>\""));
+        }
+        contact.push_str(";+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel\"");
+        contact
+    }
+
+    /// What came of a REGISTER.
+    pub(crate) fn registered(&mut self, turn: &mut Turn<'_, Ue>, outcome: Outcome<'_>) {
+        if self.registration.attempt.is_none() {
+            return;
+        }
+        let response = match outcome {
+            Outcome::Response(response) => response,
+            Outcome::Timeout => return self.attempt_failed(turn, RegistrationFailure::Timeout, None),
+            Outcome::Unreachable(why) => {
+                return self.attempt_failed(turn, RegistrationFailure::Unreachable(why), None);
+            }
+        };
+        match response.message.status() {
+            None => {}
+            Some(status) if status.is_provisional() => {}
+            Some(status) if status.is_success() => self.accepted(turn, response),
+            Some(Status::UNAUTHORIZED) => self.challenged(turn, &response.message),
+            Some(Status::INTERVAL_TOO_BRIEF) => self.too_brief(turn, &response.message),
+            Some(status) => self.refused(turn, status, &response.message),
+        }
+    }
+
+    fn challenged(&mut self, turn: &mut Turn<'_, Ue>, response: &Message) {
+        let challenge = response.all(Name::WwwAuthenticate).find_map(|(_, value)| Challenge::read(value));
+        let fault = self.config.policy.fault;
+        let cnonce = Ue::token(turn);
+        let answer = match challenge {
+            Some(_) if fault == Some(Fault::IgnoreChallenge) => Answer::Unusable("told to ignore it"),
+            Some(challenge) => self.authenticator.answer(&challenge, b"REGISTER", &cnonce, fault),
+            None => Answer::Unusable("the 401 has no Digest challenge"),
+        };
+        let Some(attempt) = &mut self.registration.attempt else { return };
+        attempt.challenges += 1;
+        let authorization = match answer {
+            Answer::Good(authorization) => {
+                attempt.bad_challenges = 0;
+                authorization
+            }
+            Answer::Bad(authorization) => {
+                attempt.bad_challenges += 1;
+                authorization
+            }
+            Answer::Unusable(why) => {
+                return self.attempt_failed(turn, RegistrationFailure::Challenge(why), None);
+            }
+        };
+        if attempt.bad_challenges > BAD_CHALLENGES_MAX {
+            return self.attempt_failed(
+                turn,
+                RegistrationFailure::Challenge("three bad ones in a row"),
+                None,
+            );
+        }
+        if attempt.challenges > CHALLENGES_MAX {
+            return self.attempt_failed(
+                turn,
+                RegistrationFailure::Challenge("there is no end of them"),
+                None,
+            );
+        }
+        attempt.authorization = authorization;
+        let pause = self.config.policy.challenge_pause;
+        if pause.is_zero() {
+            self.send_register(turn);
+        } else {
+            turn.arm(pause, Timer::AnswerChallenge, "answer challenge");
+        }
+    }
+
+    /// RFC 3261 §10.2.8: ask again, for at least what the registrar wants.
+    fn too_brief(&mut self, turn: &mut Turn<'_, Ue>, response: &Message) {
+        let least = response.number(Name::MinExpires).ok().flatten().unwrap_or(0);
+        match &mut self.registration.attempt {
+            Some(attempt)
+                if least > attempt.expires_s
+                    && attempt.too_brief < TOO_BRIEF_MAX
+                    && !attempt.purpose.ends_it() =>
+            {
+                attempt.expires_s = least;
+                attempt.too_brief += 1;
+                self.send_register(turn);
+            }
+            _ => self.refused(turn, Status::INTERVAL_TOO_BRIEF, response),
+        }
+    }
+
+    fn accepted(&mut self, turn: &mut Turn<'_, Ue>, response: &Incoming) {
+        let contact = self.contact_uri(turn);
+        let Some(attempt) = self.registration.attempt.take() else { return };
+        self.registration.failures = 0;
+        self.registration.accepted = Some(attempt.authorization);
+        self.forget_binding(turn);
+        if attempt.purpose.ends_it() {
+            turn.notice(Notice::Deregistered(Deregistration::Confirmed));
+            return self.run_queued(turn);
+        }
+        let message = &response.message;
+        let expires_s = granted(message, &contact, attempt.expires_s);
+        if expires_s == 0 {
+            turn.notice(Notice::Deregistered(Deregistration::Expired));
+            return self.run_queued(turn);
+        }
+        let mut identities: Vec<String> = message
+            .name_addrs(Name::PAssociatedUri)
+            .filter_map(|(_, identity)| Some(String::from_utf8_lossy(identity.ok()?.uri()).into_owned()))
+            .collect();
+        if identities.is_empty() {
+            identities.push(self.config.impu.clone());
+        }
+        let service_route: Vec<String> = message
+            .all(Name::ServiceRoute)
+            .map(|(_, route)| String::from_utf8_lossy(route).into_owned())
+            .collect();
+        let lifetime = Duration::from_secs(u64::from(expires_s));
+        self.registration.binding = Some(Binding {
+            identities: identities.clone(),
+            service_route: service_route.clone(),
+            refresh: turn.arm(refresh_point(lifetime), Timer::Refresh, "registration refresh"),
+            expiry: turn.arm(lifetime, Timer::Expired, "registration expiry"),
+        });
+        turn.notice(Notice::Registered {
+            identities,
+            service_route,
+            expires_s,
+            refresh: attempt.purpose == Purpose::Refresh,
+        });
+        self.run_queued(turn);
+    }
+
+    fn refused(&mut self, turn: &mut Turn<'_, Ue>, status: Status, response: &Message) {
+        let reason = response.first(Name::Warning).unwrap_or(response.reason());
+        let reason = String::from_utf8_lossy(reason).into_owned();
+        let retry_after = response.first(Name::RetryAfter).and_then(|value| {
+            // The delay may be followed by a comment and parameters (RFC 3261 §20.33).
+            let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            sip_core::grammar::number(&value[..digits])
+        });
+        self.attempt_failed(turn, RegistrationFailure::Refused { status, reason }, retry_after);
+    }
+
+    fn attempt_failed(
+        &mut self,
+        turn: &mut Turn<'_, Ue>,
+        failure: RegistrationFailure,
+        retry_after_s: Option<u32>,
+    ) {
+        let Some(attempt) = self.registration.attempt.take() else { return };
+        if attempt.purpose.ends_it() {
+            self.forget_binding(turn);
+            turn.notice(Notice::Deregistered(Deregistration::Unconfirmed));
+            return self.run_queued(turn);
+        }
+        self.registration.failures = self.registration.failures.saturating_add(1);
+        let may_pass = match &failure {
+            RegistrationFailure::Refused { status, .. } => {
+                status.code() >= 500 && status.code() < 600
+                    || matches!(*status, Status::REQUEST_TIMEOUT | Status::TEMPORARILY_UNAVAILABLE)
+            }
+            RegistrationFailure::Timeout | RegistrationFailure::Unreachable(_) => true,
+            RegistrationFailure::Challenge(_) => false,
+        };
+        let is_persistent = self.config.policy.persistence == Persistence::KeepTrying
+            || attempt.purpose == Purpose::Refresh && self.is_registered();
+        let pause = match retry_after_s {
+            Some(seconds) => Some(Duration::from_secs(u64::from(seconds)).min(RETRY_LONGEST * 2)),
+            None if may_pass && is_persistent => {
+                Some(pause(self.registration.failures, turn.entropy().below(51)))
+            }
+            None => None,
+        };
+        turn.notice(Notice::RegistrationFailed(failure));
+        if let Some(pause) = pause
+            && self.registration.queued.is_none()
+        {
+            self.registration.retry = Some(turn.arm(pause, Timer::Retry, "registration retry"));
+        }
+        self.run_queued(turn);
+    }
+
+    fn run_queued(&mut self, turn: &mut Turn<'_, Ue>) {
+        match self.registration.queued.take() {
+            Some(purpose) if purpose.ends_it() && !self.is_registered() => {
+                turn.notice(Notice::Deregistered(Deregistration::Unconfirmed));
+            }
+            Some(Purpose::Refresh) if !self.is_registered() => self.start(turn, Purpose::Register),
+            Some(purpose) => self.start(turn, purpose),
+            None => {}
+        }
+    }
+
+    fn forget_binding(&mut self, turn: &mut Turn<'_, Ue>) {
+        if let Some(binding) = self.registration.binding.take() {
+            turn.disarm(binding.refresh);
+            turn.disarm(binding.expiry);
+        }
+    }
+
+    fn stop_retrying(&mut self, turn: &mut Turn<'_, Ue>) {
+        if let Some(retry) = self.registration.retry.take() {
+            turn.disarm(retry);
+        }
+    }
+}
+
+/// The expiry that a 200 grants to our contact: its own parameter, else Expires, else what we asked for
+/// (RFC 3261 §10.2.4).
+fn granted(response: &Message, contact: &str, asked_s: u32) -> u32 {
+    let ours = Uri::parse(contact.as_bytes()).ok();
+    let own = response.contacts().find_map(|(_, found)| {
+        let found = found.ok()?;
+        let is_ours = match (&ours, found.parsed_uri()) {
+            (Some(ours), Ok(uri)) => ours.uri_eq(&uri),
+            _ => false,
+        };
+        if is_ours { found.expires() } else { None }
+    });
+    own.or_else(|| response.expires().ok().flatten()).unwrap_or(asked_s)
+}
+
+/// When a registration is refreshed (TS 24.229 §5.1.1.4.1): 600 s before its end, at half time when it is short.
+fn refresh_point(lifetime: Duration) -> Duration {
+    const SHORT: Duration = Duration::from_secs(1200);
+    if lifetime > SHORT { lifetime - SHORT / 2 } else { lifetime / 2 }
+}
+
+/// The pause after so many failures: doubled each time, 50 to 100 per cent of it by chance (RFC 5626 §4.5).
+fn pause(failures: u32, chance: u64) -> Duration {
+    let longest = RETRY_FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(RETRY_LONGEST);
+    longest * u32::try_from(50 + chance.min(50)).unwrap_or(100) / 100
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sip_core::Limits;
+
+    #[test]
+    fn a_long_registration_is_refreshed_ten_minutes_early_and_a_short_one_at_half_time() {
+        let s = Duration::from_secs;
+        for (lifetime, refreshed) in [(600_000, 599_400), (1201, 601), (1200, 600), (60, 30)] {
+            assert_eq!(refresh_point(s(lifetime)), s(refreshed), "{lifetime}");
+        }
+    }
+
+    #[test]
+    fn the_pause_grows_up_to_half_an_hour() {
+        let s = Duration::from_secs;
+        assert_eq!(pause(1, 50), s(30));
+        assert_eq!(pause(1, 0), s(15));
+        assert_eq!(pause(3, 50), s(120));
+        assert_eq!(pause(1000, 50), RETRY_LONGEST);
+    }
+
+    #[test]
+    fn the_expiry_is_that_of_our_own_contact() {
+        let response = |contact: &str| {
+            let text = format!("SIP/2.0 200 OK\r\n{contact}Expires: 30\r\nCSeq: 1 REGISTER\r\n\r\n");
+            Message::parse(text.into_bytes(), &Limits::default()).unwrap()
+        };
+        let ours = "sip:alice@10.0.0.1:5060";
+        let two = "Contact: <sip:alice@10.0.0.9>;expires=7, <sip:alice@10.0.0.1:5060>;expires=90\r\n";
+        assert_eq!(granted(&response(two), ours, 600), 90);
+        assert_eq!(granted(&response("Contact: <sip:alice@10.0.0.1:5060>\r\n"), ours, 600), 30);
+        assert_eq!(granted(&response(""), ours, 600), 30);
+    }
+}
