@@ -1,1 +1,20 @@
 //! The production driver: sockets, clock, DNS, store, signals.
+//!
+//! [`Driver::spawn`](driver::Driver::spawn) runs one [`Machine`](cscf::station::Machine) on a thread of its own and moves
+//! bytes between it and the world; [`process`] is what the four server processes share. What a message means is known
+//! only above: nothing here reads SIP or Diameter.
+
+pub mod clock;
+mod datagram;
+pub mod dns;
+pub mod driver;
+pub mod logging;
+pub mod process;
+pub mod sockets;
+pub mod store;
+mod stream;
+
+pub use clock::{Clock, system_entropy};
+pub use driver::{Driver, Handle, Setup};
+pub use sockets::{BindError, Binding, Sockets, Speaks};
+pub use store::{Store, StoreError};

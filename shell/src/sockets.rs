@@ -1,0 +1,244 @@
+//! Listening sockets: bound before the machine exists, so that a mistake shows at once and a free port is known.
+
+use cscf::station::Protocol;
+use cscf::{Local, Transport};
+use socket2::{Domain, SockAddr, Socket, Type};
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+
+/// What a listening socket carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Speaks {
+    /// SIP over UDP.
+    SipDatagrams,
+    /// SIP over TCP.
+    SipStreams,
+    /// Diameter over TCP.
+    DiameterStreams,
+}
+
+impl Speaks {
+    /// What a stream that is accepted here speaks; `None` for datagrams.
+    pub(crate) const fn protocol(self) -> Option<Protocol> {
+        match self {
+            Speaks::SipDatagrams => None,
+            Speaks::SipStreams => Some(Protocol::Sip),
+            Speaks::DiameterStreams => Some(Protocol::Diameter),
+        }
+    }
+}
+
+impl fmt::Display for Speaks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Speaks::SipDatagrams => "SIP on udp",
+            Speaks::SipStreams => "SIP on tcp",
+            Speaks::DiameterStreams => "Diameter on tcp",
+        })
+    }
+}
+
+/// One address to listen at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// What is spoken there.
+    pub speaks: Speaks,
+    /// The address; port 0 takes a free one.
+    pub address: SocketAddr,
+}
+
+impl Binding {
+    /// A Diameter listening point.
+    pub const fn diameter(address: SocketAddr) -> Binding {
+        Binding { speaks: Speaks::DiameterStreams, address }
+    }
+}
+
+impl From<&Local> for Binding {
+    fn from(local: &Local) -> Binding {
+        let speaks = match local.transport {
+            Transport::Udp => Speaks::SipDatagrams,
+            Transport::Tcp => Speaks::SipStreams,
+        };
+        Binding { speaks, address: local.address }
+    }
+}
+
+/// Why a socket could not be bound, in words that say what to do.
+#[derive(Debug)]
+pub struct BindError {
+    /// What was wanted.
+    pub binding: Binding,
+    /// What the system said.
+    pub error: io::Error,
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Binding { speaks, address } = self.binding;
+        write!(f, "cannot listen for {speaks} at {address}: ")?;
+        match self.error.kind() {
+            io::ErrorKind::AddrInUse => {
+                let flag = if speaks == Speaks::SipDatagrams { 'u' } else { 't' };
+                let port = address.port();
+                write!(
+                    f,
+                    "the address is in use; find by whom with `ss -l{flag}np 'sport = :{port}'`, or change `listen`"
+                )
+            }
+            io::ErrorKind::AddrNotAvailable => {
+                f.write_str("no interface of this host has that address; add it, or change `listen`")
+            }
+            io::ErrorKind::PermissionDenied => {
+                f.write_str("not permitted; take a port above 1023, or give the process CAP_NET_BIND_SERVICE")
+            }
+            _ => write!(f, "{}", self.error),
+        }
+    }
+}
+
+impl std::error::Error for BindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+/// Bound sockets, not yet read from.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    pub(crate) datagrams: Vec<(SocketAddr, UdpSocket)>,
+    pub(crate) streams: Vec<(SocketAddr, Protocol, TcpListener)>,
+}
+
+impl Sockets {
+    /// Binds every address, each one once, or none.
+    pub fn bind(bindings: impl IntoIterator<Item = Binding>) -> Result<Sockets, BindError> {
+        let mut sockets = Sockets::default();
+        for binding in bindings {
+            let bound = sockets.addresses();
+            if !bound.contains(&binding) {
+                sockets.add(binding).map_err(|error| BindError { binding, error })?;
+            }
+        }
+        Ok(sockets)
+    }
+
+    /// Binds a free port of `ip` for SIP over both UDP and TCP.
+    pub fn bind_free(ip: IpAddr) -> Result<Sockets, BindError> {
+        let mut tries_left = FREE_PORT_TRIES;
+        loop {
+            let both = |port| {
+                [Speaks::SipDatagrams, Speaks::SipStreams]
+                    .map(|speaks| Binding { speaks, address: SocketAddr::new(ip, port) })
+            };
+            let [datagrams, _] = both(0);
+            let mut sockets = Sockets::bind([datagrams])?;
+            let port = sockets.datagrams.first().map_or(0, |(address, _)| address.port());
+            let [_, streams] = both(port);
+            match sockets.add(streams) {
+                Ok(()) => return Ok(sockets),
+                Err(error) if tries_left == 0 => return Err(BindError { binding: streams, error }),
+                // Somebody has that port for TCP: take another.
+                Err(_) => tries_left -= 1,
+            }
+        }
+    }
+
+    /// What is bound, with the ports that the system chose.
+    pub fn addresses(&self) -> Vec<Binding> {
+        let datagrams = self
+            .datagrams
+            .iter()
+            .map(|(address, _)| Binding { speaks: Speaks::SipDatagrams, address: *address });
+        let streams = self.streams.iter().map(|(address, protocol, _)| Binding {
+            speaks: match protocol {
+                Protocol::Sip => Speaks::SipStreams,
+                Protocol::Diameter => Speaks::DiameterStreams,
+            },
+            address: *address,
+        });
+        datagrams.chain(streams).collect()
+    }
+
+    fn add(&mut self, binding: Binding) -> io::Result<()> {
+        let Binding { speaks, address } = binding;
+        let kind = if speaks == Speaks::SipDatagrams { Type::DGRAM } else { Type::STREAM };
+        let socket = Socket::new(Domain::for_address(address), kind, None)?;
+        if address.is_ipv6() {
+            // Each family has its own listening point.
+            socket.set_only_v6(true)?;
+        }
+        match speaks.protocol() {
+            None => {
+                // A burst must fit while the thread is elsewhere. The system may grant less.
+                let _ = socket.set_recv_buffer_size(DATAGRAM_BUFFER_BYTES);
+                let _ = socket.set_send_buffer_size(DATAGRAM_BUFFER_BYTES);
+                socket.bind(&SockAddr::from(address))?;
+                socket.set_nonblocking(true)?;
+                let socket = UdpSocket::from(socket);
+                self.datagrams.push((socket.local_addr()?, socket));
+            }
+            Some(protocol) => {
+                // Old connections in TIME-WAIT must not keep a restarted process from its port.
+                socket.set_reuse_address(true)?;
+                socket.bind(&SockAddr::from(address))?;
+                socket.listen(BACKLOG)?;
+                socket.set_nonblocking(true)?;
+                let listener = TcpListener::from(socket);
+                self.streams.push((listener.local_addr()?, protocol, listener));
+            }
+        }
+        Ok(())
+    }
+}
+
+const DATAGRAM_BUFFER_BYTES: usize = 8 << 20;
+const BACKLOG: i32 = 1024;
+const FREE_PORT_TRIES: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loopback(port: u16) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    #[test]
+    fn a_free_port_serves_both_transports() {
+        let sockets = Sockets::bind_free(loopback(0).ip()).unwrap();
+        let [datagrams, streams] = sockets.addresses()[..] else { panic!("two sockets") };
+        assert_eq!(datagrams.address, streams.address);
+        assert_ne!(datagrams.address.port(), 0);
+    }
+
+    #[test]
+    fn an_address_listed_twice_is_bound_once() {
+        let free = Sockets::bind([Binding::diameter(loopback(0))]).unwrap().addresses()[0];
+        let sockets = Sockets::bind([free, free]).unwrap();
+        assert_eq!(sockets.addresses(), [free]);
+    }
+
+    #[test]
+    fn an_address_in_use_is_named_with_a_way_to_find_its_owner() {
+        let first = Sockets::bind([Binding::diameter(loopback(0))]).unwrap();
+        let taken = first.addresses()[0];
+        let error = Sockets::bind([taken]).unwrap_err().to_string();
+        let port = taken.address.port();
+        assert_eq!(
+            error,
+            format!(
+                "cannot listen for Diameter on tcp at 127.0.0.1:{port}: the address is in use; find by whom with \
+                 `ss -ltnp 'sport = :{port}'`, or change `listen`"
+            )
+        );
+    }
+
+    #[test]
+    fn an_address_of_another_host_is_refused_with_a_remedy() {
+        let binding = Binding { speaks: Speaks::SipDatagrams, address: "192.0.2.1:5060".parse().unwrap() };
+        let error = Sockets::bind([binding]).unwrap_err().to_string();
+        assert!(error.contains("192.0.2.1:5060: no interface of this host has that address"), "{error}");
+    }
+}

@@ -1,0 +1,394 @@
+//! The journal on disk: one thread that writes groups of records and answers when they are safe.
+
+use super::StoreError;
+use super::journal::{self, JournalError, Live};
+use cscf::query::{Record, StoreFailure};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+type Answered = Box<dyn FnOnce(Result<(), StoreFailure>) + Send>;
+
+/// The sending side of the writer thread.
+#[derive(Debug)]
+pub(super) struct FileWriter {
+    groups: SyncSender<(Vec<Record>, Answered)>,
+    thread: JoinHandle<()>,
+}
+
+impl FileWriter {
+    /// Reads the journal at `path`, or makes one, and starts the writer.
+    pub(super) fn open(path: &Path) -> Result<(FileWriter, Vec<Record>), StoreError> {
+        let journal = JournalFile::open(path)?;
+        let restored =
+            journal.live.iter().map(|(key, value)| Record { key: key.clone(), value: Some(value.clone()) });
+        let restored = restored.collect();
+        let (groups, received) = sync_channel(GROUPS_MAX);
+        let thread =
+            std::thread::Builder::new().name("store".to_owned()).spawn(move || run(journal, &received));
+        let thread = thread.map_err(|error| StoreError::Io { path: path.to_owned(), error })?;
+        Ok((FileWriter { groups, thread }, restored))
+    }
+
+    /// Queues records; `answered` is called when they are safe, or failed.
+    pub(super) fn write(
+        &self,
+        records: Vec<Record>,
+        answered: impl FnOnce(Result<(), StoreFailure>) + Send + 'static,
+    ) -> Result<(), StoreFailure> {
+        self.groups.try_send((records, Box::new(answered))).map_err(|error| {
+            StoreFailure::Failed(match error {
+                TrySendError::Full(_) => "too many writes wait for the disk".to_owned(),
+                TrySendError::Disconnected(_) => "the writer has ended".to_owned(),
+            })
+        })
+    }
+
+    /// Writes what is queued, then ends.
+    pub(super) fn close(self) {
+        drop(self.groups);
+        if self.thread.join().is_err() {
+            tracing::error!("the writer of the store panicked");
+        }
+    }
+}
+
+/// Takes what has gathered, writes it as one group, and answers.
+fn run(mut journal: JournalFile, received: &Receiver<(Vec<Record>, Answered)>) {
+    while let Ok(first) = received.recv() {
+        let deadline = Instant::now() + GATHER_TIME;
+        let mut records = Vec::new();
+        let mut answers = Vec::new();
+        let mut next = Some(first);
+        while let Some((group, answered)) = next.take() {
+            records.extend(group);
+            answers.push(answered);
+            if records.len() >= GROUP_RECORDS_MAX {
+                break;
+            }
+            // A lone writer does not wait: while one group is being synced, the next one gathers by itself.
+            next = match received.try_recv() {
+                Ok(more) => Some(more),
+                Err(_) if answers.len() == 1 => None,
+                Err(_) => match received.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                    Ok(more) => Some(more),
+                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
+                },
+            };
+        }
+        let result = journal.append(records);
+        for answered in answers {
+            answered(result.clone());
+        }
+        if let Err(error) = journal.compact_if_due() {
+            tracing::error!(path = %journal.path.display(), %error, "the store could not be compacted");
+        }
+    }
+}
+
+/// An open journal file.
+#[derive(Debug)]
+struct JournalFile {
+    path: PathBuf,
+    file: File,
+    /// Held for as long as the journal is open, so that no second process writes to it.
+    _lock: File,
+    live: Live,
+    next_sequence: u64,
+    /// Up to here the file is whole and on the disk.
+    sound_bytes: u64,
+    /// Size at which to try the next compaction.
+    compact_at: u64,
+    /// After a failed sync nobody knows what is on the disk: nothing is acknowledged until a restart reads it again.
+    poisoned: Option<String>,
+}
+
+impl JournalFile {
+    fn open(path: &Path) -> Result<JournalFile, StoreError> {
+        let io = |error| StoreError::Io { path: path.to_owned(), error };
+        if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+            fs::create_dir_all(directory).map_err(io)?;
+        }
+        let lock = File::create(beside(path, "lock")).map_err(io)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => return Err(StoreError::InUse { path: path.to_owned() }),
+            Err(fs::TryLockError::Error(error)) => return Err(io(error)),
+        }
+        // A compaction that a crash cut short: the journal itself is still the truth.
+        match fs::remove_file(beside(path, "new")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
+            _ => {}
+        }
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
+        let bytes = fs::read(path).map_err(io)?;
+        let contents = journal::read(&bytes).map_err(|error| match error {
+            JournalError::Foreign(reason) => StoreError::Foreign { path: path.to_owned(), reason },
+            JournalError::Damaged { offset } => {
+                StoreError::Damaged { path: path.to_owned(), offset: offset as u64 }
+            }
+        })?;
+        if bytes.len() > contents.sound_bytes {
+            let torn_bytes = bytes.len() - contents.sound_bytes;
+            tracing::warn!(path = %path.display(), torn_bytes, "the last write before the crash was cut short and unacknowledged");
+        }
+        let mut sound_bytes = contents.sound_bytes as u64;
+        file.set_len(sound_bytes).map_err(io)?;
+        file.seek(SeekFrom::End(0)).map_err(io)?;
+        if sound_bytes == 0 {
+            let header = journal::header();
+            file.write_all(&header).map_err(io)?;
+            sound_bytes = header.len() as u64;
+        }
+        file.sync_all().map_err(io)?;
+        sync_directory(path).map_err(io)?;
+        let mut journal = JournalFile {
+            path: path.to_owned(),
+            file,
+            _lock: lock,
+            live: contents.live,
+            next_sequence: contents.next_sequence,
+            sound_bytes,
+            compact_at: 0,
+            poisoned: None,
+        };
+        journal.compact_at = journal.worthwhile();
+        Ok(journal)
+    }
+
+    /// Writes records as one frame and waits for the disk.
+    fn append(&mut self, records: Vec<Record>) -> Result<(), StoreFailure> {
+        if let Some(why) = &self.poisoned {
+            return Err(StoreFailure::Failed(why.clone()));
+        }
+        let mut frame = Vec::new();
+        let pieces = records.iter().map(|record| (record.key.as_slice(), record.value.as_deref()));
+        journal::write_frame(self.next_sequence, pieces, &mut frame);
+        if let Err(error) = self.file.write_all(&frame) {
+            tracing::error!(path = %self.path.display(), %error, "the store cannot be written");
+            // What was written of the frame must not stand before the next one.
+            let undone = self.file.set_len(self.sound_bytes).and_then(|()| self.file.seek(SeekFrom::End(0)));
+            if let Err(error) = undone {
+                self.poison(format!("cannot undo a failed write: {error}"));
+            }
+            return Err(StoreFailure::Failed(error.to_string()));
+        }
+        if let Err(error) = self.file.sync_data() {
+            self.poison(format!("the disk failed to keep a write: {error}"));
+            return Err(StoreFailure::Failed(error.to_string()));
+        }
+        self.sound_bytes += frame.len() as u64;
+        self.next_sequence += 1;
+        for record in records {
+            journal::merge(&mut self.live, record);
+        }
+        Ok(())
+    }
+
+    fn poison(&mut self, why: String) {
+        tracing::error!(path = %self.path.display(), why, "the store takes no more writes until a restart");
+        self.poisoned = Some(why);
+    }
+
+    /// Writes what is live into a new file and puts it in the place of the old one, when most of that is superseded.
+    fn compact_if_due(&mut self) -> io::Result<()> {
+        if self.sound_bytes < self.compact_at || self.poisoned.is_some() {
+            return Ok(());
+        }
+        // Should this fail, the old file goes on, and the next try comes when it has doubled.
+        self.compact_at = self.sound_bytes.saturating_mul(2);
+        let mut bytes = journal::header();
+        let mut sequence = self.next_sequence;
+        let pieces: Vec<_> =
+            self.live.iter().map(|(key, value)| (key.as_slice(), Some(value.as_slice()))).collect();
+        for group in pieces.chunks(GROUP_RECORDS_MAX) {
+            journal::write_frame(sequence, group.iter().copied(), &mut bytes);
+            sequence += 1;
+        }
+        let new_path = beside(&self.path, "new");
+        let mut new_file = File::create(&new_path)?;
+        new_file.write_all(&bytes)?;
+        new_file.sync_all()?;
+        fs::rename(&new_path, &self.path)?;
+        // From here on the new file is the journal, whatever follows.
+        self.file = new_file;
+        self.next_sequence = sequence;
+        self.sound_bytes = bytes.len() as u64;
+        self.compact_at = self.worthwhile();
+        if let Err(error) = sync_directory(&self.path) {
+            self.poison(format!("the directory of the store cannot be synced: {error}"));
+        }
+        Ok(())
+    }
+
+    /// The size from which compaction saves more than it costs.
+    fn worthwhile(&self) -> u64 {
+        let live: usize = self.live.iter().map(|(key, value)| key.len() + value.len() + 8).sum();
+        COMPACT_MIN.max(4 * live as u64)
+    }
+}
+
+/// Makes the name of a file durable, too.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
+    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Writes that wait for the disk; beyond, they fail at once.
+const GROUPS_MAX: usize = 16_384;
+/// Records of one frame.
+const GROUP_RECORDS_MAX: usize = 4096;
+/// How long a group gathers once it has two writers: an answer waits for the disk no longer than it must.
+const GATHER_TIME: Duration = Duration::from_millis(2);
+/// A smaller journal is not compacted.
+const COMPACT_MIN: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    fn record(key: &str, value: Option<&str>) -> Record {
+        Record { key: key.into(), value: value.map(Into::into) }
+    }
+
+    /// Writes and waits for the answer.
+    fn store(writer: &FileWriter, records: Vec<Record>) -> Result<(), StoreFailure> {
+        let (answer, answered) = channel();
+        writer.write(records, move |result| answer.send(result).unwrap())?;
+        answered.recv().unwrap()
+    }
+
+    fn reopen(path: &Path) -> Vec<Record> {
+        let (writer, restored) = FileWriter::open(path).unwrap();
+        writer.close();
+        restored
+    }
+
+    #[test]
+    fn what_was_acknowledged_is_there_after_a_restart() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("deep/in/scscf.journal");
+        let (writer, restored) = FileWriter::open(&path).unwrap();
+        assert_eq!(restored, []);
+        store(&writer, vec![record("b", Some("1")), record("a", Some("2"))]).unwrap();
+        store(&writer, vec![record("b", None)]).unwrap();
+        writer.close();
+        assert_eq!(reopen(&path), [record("a", Some("2"))]);
+    }
+
+    #[test]
+    fn a_crash_at_any_byte_keeps_whole_writes_and_the_journal_goes_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let whole = directory.path().join("whole");
+        let (writer, _) = FileWriter::open(&whole).unwrap();
+        store(&writer, vec![record("a", Some("1"))]).unwrap();
+        store(&writer, vec![record("a", Some("2")), record("b", Some("2"))]).unwrap();
+        writer.close();
+        let bytes = fs::read(&whole).unwrap();
+        for cut in 0..=bytes.len() {
+            let path = directory.path().join("torn");
+            fs::write(&path, &bytes[..cut]).unwrap();
+            let (writer, restored) = FileWriter::open(&path).unwrap();
+            let values: Vec<_> = restored.iter().filter_map(|record| record.value.as_deref()).collect();
+            assert!([&[][..], &[b"1"], &[b"2", b"2"]].contains(&&values[..]), "cut at {cut}: {restored:?}");
+            store(&writer, vec![record("z", Some("later"))]).unwrap();
+            writer.close();
+            assert!(reopen(&path).contains(&record("z", Some("later"))), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_second_process_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let (writer, _) = FileWriter::open(&path).unwrap();
+        assert!(matches!(FileWriter::open(&path), Err(StoreError::InUse { .. })));
+        writer.close();
+        assert!(FileWriter::open(&path).is_ok());
+    }
+
+    #[test]
+    fn a_file_of_somebody_else_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lab.toml");
+        fs::write(&path, "[plmn]\nmcc = \"001\"\n").unwrap();
+        let error = FileWriter::open(&path).unwrap_err();
+        assert!(error.to_string().contains("is no store of this program"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "[plmn]\nmcc = \"001\"\n");
+    }
+
+    #[test]
+    fn damage_before_whole_records_stops_the_start_and_names_the_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let (writer, _) = FileWriter::open(&path).unwrap();
+        store(&writer, vec![record("a", Some("1"))]).unwrap();
+        store(&writer, vec![record("b", Some("2"))]).unwrap();
+        writer.close();
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[40] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        assert!(matches!(FileWriter::open(&path), Err(StoreError::Damaged { offset: 12, .. })));
+    }
+
+    #[test]
+    fn a_journal_of_rewrites_stays_small_and_complete() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let mut journal = JournalFile::open(&path).unwrap();
+        journal.compact_at = 10_000;
+        let value = "x".repeat(100);
+        for n in 0..500 {
+            journal.append(vec![record(&format!("k{}", n % 3), Some(&format!("{n} {value}")))]).unwrap();
+            journal.compact_at = journal.compact_at.min(10_000);
+            journal.compact_if_due().unwrap();
+        }
+        assert!(fs::metadata(&path).unwrap().len() < 12_000);
+        let live = journal.live.clone();
+        drop(journal);
+        let restored = JournalFile::open(&path).unwrap();
+        assert_eq!(restored.live, live);
+        assert!(restored.live[b"k1".as_slice()].starts_with(b"499 "));
+    }
+
+    #[test]
+    fn a_compaction_cut_short_by_a_crash_changes_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let (writer, _) = FileWriter::open(&path).unwrap();
+        store(&writer, vec![record("a", Some("1"))]).unwrap();
+        writer.close();
+        fs::write(beside(&path, "new"), b"CARILL").unwrap();
+        assert_eq!(reopen(&path), [record("a", Some("1"))]);
+        assert!(!beside(&path, "new").exists());
+    }
+
+    #[test]
+    fn a_thousand_writes_at_once_share_their_syncs_and_all_are_answered() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let (writer, _) = FileWriter::open(&path).unwrap();
+        let (answer, answered) = channel();
+        for n in 0..1000 {
+            let answer = answer.clone();
+            let records = vec![record(&format!("{n:04}"), Some("v"))];
+            writer.write(records, move |result| answer.send(result).unwrap()).unwrap();
+        }
+        drop(answer);
+        assert_eq!(answered.iter().filter(Result::is_ok).count(), 1000);
+        writer.close();
+        assert_eq!(reopen(&path).len(), 1000);
+    }
+}
