@@ -49,7 +49,7 @@ impl UeConfig {
             impi: impi.into(),
             impu: impu.into(),
             home_domain: home_domain.into(),
-            credentials: Credentials::Aka(usim),
+            credentials: Credentials::Aka(Box::new(usim)),
             pcscf,
             contact: None,
             instance_id: None,
@@ -77,7 +77,7 @@ impl fmt::Debug for UeConfig {
 #[derive(Clone, Debug)]
 pub enum Credentials {
     /// IMS-AKA (TS 33.203 §6.1): a USIM or ISIM.
-    Aka(Usim),
+    Aka(Box<Usim>),
     /// SIP digest (TS 33.203 Annex N): a password.
     Digest(Password),
 }

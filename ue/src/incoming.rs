@@ -46,6 +46,16 @@ struct Provisional {
     waited: Duration,
 }
 
+impl Provisional {
+    /// What makes a 180 reliable.
+    fn extra(&self, contact: String) -> Extra {
+        Extra::for_dialog(contact)
+            .header(Name::Allow, ALLOW)
+            .header(Name::Require, "100rel")
+            .header(Name::RSeq, self.number.to_string())
+    }
+}
+
 impl Ue {
     /// An INVITE outside of any dialog.
     pub(crate) fn invited(&mut self, turn: &mut Turn<'_, Ue>, request: &Incoming) -> Result<(), Reject> {
@@ -86,8 +96,12 @@ impl Ue {
             Answering::After(time) => Some(turn.arm(time, Timer::RingEnds(number), "ringing")),
             Answering::Manual | Answering::Refuse(_) => None,
         };
-        let ringing = self.ringing_extra(turn, provisional.as_ref());
-        turn.reply(request, Status::RINGING, |response| ringing.fill(response));
+        let contact = format!("<{}>", self.contact_uri(turn));
+        let extra = match &provisional {
+            Some(provisional) => provisional.extra(contact),
+            None => Extra::for_dialog(contact).header(Name::Allow, ALLOW),
+        };
+        turn.reply(request, Status::RINGING, |response| extra.fill(response));
         let called = message.name_addr(Name::PCalledPartyId).or_else(|_| message.to());
         turn.notice(Notice::IncomingCall {
             call: number,
@@ -110,16 +124,6 @@ impl Ue {
             Reject::new(Status::SESSION_INTERVAL_TOO_SMALL, "session interval is too small")
                 .header(Name::MinSe, least.as_secs().to_string())
         })
-    }
-
-    fn ringing_extra(&self, turn: &Turn<'_, Ue>, provisional: Option<&Provisional>) -> Extra {
-        let extra = Extra::for_dialog(format!("<{}>", self.contact_uri(turn))).header(Name::Allow, ALLOW);
-        match provisional {
-            Some(provisional) => {
-                extra.header(Name::Require, "100rel").header(Name::RSeq, provisional.number.to_string())
-            }
-            None => extra,
-        }
     }
 
     /// The user, or the policy, answers: the 2xx, again and again until its ACK (RFC 3261 §13.3.1.4).
@@ -201,12 +205,9 @@ impl Ue {
             turn.reply_to(ringing.context, Status::SERVER_TIMEOUT, |response| response);
             return self.end_call(turn, number, Ending::Protocol("the caller sent no PRACK"));
         }
-        provisional.interval *= 2;
+        provisional.interval = (provisional.interval * 2).min(Timing::ACCESS.t1 * 64 - provisional.waited);
         provisional.timer = turn.arm(provisional.interval, Timer::Reliable(number), "PRACK");
-        let extra = Extra::for_dialog(contact)
-            .header(Name::Allow, ALLOW)
-            .header(Name::Require, "100rel")
-            .header(Name::RSeq, provisional.number.to_string());
+        let extra = provisional.extra(contact);
         turn.reply_to(ringing.context, Status::RINGING, |response| extra.fill(response));
     }
 

@@ -4,7 +4,9 @@
 //! [`command::Command`] and hears [`command::Notice`].
 
 mod authentication;
+mod binding;
 mod call;
+mod change;
 pub mod command;
 pub mod config;
 mod incoming;

@@ -14,6 +14,7 @@
 //! One attempt at a time; a binding lives on while a refresh of it is tried.
 
 use crate::authentication::{Answer, Challenge};
+use crate::binding::{Binding, granted, refresh_point};
 use crate::command::{Deregistration, Notice, RegistrationFailure};
 use crate::config::{Fault, Persistence};
 use crate::response::ALLOW;
@@ -21,7 +22,7 @@ use crate::ue::{Timer, Ue, Waiting};
 use ambient::TimerId;
 use cscf::role::Outcome;
 use cscf::{Incoming, Turn};
-use sip_core::{Message, Method, Name, RequestBuilder, Status, Uri};
+use sip_core::{Message, Method, Name, RequestBuilder, Status};
 use std::time::Duration;
 
 /// At most two bad challenges in a row are answered (TS 24.229 §5.1.1.5.3).
@@ -33,17 +34,6 @@ const TOO_BRIEF_MAX: u8 = 2;
 /// The pauses between attempts (RFC 5626 §4.5).
 const RETRY_FIRST: Duration = Duration::from_secs(30);
 const RETRY_LONGEST: Duration = Duration::from_secs(1800);
-
-/// What the network granted.
-#[derive(Clone, Debug)]
-pub(crate) struct Binding {
-    /// P-Associated-URI, the default identity first; never empty.
-    pub(crate) identities: Vec<String>,
-    /// Service-Route values, top first.
-    pub(crate) service_route: Vec<String>,
-    refresh: TimerId,
-    expiry: TimerId,
-}
 
 /// What an attempt is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -418,27 +408,6 @@ impl Ue {
     }
 }
 
-/// The expiry that a 200 grants to our contact: its own parameter, else Expires, else what we asked for
-/// (RFC 3261 §10.2.4).
-fn granted(response: &Message, contact: &str, asked_s: u32) -> u32 {
-    let ours = Uri::parse(contact.as_bytes()).ok();
-    let own = response.contacts().find_map(|(_, found)| {
-        let found = found.ok()?;
-        let is_ours = match (&ours, found.parsed_uri()) {
-            (Some(ours), Ok(uri)) => ours.uri_eq(&uri),
-            _ => false,
-        };
-        if is_ours { found.expires() } else { None }
-    });
-    own.or_else(|| response.expires().ok().flatten()).unwrap_or(asked_s)
-}
-
-/// When a registration is refreshed (TS 24.229 §5.1.1.4.1): 600 s before its end, at half time when it is short.
-fn refresh_point(lifetime: Duration) -> Duration {
-    const SHORT: Duration = Duration::from_secs(1200);
-    if lifetime > SHORT { lifetime - SHORT / 2 } else { lifetime / 2 }
-}
-
 /// The pause after so many failures: doubled each time, 50 to 100 per cent of it by chance (RFC 5626 §4.5).
 fn pause(failures: u32, chance: u64) -> Duration {
     let longest = RETRY_FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(RETRY_LONGEST);
@@ -448,15 +417,6 @@ fn pause(failures: u32, chance: u64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sip_core::Limits;
-
-    #[test]
-    fn a_long_registration_is_refreshed_ten_minutes_early_and_a_short_one_at_half_time() {
-        let s = Duration::from_secs;
-        for (lifetime, refreshed) in [(600_000, 599_400), (1201, 601), (1200, 600), (60, 30)] {
-            assert_eq!(refresh_point(s(lifetime)), s(refreshed), "{lifetime}");
-        }
-    }
 
     #[test]
     fn the_pause_grows_up_to_half_an_hour() {
@@ -465,18 +425,5 @@ mod tests {
         assert_eq!(pause(1, 0), s(15));
         assert_eq!(pause(3, 50), s(120));
         assert_eq!(pause(1000, 50), RETRY_LONGEST);
-    }
-
-    #[test]
-    fn the_expiry_is_that_of_our_own_contact() {
-        let response = |contact: &str| {
-            let text = format!("SIP/2.0 200 OK\r\n{contact}Expires: 30\r\nCSeq: 1 REGISTER\r\n\r\n");
-            Message::parse(text.into_bytes(), &Limits::default()).unwrap()
-        };
-        let ours = "sip:alice@10.0.0.1:5060";
-        let two = "Contact: <sip:alice@10.0.0.9>;expires=7, <sip:alice@10.0.0.1:5060>;expires=90\r\n";
-        assert_eq!(granted(&response(two), ours, 600), 90);
-        assert_eq!(granted(&response("Contact: <sip:alice@10.0.0.1:5060>\r\n"), ours, 600), 30);
-        assert_eq!(granted(&response(""), ours, 600), 30);
     }
 }

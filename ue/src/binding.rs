@@ -1,0 +1,64 @@
+//! What a registration grants: identities, the way to the home network, and for how long (TS 24.229 §5.1.1.2.1).
+
+use ambient::TimerId;
+use sip_core::{Message, Uri};
+use std::time::Duration;
+
+/// What the network granted.
+#[derive(Clone, Debug)]
+pub(crate) struct Binding {
+    /// P-Associated-URI, the default identity first; never empty.
+    pub(crate) identities: Vec<String>,
+    /// Service-Route values, top first.
+    pub(crate) service_route: Vec<String>,
+    pub(crate) refresh: TimerId,
+    pub(crate) expiry: TimerId,
+}
+
+/// The expiry that a 200 grants to our contact: its own parameter, else Expires, else what we asked for
+/// (RFC 3261 §10.2.4).
+pub(crate) fn granted(response: &Message, contact: &str, asked_s: u32) -> u32 {
+    let ours = Uri::parse(contact.as_bytes()).ok();
+    let own = response.contacts().find_map(|(_, found)| {
+        let found = found.ok()?;
+        let is_ours = match (&ours, found.parsed_uri()) {
+            (Some(ours), Ok(uri)) => ours.uri_eq(&uri),
+            _ => false,
+        };
+        if is_ours { found.expires() } else { None }
+    });
+    own.or_else(|| response.expires().ok().flatten()).unwrap_or(asked_s)
+}
+
+/// When a registration is refreshed (TS 24.229 §5.1.1.4.1): 600 s before its end, at half time when it is short.
+pub(crate) fn refresh_point(lifetime: Duration) -> Duration {
+    const SHORT: Duration = Duration::from_secs(1200);
+    if lifetime > SHORT { lifetime - SHORT / 2 } else { lifetime / 2 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sip_core::Limits;
+
+    #[test]
+    fn a_long_registration_is_refreshed_ten_minutes_early_and_a_short_one_at_half_time() {
+        let s = Duration::from_secs;
+        for (lifetime, refreshed) in [(600_000, 599_400), (1201, 601), (1200, 600), (60, 30)] {
+            assert_eq!(refresh_point(s(lifetime)), s(refreshed), "{lifetime}");
+        }
+    }
+
+    #[test]
+    fn the_expiry_is_that_of_our_own_contact() {
+        let response = |contact: &str| {
+            let text = format!("SIP/2.0 200 OK\r\n{contact}Expires: 30\r\nCSeq: 1 REGISTER\r\n\r\n");
+            Message::parse(text.into_bytes(), &Limits::default()).unwrap()
+        };
+        let ours = "sip:alice@10.0.0.1:5060";
+        let two = "Contact: <sip:alice@10.0.0.9>;expires=7, <sip:alice@10.0.0.1:5060>;expires=90\r\n";
+        assert_eq!(granted(&response(two), ours, 600), 90);
+        assert_eq!(granted(&response("Contact: <sip:alice@10.0.0.1:5060>\r\n"), ours, 600), 30);
+        assert_eq!(granted(&response(""), ours, 600), 30);
+    }
+}
