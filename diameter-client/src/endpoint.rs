@@ -2,20 +2,47 @@
 //!
 //! Sans-IO. The driver owns the sockets: it opens what [`EndpointOutput::Connect`] asks for, says what became of it, gives
 //! received bytes in pieces of any size, and calls [`Endpoint::handle`] with [`EndpointInput::Timeout`] when
-//! [`Endpoint::next_timeout`] is reached. After each input it drains [`Endpoint::poll_output`].
+//! [`Endpoint::next_timeout`] is reached. After each input it drains [`Endpoint::poll_output`]:
+//!
+//! ```
+//! use ambient::{Entropy, Now};
+//! use diameter_client::endpoint::*;
+//!
+//! let mut config = EndpointConfig::new("icscf.ims.example", "ims.example");
+//! config.host_ips.push([127, 0, 0, 11].into());
+//! config.peers.push(PeerConfig {
+//!     host: None,
+//!     realm: "ims.example".into(),
+//!     addr: ([127, 0, 0, 13], 3868).into(),
+//!     role: PeerRole::Connect,
+//!     priority: 0,
+//! });
+//! let mut endpoint = Endpoint::new(config, Entropy::seeded(1));
+//! endpoint.handle(Now::default(), EndpointInput::Start);
+//! let Some(EndpointOutput::Connect { conn, .. }) = endpoint.poll_output() else { panic!() };
+//! endpoint.handle(Now::default(), EndpointInput::Connected { conn });
+//! let Some(EndpointOutput::Send { bytes, .. }) = endpoint.poll_output() else { panic!() };
+//! assert_eq!(bytes[5..8], [0, 1, 1], "a CER is the first message");
+//! assert!(endpoint.next_timeout().is_some(), "the CEA is awaited, not for ever");
+//! ```
 
 mod config;
 mod connection;
 mod dispatch;
+mod failure;
 mod handshake;
+mod input;
 mod lifecycle;
 mod neighbour;
+mod output;
 mod routing;
 mod slots;
 
 pub use config::{EndpointConfig, PeerConfig, PeerRole};
+pub use failure::CxFailure;
+pub use input::{ConnId, Destination, EndpointInput, RequestId};
+pub use output::EndpointOutput;
 
-use crate::cx::{CxAnswer, CxRequest, CxResult};
 use crate::peer::PeerEvent;
 use crate::watchdog::{WatchdogEvent, WatchdogState};
 use ambient::{Entropy, Instant, Now, TimerId, Timers};
@@ -25,186 +52,7 @@ use neighbour::Neighbour;
 use routing::Pending;
 use slots::Slots;
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
 use std::net::SocketAddr;
-
-/// Names one connection. The endpoint mints those that it asks for, the driver those that it accepts, which have the top
-/// bit set ([`ConnId::accepted`]).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnId(pub u64);
-
-impl ConnId {
-    /// The `n`th connection that the driver accepted; never the id of one that the endpoint asked for.
-    pub fn accepted(n: u64) -> ConnId {
-        ConnId(n | 1 << 63)
-    }
-}
-
-/// Names one request of a peer until it is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RequestId(pub u64);
-
-/// Where a request goes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Destination {
-    /// Destination-Realm.
-    pub realm: String,
-    /// Destination-Host, when it is known (TS 29.229 §5.5).
-    pub host: Option<String>,
-}
-
-/// What the driver and the node tell the endpoint.
-#[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "an input is made, handled and gone: no collection of them is kept"
-)]
-pub enum EndpointInput<'a> {
-    /// Connect to the peers that we connect to.
-    Start,
-    /// A connection that the endpoint asked for stands.
-    Connected {
-        /// From [`EndpointOutput::Connect`].
-        conn: ConnId,
-    },
-    /// A connection that the endpoint asked for could not be had.
-    ConnectFailed {
-        /// From [`EndpointOutput::Connect`].
-        conn: ConnId,
-    },
-    /// A peer connected to us.
-    Accepted {
-        /// Minted by the driver, see [`ConnId::accepted`].
-        conn: ConnId,
-        /// Where it came from.
-        remote: SocketAddr,
-    },
-    /// Bytes arrived, in order, split anyhow.
-    Bytes {
-        /// The connection.
-        conn: ConnId,
-        /// What was read.
-        bytes: &'a [u8],
-    },
-    /// The connection is gone.
-    Closed {
-        /// The connection.
-        conn: ConnId,
-    },
-    /// The time of [`Endpoint::next_timeout`] was reached.
-    Timeout,
-    /// Send a request; [`EndpointOutput::Answer`] with the same id follows, exactly once.
-    Request {
-        /// The caller's own name for it.
-        id: u64,
-        /// The request.
-        request: CxRequest,
-        /// Where it goes.
-        destination: Destination,
-        /// Ends the Session-Id, so that a trace can be followed across nodes.
-        session: Option<String>,
-    },
-    /// Answer a peer's request.
-    Answer {
-        /// From [`EndpointOutput::Request`].
-        id: RequestId,
-        /// The answer.
-        answer: CxAnswer,
-    },
-    /// Say goodbye to every peer (DPR) and close.
-    Stop,
-}
-
-/// What the endpoint wants done.
-#[derive(Debug, PartialEq, Eq)]
-pub enum EndpointOutput {
-    /// Open a connection.
-    Connect {
-        /// Its name from here on.
-        conn: ConnId,
-        /// Where to.
-        addr: SocketAddr,
-    },
-    /// Write bytes: one whole message.
-    Send {
-        /// The connection.
-        conn: ConnId,
-        /// The message.
-        bytes: Vec<u8>,
-    },
-    /// Close the connection, or stop opening it; nothing more is said about it.
-    Close {
-        /// The connection.
-        conn: ConnId,
-    },
-    /// What became of a request of ours.
-    Answer {
-        /// From [`EndpointInput::Request`].
-        id: u64,
-        /// The answer, of whatever result, or why there is none.
-        result: Result<CxAnswer, CxFailure>,
-        /// Origin-Host of the answer; the HSS to name in later requests (TS 29.229 §5.5).
-        origin_host: Option<String>,
-    },
-    /// A peer asks us something; answer with [`EndpointInput::Answer`].
-    Request {
-        /// Name it when answering.
-        id: RequestId,
-        /// The request.
-        request: CxRequest,
-        /// Origin-Host of the request.
-        origin_host: String,
-        /// Origin-Realm of the request.
-        origin_realm: String,
-    },
-    /// A peer can take requests.
-    PeerUp {
-        /// Its Diameter identity.
-        peer: String,
-    },
-    /// A peer cannot take requests any more.
-    PeerDown {
-        /// Its Diameter identity.
-        peer: String,
-        /// In words for an operator.
-        reason: String,
-    },
-}
-
-/// Why a request has no answer that could be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CxFailure {
-    /// No peer for the destination is connected.
-    NoPeer,
-    /// No answer came in time.
-    Timeout,
-    /// Too many requests wait for an answer.
-    Overload,
-    /// The Diameter network refused the request with a protocol error, and no other peer could be tried.
-    Rejected {
-        /// The result, a 3xxx.
-        result: CxResult,
-    },
-    /// The answer could not be read.
-    Undecodable {
-        /// What was wrong with it.
-        reason: String,
-    },
-}
-
-impl fmt::Display for CxFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            CxFailure::NoPeer => write!(f, "no Diameter peer is connected for the destination"),
-            CxFailure::Timeout => write!(f, "no answer from the HSS in time"),
-            CxFailure::Overload => write!(f, "too many Cx requests wait for an answer"),
-            CxFailure::Rejected { result } => write!(f, "the Diameter network refused the request: {result}"),
-            CxFailure::Undecodable { reason } => write!(f, "the HSS's answer cannot be read: {reason}"),
-        }
-    }
-}
-
-impl std::error::Error for CxFailure {}
 
 /// What an operator would ask about; each grows from 0 at the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

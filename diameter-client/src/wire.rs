@@ -3,12 +3,15 @@
 //! Nothing here allocates: an [`Avp`] borrows its data, an [`Avps`] walks one level of AVPs and checks every length
 //! against the bytes that are there.
 
+mod error;
+mod raw;
 mod writer;
 
+pub use error::{AvpHead, WireError};
+pub use raw::RawAvp;
 pub use writer::Writer;
 
 use crate::dictionary::AvpDef;
-use std::fmt;
 
 /// Octets of a Diameter header.
 pub const HEADER_LEN: usize = 20;
@@ -229,87 +232,6 @@ impl<'a> Iterator for Avps<'a> {
             self.rest = &[];
         }
         Some(read)
-    }
-}
-
-/// Names an AVP in an error: what a Failed-AVP is built from when the data cannot be had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AvpHead {
-    /// AVP code; 0 when not even that could be read.
-    pub code: u32,
-    /// Vendor-ID; 0 for the IETF's codes.
-    pub vendor: u32,
-    /// The flags as received.
-    pub flags: u8,
-}
-
-/// What is wrong with received octets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WireError {
-    /// The version is not 1.
-    Version(u8),
-    /// The message length is impossible, or larger than we accept.
-    MessageLength(u32),
-    /// An AVP's length does not fit its type or the octets that are there.
-    AvpLength(AvpHead),
-    /// An AVP's value is not one that its definition allows.
-    AvpValue(AvpHead),
-    /// Grouped AVPs are nested deeper than [`DEPTH_MAX`].
-    Depth(AvpHead),
-}
-
-impl fmt::Display for WireError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            WireError::Version(version) => write!(f, "Diameter version {version} is not 1"),
-            WireError::MessageLength(len) => {
-                write!(f, "message length {len} is impossible or above the limit")
-            }
-            WireError::AvpLength(head) => write!(f, "AVP {head} has a length that does not fit"),
-            WireError::AvpValue(head) => {
-                write!(f, "AVP {head} has a value that its definition does not allow")
-            }
-            WireError::Depth(head) => write!(f, "AVP {head} is nested deeper than {DEPTH_MAX} levels"),
-        }
-    }
-}
-
-impl std::error::Error for WireError {}
-
-impl fmt::Display for AvpHead {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match crate::dictionary::lookup(self.code, self.vendor) {
-            Some(def) => write!(f, "{} ({})", def.name, self.code),
-            None if self.vendor == 0 => write!(f, "{}", self.code),
-            None => write!(f, "{} of vendor {}", self.code, self.vendor),
-        }
-    }
-}
-
-/// An AVP kept as it came: code, vendor, flags and data.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct RawAvp {
-    /// AVP code.
-    pub code: u32,
-    /// Vendor-ID; 0 for the IETF's codes.
-    pub vendor: u32,
-    /// The flags as received; the V bit is written when `vendor` is not 0.
-    pub flags: u8,
-    /// The data without padding.
-    pub data: Vec<u8>,
-}
-
-impl fmt::Debug for RawAvp {
-    /// Prints the length and not the data, which may be a key.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let head = AvpHead { code: self.code, vendor: self.vendor, flags: self.flags };
-        write!(f, "RawAvp({head}, {} octets)", self.data.len())
-    }
-}
-
-impl From<&Avp<'_>> for RawAvp {
-    fn from(avp: &Avp<'_>) -> RawAvp {
-        RawAvp { code: avp.code, vendor: avp.vendor, flags: avp.flags, data: avp.data.to_vec() }
     }
 }
 

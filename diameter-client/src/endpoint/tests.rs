@@ -353,3 +353,33 @@ fn a_second_connection_of_a_connected_peer_is_closed() {
     assert_eq!(lab.pipes.len(), 1);
     assert_eq!(lab.open_peers(hss).len(), 1);
 }
+
+#[test]
+fn equal_peers_take_turns() {
+    let mut lab = Lab::new(24);
+    let icscf = lab.node(11, "icscf", vec![connect_to(13, None, 1), connect_to(14, None, 1)]);
+    let first = lab.node(13, "hss-1", vec![accept_from(11, "icscf")]);
+    let second = lab.node(14, "hss-2", vec![accept_from(11, "icscf")]);
+    lab.start();
+    for id in 0..10 {
+        lab.ask(icscf, id, None);
+    }
+    assert_eq!((lab.asked(first).len(), lab.asked(second).len()), (5, 5));
+}
+
+#[test]
+fn what_is_answered_during_the_goodbye_still_counts_and_the_rest_fails() {
+    let (mut lab, icscf, hss) = pair(25);
+    lab.heard(icscf);
+    lab.ask(icscf, 1, None);
+    lab.ask(icscf, 2, None);
+    let asked = lab.asked(hss);
+    // The goodbye is on its way when the HSS answers the first.
+    lab.nodes[icscf].endpoint.handle(lab.now, EndpointInput::Stop);
+    lab.answer(hss, asked[0], CxResult::SUCCESS);
+    assert_eq!(lab.answers(icscf), [(1, Ok(CxResult::SUCCESS)), (2, Err(CxFailure::NoPeer))]);
+    lab.ask(icscf, 3, None);
+    assert_eq!(lab.answers(icscf), [(3, Err(CxFailure::NoPeer))]);
+    lab.advance(Duration::from_secs(600));
+    assert_eq!(lab.open_peers(icscf), [], "nobody is called again");
+}
