@@ -194,11 +194,10 @@ mod tests {
     #[test]
     fn the_five_mandatory_fields_are_enough_and_none_can_go() {
         assert_eq!(check(&GOOD), Ok(()));
-        for at in 0..GOOD.len() {
-            let mut lines = GOOD.to_vec();
-            lines.remove(at);
+        for left_out in GOOD {
+            let lines: Vec<_> = GOOD.into_iter().filter(|line| *line != left_out).collect();
             let error = check(&lines).unwrap_err();
-            assert_eq!(error.label(), "field_missing", "without {}", GOOD[at]);
+            assert_eq!(error.label(), "field_missing", "without {left_out}");
         }
     }
 

@@ -7,9 +7,21 @@ use std::borrow::Cow;
 
 /// Whether `byte` may stand in a token.
 pub const fn is_token_byte(byte: u8) -> bool {
-    matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
-        || byte.is_ascii_alphanumeric()
+    TOKEN_BYTES[byte as usize]
 }
+
+/// A table, because every byte of every header name is looked up in it.
+static TOKEN_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] =
+            matches!(byte as u8, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
+                || (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    table
+};
 
 /// Whether `bytes` is a token: at least one byte, all of them token bytes.
 pub fn is_token(bytes: &[u8]) -> bool {

@@ -23,8 +23,8 @@ pub mod transaction;
 pub mod uri;
 
 pub use build::{RequestBuilder, ResponseBuilder};
-pub use dialog::{Dialog, DialogId};
 pub use check::CheckError;
+pub use dialog::{Dialog, DialogId};
 pub use edit::{Edits, Value};
 pub use fields::cseq::CSeq;
 pub use fields::name_addr::NameAddr;

@@ -175,7 +175,9 @@ impl Name {
                 EMPTY => return Name::Other,
                 entry => {
                     let known = &KNOWN[entry as usize];
-                    if known.canonical.as_bytes().eq_ignore_ascii_case(bytes)
+                    // Nearly every sender spells a name as its RFC does, and comparing without case costs more.
+                    if known.canonical.as_bytes() == bytes
+                        || known.canonical.as_bytes().eq_ignore_ascii_case(bytes)
                         || (bytes.len() == 1 && bytes[0].to_ascii_lowercase() == known.compact as u8)
                     {
                         return known.name;

@@ -209,7 +209,10 @@ fn lines(body: &[u8], start: usize, end: usize) -> impl Iterator<Item = Line<'_>
     std::iter::from_fn(move || lines.next_line().ok().flatten())
 }
 
-fn read_media(value: &[u8]) -> Option<(&[u8], u16, &[u8], &[u8])> {
+/// Media, port, protocol and formats of an `m=` line.
+type MediaLine<'a> = (&'a [u8], u16, &'a [u8], &'a [u8]);
+
+fn read_media(value: &[u8]) -> Option<MediaLine<'_>> {
     let mut parts = value.splitn(4, |byte| *byte == b' ');
     let media = parts.next().filter(|media| !media.is_empty())?;
     // `port/count` announces several ports in a row.

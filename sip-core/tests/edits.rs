@@ -17,7 +17,7 @@ const INVITE: &str = "INVITE sip:bob@home2.net SIP/2.0\r\n\
     L: 5\r\n\r\nv=0\r\n";
 
 fn parse(text: &str) -> Message {
-    Message::parse(text.as_bytes().to_vec(), &Limits::default()).unwrap()
+    Message::parse(text.as_bytes().to_vec(), &Limits::default()).expect("a well-formed message")
 }
 
 /// The message after `edit`, as text.
@@ -27,7 +27,7 @@ fn edited(text: &str, edit: impl FnOnce(&mut Edits, &Message)) -> String {
     edit(&mut edits, &message);
     let mut out = Vec::new();
     edits.render(&message, &mut out);
-    String::from_utf8(out).unwrap()
+    String::from_utf8(out).expect("ASCII")
 }
 
 /// RFC 3261 §16.6: everything a proxy does to a request at once, and nothing else moves.

@@ -12,11 +12,11 @@ fn corpus() -> Vec<Vec<u8>> {
         .iter()
         .filter_map(|folder| std::fs::read_dir(folder).ok())
         .flatten()
-        .map(|entry| entry.unwrap().path())
+        .map(|entry| entry.expect("readable").path())
         .filter(|path| path.is_file())
         .collect();
     paths.sort();
-    paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
+    paths.iter().map(|path| std::fs::read(path).expect("readable")).collect()
 }
 
 fn run(data: &[u8]) {

@@ -11,12 +11,12 @@ const BYE: &[u8] = b"BYE sip:bob@192.0.2.4 SIP/2.0\r\n\
 
 /// One hop of an in-dialog request, as a proxy does it; gives all buffers back.
 fn forward(received: Vec<u8>, index: Index, edits: &mut Edits, out: &mut Vec<u8>) -> (Vec<u8>, Index) {
-    let message = Message::parse_into(received, &Limits::default(), index).unwrap();
-    message.check().unwrap();
+    let message = Message::parse_into(received, &Limits::default(), index).expect("a well-formed message");
+    message.check().expect("a well-formed message");
     edits.clear();
-    let max_forwards = message.max_forwards().unwrap().unwrap_or(70);
+    let max_forwards = message.max_forwards().expect("a number").unwrap_or(70);
     edits.set(&message, Name::MaxForwards, format_args!("{}", max_forwards - 1));
-    let (route, _) = message.routes().next().unwrap();
+    let (route, _) = message.routes().next().expect("a Route");
     edits.remove_slot(route);
     edits.push_top(Name::Via, format_args!("SIP/2.0/UDP us;branch=z9hG4bK{:08x}", 7));
     edits.remove(&message, Name::PAccessNetworkInfo);

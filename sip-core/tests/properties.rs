@@ -28,7 +28,7 @@ fn message(lines: &[(String, String)], body: &[u8]) -> Vec<u8> {
 }
 
 fn parse(bytes: &[u8]) -> Message {
-    Message::parse(bytes.to_vec(), &Limits { values: 4096, ..Limits::default() }).unwrap()
+    Message::parse(bytes.to_vec(), &Limits { values: 4096, ..Limits::default() }).expect("readable")
 }
 
 /// Every value of every line but those of `skipped`, in order.

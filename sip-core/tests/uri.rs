@@ -9,7 +9,7 @@ fn parse(text: &str) -> Uri<'_> {
 fn canonical(text: &str) -> String {
     let mut out = Vec::new();
     parse(text).canonical_aor(&mut out);
-    String::from_utf8(out).unwrap()
+    String::from_utf8(out).expect("ASCII")
 }
 
 #[test]
