@@ -12,6 +12,7 @@ pub mod context;
 pub mod flow;
 pub mod identity;
 pub mod input;
+pub mod ladder;
 pub mod node;
 pub mod query;
 pub mod reject;

@@ -110,14 +110,14 @@ const EVENTS_MAX: usize = 65_536;
 
 /// Collects events, and cuts Diameter streams into messages.
 #[derive(Debug, Default)]
-pub(crate) struct Tap {
+pub struct Tap {
     events: VecDeque<Event>,
     /// Ends and unfinished input of each Diameter connection; `None` once its framing is lost.
     streams: BTreeMap<LinkId, (SocketAddr, SocketAddr, Option<Vec<u8>>)>,
 }
 
 impl Tap {
-    pub(crate) fn message(
+    pub fn message(
         &mut self,
         at: Now,
         sent: bool,
@@ -131,23 +131,23 @@ impl Tap {
         self.events.push_back(Event { at, sent, protocol, local, remote, bytes: bytes.to_vec() });
     }
 
-    pub(crate) fn opened(&mut self, link: LinkId, local: SocketAddr, remote: SocketAddr) {
+    pub fn opened(&mut self, link: LinkId, local: SocketAddr, remote: SocketAddr) {
         self.streams.insert(link, (local, remote, Some(Vec::new())));
     }
 
     /// A connection of ours stands: our end is known.
-    pub(crate) fn connected(&mut self, link: LinkId, local: SocketAddr) {
+    pub fn connected(&mut self, link: LinkId, local: SocketAddr) {
         if let Some(stream) = self.streams.get_mut(&link) {
             stream.0 = local;
         }
     }
 
-    pub(crate) fn closed(&mut self, link: LinkId) {
+    pub fn closed(&mut self, link: LinkId) {
         self.streams.remove(&link);
     }
 
     /// What a Diameter endpoint wrote: whole messages.
-    pub(crate) fn wrote(&mut self, at: Now, link: LinkId, mut bytes: &[u8]) {
+    pub fn wrote(&mut self, at: Now, link: LinkId, mut bytes: &[u8]) {
         let Some((local, remote, _)) = self.streams.get(&link) else { return };
         let ends = (*local, *remote);
         while let Some(message) = first_message(bytes) {
@@ -157,7 +157,7 @@ impl Tap {
     }
 
     /// What a Diameter connection received: cut anywhere.
-    pub(crate) fn read(&mut self, at: Now, link: LinkId, bytes: &[u8]) {
+    pub fn read(&mut self, at: Now, link: LinkId, bytes: &[u8]) {
         let Some((local, remote, pending)) = self.streams.get_mut(&link) else { return };
         let ends = (*local, *remote);
         let Some(mut buffer) = pending.take() else { return };
@@ -176,7 +176,7 @@ impl Tap {
         }
     }
 
-    pub(crate) fn poll(&mut self) -> Option<Event> {
+    pub fn poll(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 }

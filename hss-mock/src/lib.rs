@@ -7,6 +7,7 @@
 //! - [`authorization`], [`authentication`], [`assignment`], [`location`], [`deregistration`], [`push`]: the six commands
 //! - [`refusal`], [`personality`]: how it is made to misbehave
 //! - [`provisioning`], [`csv`]: where subscribers come from
+//! - [`store`]: SQLite or PostgreSQL by sqlx; the only asynchronous part
 
 pub mod assignment;
 pub mod authentication;
@@ -28,6 +29,7 @@ pub mod refusal;
 pub mod registration;
 pub mod sequence;
 pub mod station;
+pub mod store;
 pub mod subscriber;
 
 pub use command::{CommandError, CommandReport, HssCommand};

@@ -105,10 +105,14 @@ impl Registration {
 mod tests {
     use super::*;
 
+    fn served_by(name: &str) -> Registration {
+        let server = Some(Server { name: name.to_owned(), ..Server::default() });
+        Registration { server, ..Registration::default() }
+    }
+
     #[test]
     fn a_set_is_registered_while_one_private_identity_is() {
-        let mut registration = Registration::default();
-        registration.server = Some(Server { name: "sip:s1".to_owned(), ..Server::default() });
+        let mut registration = served_by("sip:s1");
         registration.set_mut(0).registered.insert("a".to_owned(), None);
         registration.set_mut(0).registered.insert("b".to_owned(), None);
         registration.set_mut(0).registered.remove("a");
@@ -121,8 +125,7 @@ mod tests {
 
     #[test]
     fn the_server_stays_while_an_authentication_is_pending() {
-        let mut registration = Registration::default();
-        registration.server = Some(Server { name: "sip:s1".to_owned(), ..Server::default() });
+        let mut registration = served_by("sip:s1");
         registration.set_mut(1).pending.insert("a".to_owned());
         registration.tidy();
         assert!(registration.is_pending(1, "a") && registration.server_name() == Some("sip:s1"));

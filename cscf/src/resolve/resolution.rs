@@ -159,12 +159,12 @@ impl Resolution {
                 return self.ask(Question::Srv(service.clone()));
             }
             // §4.1 and §4.2: without any SRV record, the addresses of the name itself and the default port.
-            if !self.host_known {
-                if let Some(transport) = self.lookup.transport.or(default_transport(&self.lookup.have)) {
-                    self.host_known = true;
-                    self.hosts.push_back((transport, self.lookup.name.clone(), DEFAULT_PORT));
-                    return self.ask(Question::Address(self.lookup.name.clone()));
-                }
+            if !self.host_known
+                && let Some(transport) = self.lookup.transport.or(default_transport(&self.lookup.have))
+            {
+                self.host_known = true;
+                self.hosts.push_back((transport, self.lookup.name.clone(), DEFAULT_PORT));
+                return self.ask(Question::Address(self.lookup.name.clone()));
             }
         }
         if !self.hops.is_empty() {

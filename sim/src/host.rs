@@ -1,0 +1,110 @@
+//! A host of the simulation: a machine that can crash and start again, and the disk that outlives it.
+
+use ambient::{Instant, Now};
+use cscf::query::Record;
+use cscf::station::{Operated, WireInput, WireOutput};
+use cscf::trace;
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// A machine whose commands and notices are handed over untyped, so that one world drives all of them.
+pub trait AnyMachine {
+    /// See [`cscf::station::Machine::handle`].
+    fn handle(&mut self, now: Now, input: WireInput);
+    /// See [`cscf::station::Machine::poll_output`].
+    fn poll_output(&mut self) -> Option<WireOutput>;
+    /// See [`cscf::station::Machine::next_timeout`].
+    fn next_timeout(&self) -> Option<(Instant, &'static str)>;
+    /// See [`Operated::command`]; false when the command is not the machine's.
+    fn command(&mut self, now: Now, command: Box<dyn Any>) -> bool;
+    /// See [`Operated::poll_notice`].
+    fn poll_notice(&mut self) -> Option<Box<dyn Any>>;
+    /// See [`Operated::poll_trace`].
+    fn poll_trace(&mut self) -> Option<trace::Event>;
+    /// The machine itself, for a look at its state.
+    fn as_any(&self) -> &dyn Any;
+}
+
+impl<M: Operated + 'static> AnyMachine for M {
+    fn handle(&mut self, now: Now, input: WireInput) {
+        cscf::station::Machine::handle(self, now, input);
+    }
+
+    fn poll_output(&mut self) -> Option<WireOutput> {
+        cscf::station::Machine::poll_output(self)
+    }
+
+    fn next_timeout(&self) -> Option<(Instant, &'static str)> {
+        cscf::station::Machine::next_timeout(self)
+    }
+
+    fn command(&mut self, now: Now, command: Box<dyn Any>) -> bool {
+        match command.downcast::<M::Command>() {
+            Ok(command) => {
+                Operated::command(self, now, *command);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    fn poll_notice(&mut self) -> Option<Box<dyn Any>> {
+        Operated::poll_notice(self).map(|notice| Box::new(notice) as Box<dyn Any>)
+    }
+
+    fn poll_trace(&mut self) -> Option<trace::Event> {
+        Operated::poll_trace(self)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Makes the machine of a host, anew at each start; the number is a fresh seed.
+pub type Factory = Box<dyn FnMut(u64) -> Box<dyn AnyMachine>>;
+
+/// One host.
+pub struct Host {
+    /// Its name in links and ladders.
+    pub name: String,
+    /// Its address; all its sockets are on it.
+    pub address: IpAddr,
+    /// The running machine; `None` while it is down.
+    pub machine: Option<Box<dyn AnyMachine>>,
+    /// Makes the machine.
+    pub factory: Factory,
+    /// What the store has acknowledged: it survives a crash.
+    pub disk: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Counts the starts, so that what was on its way to an earlier life is dropped.
+    pub life: u32,
+    /// Notices that nobody has taken yet.
+    pub notices: Vec<(Instant, Box<dyn Any>)>,
+    /// Whether the disk refuses to write.
+    pub disk_fails: bool,
+    /// The timeout that is on the heap.
+    pub wakes_at: Option<Instant>,
+}
+
+impl Host {
+    /// The records of the disk, as a machine gets them at its start.
+    pub fn restored(&self) -> Vec<Record> {
+        self.disk.iter().map(|(key, value)| Record { key: key.clone(), value: Some(value.clone()) }).collect()
+    }
+
+    /// Whether a phone runs on it.
+    pub fn is_phone(&self) -> bool {
+        self.machine.as_ref().is_some_and(|machine| machine.as_any().is::<cscf::station::Station<ue::Ue>>())
+    }
+
+    /// Writes acknowledged records.
+    pub fn write(&mut self, records: Vec<Record>) {
+        for Record { key, value } in records {
+            match value {
+                Some(value) => self.disk.insert(key, value),
+                None => self.disk.remove(&key),
+            };
+        }
+    }
+}

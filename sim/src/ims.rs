@@ -1,0 +1,366 @@
+//! A whole core in a world: P-CSCF, I-CSCF, one or more S-CSCFs, the HSS, and phones.
+
+use crate::network::Link;
+use crate::world::{HostId, World};
+use ambient::Entropy;
+use cscf::assembly::{self, Part};
+use cscf::config::Config;
+use cscf::flow::{Hop, Local, Side, Transport};
+use cscf::station::Operated;
+use diameter_client::endpoint::Endpoint;
+use hss_mock::{Hss, HssConfig, HssStation, Subscriber};
+use icscf::Icscf;
+use ims_aka::{Algorithm, Key, Opc, Usim};
+use pcscf::Pcscf;
+use scscf::Scscf;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use ue::{Answering, Command, Notice, Policy, Ue, UeConfig};
+
+/// What every phone of a simulation shares; each has an IMSI of its own.
+const K: &str = "465b5ce8b199b49faa5f0a2ee238a6bc";
+const OPC: &str = "cd63cb71954a9f4e48a5994e37a02baf";
+const P: &str = "127.0.0.10";
+const PHONE_PORT: u16 = 5060;
+
+/// How a core is built.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The seed of everything random.
+    pub seed: u64,
+    /// How many S-CSCFs.
+    pub scscfs: u8,
+    /// How many subscribers: `alice`, `bob`, then `user2`, `user3` ...
+    pub subscribers: u8,
+    /// Lines added to the configuration of every part.
+    pub settings: String,
+    /// Whether messages are traced.
+    pub traced: bool,
+}
+
+impl Plan {
+    /// One S-CSCF, alice and bob.
+    pub fn seeded(seed: u64) -> Plan {
+        Plan { seed, scscfs: 1, subscribers: 2, settings: String::new(), traced: true }
+    }
+
+    /// With so many S-CSCFs.
+    pub fn with_scscfs(self, scscfs: u8) -> Plan {
+        Plan { scscfs, ..self }
+    }
+
+    /// With so many subscribers.
+    pub fn with_subscribers(self, subscribers: u8) -> Plan {
+        Plan { subscribers, ..self }
+    }
+
+    /// With these lines of configuration at each part.
+    pub fn with_settings(self, settings: &str) -> Plan {
+        Plan { settings: settings.to_owned(), ..self }
+    }
+
+    /// Without a trace: for long runs.
+    pub fn untraced(self) -> Plan {
+        Plan { traced: false, ..self }
+    }
+
+    /// Builds it and starts it.
+    pub fn start(self) -> Ims {
+        Ims::start(self)
+    }
+
+    fn config(&self, scscf: u8) -> Config {
+        let entries: Vec<String> = (1..=self.scscfs).map(|n| format!("{{ uri = \"{}\" }}", scscf_uri(n))).collect();
+        let names: Vec<String> = (1..=self.scscfs)
+            .map(|n| format!("\"{}\" = [\"{}:6060\"]", scscf_host(n), scscf_address(n)))
+            .collect();
+        let text = format!(
+            "[plmn]\nmcc = \"001\"\nmnc = \"01\"\n\
+             [scscf]\nlisten = \"{address}:6060\"\nhost = \"{host}\"\nuri = \"{uri}\"\n\
+             [icscf]\nscscfs = [{entries}]\n\
+             [trust]\ndomain = [\"127.0.0.0/24\"]\n\
+             [names]\n{names}\n{settings}",
+            address = scscf_address(scscf),
+            host = scscf_host(scscf),
+            uri = scscf_uri(scscf),
+            entries = entries.join(", "),
+            names = names.join("\n"),
+            settings = self.settings,
+        );
+        Config::parse(&text, "simulation").unwrap_or_else(|errors| panic!("{errors:?}\n{text}"))
+    }
+}
+
+fn scscf_host(n: u8) -> String {
+    format!("scscf{n}.ims.mnc001.mcc001.3gppnetwork.org")
+}
+
+fn scscf_uri(n: u8) -> String {
+    format!("sip:{}:6060", scscf_host(n))
+}
+
+fn scscf_address(n: u8) -> Ipv4Addr {
+    Ipv4Addr::new(127, 0, 0, 100 + n)
+}
+
+/// A phone of the simulation.
+#[derive(Clone, Debug)]
+pub struct Phone {
+    /// Its subscriber's name, and its host's.
+    pub name: String,
+    /// Its host.
+    pub host: HostId,
+    /// Its number as a SIP URI of the home network.
+    pub sip: String,
+    /// Its number as a tel URI.
+    pub tel: String,
+}
+
+/// A core with phones.
+pub struct Ims {
+    /// The world that it stands in.
+    pub world: World,
+    plan: Plan,
+    config: Arc<Config>,
+    phones: u8,
+}
+
+impl Ims {
+    /// One S-CSCF, subscribers alice and bob, good links.
+    pub fn seeded(seed: u64) -> Ims {
+        Plan::seeded(seed).start()
+    }
+
+    fn start(plan: Plan) -> Ims {
+        let mut world = World::seeded(plan.seed);
+        let config = Arc::new(plan.config(1));
+        let traced = plan.traced;
+        let hss_config = config.clone();
+        let subscribers: Vec<Subscriber> = (0..plan.subscribers).map(|n| subscriber(&config, n)).collect();
+        world.add(
+            "hss",
+            config.hss.listen[0].ip(),
+            Box::new(move |seed| {
+                let mut entropy = Entropy::seeded(seed);
+                let mut hss = Hss::new(HssConfig::default(), entropy.fork());
+                hss.load(subscribers.clone(), Vec::new()).unwrap_or_else(|error| panic!("{error}"));
+                let ips = hss_config.hss.listen.iter().map(SocketAddr::ip).collect();
+                let endpoint = diameter_client::endpoint::EndpointConfig {
+                    accept_unknown_peers: true,
+                    ..assembly::endpoint_config(&hss_config, &hss_config.hss.host, ips)
+                };
+                boxed(HssStation::new(hss, Endpoint::new(endpoint, entropy)), traced)
+            }),
+        );
+        for n in 1..=plan.scscfs {
+            let config = Arc::new(plan.config(n));
+            let name = if plan.scscfs == 1 { "scscf".to_owned() } else { format!("scscf-{n}") };
+            world.add(
+                &name,
+                IpAddr::V4(scscf_address(n)),
+                Box::new(move |seed| {
+                    let role = Scscf::new(config.clone());
+                    boxed(assembly::station(Part::Scscf, role, &config, Entropy::seeded(seed)), traced)
+                }),
+            );
+        }
+        let icscf_config = config.clone();
+        world.add(
+            "icscf",
+            config.icscf.listen[0].address.ip(),
+            Box::new(move |seed| {
+                let role = Icscf::new(icscf_config.clone());
+                boxed(assembly::station(Part::Icscf, role, &icscf_config, Entropy::seeded(seed)), traced)
+            }),
+        );
+        let pcscf_config = config.clone();
+        world.add(
+            "pcscf",
+            config.pcscf.listen[0].address.ip(),
+            Box::new(move |seed| {
+                let role = Pcscf::new(pcscf_config.clone());
+                boxed(assembly::station(Part::Pcscf, role, &pcscf_config, Entropy::seeded(seed)), traced)
+            }),
+        );
+        // The Diameter connections come up before anybody calls.
+        world.advance(Duration::from_secs(1));
+        Ims { world, plan, config, phones: 0 }
+    }
+
+    /// The configuration of the P-CSCF, the I-CSCF and the first S-CSCF.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Switches on the phone of the next subscriber, which answers calls after a second.
+    pub fn phone(&mut self) -> Phone {
+        self.phone_with(|_| {})
+    }
+
+    /// Switches on the phone of the next subscriber, with its configuration changed.
+    pub fn phone_with(&mut self, change: impl FnOnce(&mut UeConfig)) -> Phone {
+        let n = self.phones;
+        assert!(n < self.plan.subscribers, "the plan has {} subscribers", self.plan.subscribers);
+        self.phones += 1;
+        let subscriber = subscriber(&self.config, n);
+        let impi = subscriber.private_identities[0].impi.clone();
+        let domain = self.config.home.domain().to_owned();
+        let address: IpAddr = Ipv4Addr::new(10, 1, 0, n + 1).into();
+        let pcscf = Hop { transport: Transport::Udp, remote: SocketAddr::new(P.parse().expect("an address"), 5060) };
+        let mut ue = UeConfig::new(impi.clone(), format!("sip:{impi}"), domain.clone(), usim(), pcscf);
+        ue.policy = Policy { answering: Answering::After(Duration::from_secs(1)), ..Policy::default() };
+        change(&mut ue);
+        let traced = self.plan.traced;
+        let config = self.config.clone();
+        let name = name_of(n);
+        let host = self.world.add(
+            &name,
+            address,
+            Box::new(move |seed| {
+                let address = SocketAddr::new(address, PHONE_PORT);
+                let locals = [Transport::Udp, Transport::Tcp].map(|transport| Local { side: Side::Access, transport, address });
+                let role = Ue::new(ue.clone());
+                boxed(assembly::sip_station(role, &config, locals.to_vec(), None, Entropy::seeded(seed)), traced)
+            }),
+        );
+        Phone { name, host, sip: format!("sip:{}@{domain}", msisdn(n)), tel: format!("tel:{}", msisdn(n)) }
+    }
+
+    /// Registers a phone; the notice that ended it.
+    pub fn register(&mut self, phone: &Phone) -> Notice {
+        self.ask(phone, Command::Register, Duration::from_secs(300), |notice| {
+            matches!(notice, Notice::Registered { .. } | Notice::RegistrationFailed(_))
+        })
+    }
+
+    /// Registers a phone and insists on success.
+    pub fn register_well(&mut self, phone: &Phone) {
+        let notice = self.register(phone);
+        assert!(matches!(notice, Notice::Registered { .. }), "{} is not registered: {notice:?}", phone.name);
+    }
+
+    /// De-registers a phone.
+    pub fn deregister(&mut self, phone: &Phone) -> Notice {
+        self.ask(phone, Command::Deregister, Duration::from_secs(300), |notice| {
+            matches!(notice, Notice::Deregistered(_))
+        })
+    }
+
+    /// Calls from one phone to a URI until the call stands or has failed.
+    pub fn call(&mut self, from: &Phone, to: &str) -> Notice {
+        let command = Command::Call { to: to.to_owned(), offer: None };
+        self.ask(from, command, Duration::from_secs(400), |notice| {
+            matches!(notice, Notice::Established { .. } | Notice::Ended { .. } | Notice::Refused { .. })
+        })
+    }
+
+    /// Ends the newest call of a phone.
+    pub fn hang_up(&mut self, phone: &Phone) -> Notice {
+        self.ask(phone, Command::Hangup { call: None }, Duration::from_secs(200), |notice| {
+            matches!(notice, Notice::Ended { .. } | Notice::Refused { .. })
+        })
+    }
+
+    /// Sends a text from one phone to a URI.
+    pub fn message(&mut self, from: &Phone, to: &str, text: &str) -> Notice {
+        let command = Command::Message { to: to.to_owned(), text: text.to_owned() };
+        self.ask(from, command, Duration::from_secs(200), |notice| {
+            matches!(notice, Notice::MessageSent { .. } | Notice::MessageFailed { .. } | Notice::Refused { .. })
+        })
+    }
+
+    /// Gives a command and waits for the notice that ends it.
+    pub fn ask(
+        &mut self,
+        phone: &Phone,
+        command: Command,
+        at_most: Duration,
+        ends: impl Fn(&Notice) -> bool,
+    ) -> Notice {
+        self.world.take_notices::<Notice>(phone.host);
+        self.world.command(phone.host, command);
+        self.wait_for(phone, at_most, ends)
+            .unwrap_or_else(|| panic!("{} heard nothing within {at_most:?}\n{}", phone.name, self.ladder()))
+    }
+
+    /// Waits for a notice of a phone; those before it are dropped.
+    pub fn wait_for(&mut self, phone: &Phone, at_most: Duration, ends: impl Fn(&Notice) -> bool) -> Option<Notice> {
+        let mut found = None;
+        self.world.run_until(at_most, |world| {
+            for (_, notice) in world.take_notices::<Notice>(phone.host) {
+                if found.is_none() && ends(&notice) {
+                    found = Some(notice);
+                }
+            }
+            found.is_some()
+        });
+        found
+    }
+
+    /// Lets time pass.
+    pub fn advance(&mut self, by: Duration) {
+        self.world.advance(by);
+    }
+
+    /// Makes every link like this one.
+    pub fn set_links(&mut self, link: Link) {
+        self.world.network.set_default(link);
+    }
+
+    /// Crashes a host of the core and starts it again after a while.
+    pub fn restart(&mut self, name: &str, after: Duration) {
+        let host = self.world.host(name);
+        self.world.crash(host);
+        self.world.advance(after);
+        self.world.start(host);
+    }
+
+    /// Which S-CSCF the HSS has on record for a phone.
+    pub fn registered_at(&self, phone: &Phone) -> Option<String> {
+        let host = self.world.host("hss");
+        let machine = self.world.hosts()[host].machine.as_ref()?;
+        let station = machine.as_any().downcast_ref::<HssStation>()?;
+        let (state, server) = station.hss().state(&phone.sip)?;
+        (state == hss_mock::State::Registered).then(|| server.map(str::to_owned)).flatten()
+    }
+
+    /// The messages so far, as a picture.
+    pub fn ladder(&self) -> String {
+        crate::ladder::draw(&self.world)
+    }
+}
+
+fn boxed<M: Operated + 'static>(mut machine: M, traced: bool) -> Box<dyn crate::host::AnyMachine> {
+    machine.set_trace(traced);
+    Box::new(machine)
+}
+
+fn name_of(n: u8) -> String {
+    match n {
+        0 => "alice".to_owned(),
+        1 => "bob".to_owned(),
+        n => format!("user{n}"),
+    }
+}
+
+fn msisdn(n: u8) -> String {
+    format!("+4930100{:04}", u16::from(n) + 1)
+}
+
+fn keys() -> (Key<16>, Opc) {
+    let key = |digits| Key::from_hex(digits).unwrap_or_else(|_| panic!("32 hexadecimal digits"));
+    (key(K), Opc(key(OPC)))
+}
+
+fn usim() -> Usim {
+    let (k, opc) = keys();
+    Usim::new(Algorithm::milenage(&k, opc))
+}
+
+fn subscriber(config: &Config, n: u8) -> Subscriber {
+    let (k, opc) = keys();
+    let imsi = config.home.plmn().imsi(u64::from(n) + 1);
+    Subscriber::lab(&config.home, &imsi, k, opc, &msisdn(n), &name_of(n))
+        .unwrap_or_else(|error| panic!("a lab subscriber: {error}"))
+}

@@ -1,0 +1,53 @@
+//! The ladder of a world: its hosts as columns, phones first, the HSS last.
+
+use crate::world::World;
+use cscf::ladder::{Kind, Ladder};
+use std::net::SocketAddr;
+
+/// Draws every traced message but those of the Diameter connections' own upkeep.
+pub fn draw(world: &World) -> String {
+    ladder(world).draw()
+}
+
+/// The ladder of a world as a value.
+pub fn ladder(world: &World) -> Ladder {
+    let mut hosts: Vec<_> = world.hosts().iter().collect();
+    hosts.sort_by_key(|host| (kind(&host.name) as u8, rank(&host.name), host.name.clone()));
+    let mut ladder = Ladder::new();
+    for host in hosts {
+        let address = SocketAddr::new(host.address, 0);
+        ladder.column(&title(&host.name), kind(&host.name), [address]);
+    }
+    for (_, event) in world.traced() {
+        let summary = event.summary();
+        if !["CER", "CEA", "DWR", "DWA", "DPR", "DPA"].iter().any(|upkeep| summary.starts_with(upkeep)) {
+            ladder.add(event);
+        }
+    }
+    ladder
+}
+
+fn kind(name: &str) -> Kind {
+    match name {
+        "hss" => Kind::Hss,
+        _ if rank(name) > 0 => Kind::Cscf,
+        _ => Kind::Ue,
+    }
+}
+
+fn rank(name: &str) -> u8 {
+    match name {
+        "pcscf" => 1,
+        "icscf" => 2,
+        _ if name.starts_with("scscf") => 3,
+        _ => 0,
+    }
+}
+
+fn title(name: &str) -> String {
+    match name.split_once("cscf") {
+        Some((letter, number)) => format!("{}-CSCF{number}", letter.to_uppercase()),
+        None if name == "hss" => "HSS".to_owned(),
+        None => name.to_owned(),
+    }
+}

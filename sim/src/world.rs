@@ -1,0 +1,508 @@
+//! The world: hosts, their network, and one heap of what happens next.
+
+use crate::host::{Factory, Host};
+use crate::network::{Link, Network};
+use ambient::{Entropy, Instant, Now, Wall};
+use cscf::query::{Answer, Query, QueryId, Record, StoreFailure, Unresolved};
+use cscf::station::{LinkId, Protocol, WireInput, WireOutput};
+use cscf::trace;
+use std::any::Any;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// Index of a host.
+pub type HostId = usize;
+
+/// What happens at one moment.
+#[derive(Debug)]
+enum Happening {
+    /// A datagram arrives.
+    Datagram { to: HostId, local: SocketAddr, remote: SocketAddr, bytes: Vec<u8> },
+    /// A stream does something at one of its ends.
+    Stream { stream: usize, end: End, what: StreamEvent },
+    /// A host wants its timeout.
+    Wake { host: HostId, life: u32 },
+    /// A store has written.
+    Stored { host: HostId, life: u32, id: QueryId, records: Vec<Record> },
+    /// A query is answered.
+    Answered { host: HostId, life: u32, id: QueryId, answer: Answer },
+}
+
+#[derive(Debug)]
+enum StreamEvent {
+    Opened,
+    Refused,
+    Bytes(Vec<u8>),
+    Closed,
+}
+
+/// An end of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Opener,
+    Accepter,
+}
+
+/// One simulated TCP connection.
+#[derive(Debug)]
+struct Stream {
+    opener: (HostId, u32, LinkId),
+    accepter: (HostId, u32, LinkId),
+    addresses: (SocketAddr, SocketAddr),
+    protocol: Protocol,
+    /// When the last thing sent in each direction arrives: a stream keeps its order.
+    arrives: [Instant; 2],
+    is_open: bool,
+}
+
+/// How long a connection attempt into silence takes to fail.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a segment into a cut link is sent again, as TCP would.
+const SEGMENT_RETRY: Duration = Duration::from_millis(500);
+/// How long a stream goes on trying: then it is reset.
+const SEGMENT_GIVE_UP: Duration = Duration::from_secs(60);
+
+/// One thing that was traced, with the host that saw it.
+pub type Traced = (HostId, trace::Event);
+
+/// All of it.
+pub struct World {
+    now: Now,
+    heap: BinaryHeap<Reverse<(Instant, u64)>>,
+    happenings: BTreeMap<u64, Happening>,
+    sequence: u64,
+    hosts: Vec<Host>,
+    streams: Vec<Stream>,
+    /// The links.
+    pub network: Network,
+    entropy: Entropy,
+    traced: Vec<Traced>,
+    next_port: u16,
+    next_link: u64,
+    /// How long a store takes to acknowledge, at most.
+    pub store_delay_max: Duration,
+    steps: u64,
+}
+
+impl World {
+    /// An empty world.
+    pub fn seeded(seed: u64) -> World {
+        let mut entropy = Entropy::seeded(seed);
+        World {
+            // A date that all seeds share, so that golden files do not change.
+            now: Now { instant: Instant::START, wall: Wall::from_millis(1_767_225_600_000) },
+            heap: BinaryHeap::new(),
+            happenings: BTreeMap::new(),
+            sequence: 0,
+            hosts: Vec::new(),
+            streams: Vec::new(),
+            network: Network::new(Link::GOOD, entropy.fork()),
+            entropy,
+            traced: Vec::new(),
+            next_port: 30_000,
+            next_link: 0,
+            store_delay_max: Duration::from_millis(5),
+            steps: 0,
+        }
+    }
+
+    /// The time.
+    pub fn now(&self) -> Now {
+        self.now
+    }
+
+    /// Everything that was traced so far, in order.
+    pub fn traced(&self) -> &[Traced] {
+        &self.traced
+    }
+
+    /// How many inputs were handled.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// The hosts.
+    pub fn hosts(&self) -> &[Host] {
+        &self.hosts
+    }
+
+    /// The host of this name.
+    pub fn host(&self, name: &str) -> HostId {
+        self.hosts
+            .iter()
+            .position(|host| host.name == name)
+            .unwrap_or_else(|| panic!("no host is called {name}"))
+    }
+
+    /// Adds a host and starts it.
+    pub fn add(&mut self, name: &str, address: IpAddr, factory: Factory) -> HostId {
+        self.hosts.push(Host {
+            name: name.to_owned(),
+            address,
+            machine: None,
+            factory,
+            disk: BTreeMap::new(),
+            life: 0,
+            notices: Vec::new(),
+            disk_fails: false,
+            wakes_at: None,
+        });
+        let id = self.hosts.len() - 1;
+        self.start(id);
+        id
+    }
+
+    /// Starts a host that is down, with what its disk holds.
+    pub fn start(&mut self, id: HostId) {
+        let seed = self.entropy.next_u64();
+        let host = &mut self.hosts[id];
+        assert!(host.machine.is_none(), "{} is up", host.name);
+        host.life += 1;
+        host.wakes_at = None;
+        let restored = host.restored();
+        host.machine = Some((host.factory)(seed));
+        self.input(id, WireInput::Start { restored });
+    }
+
+    /// Crashes a host: everything in memory is gone, its connections are reset.
+    pub fn crash(&mut self, id: HostId) {
+        self.hosts[id].machine = None;
+        self.hosts[id].wakes_at = None;
+        for stream in 0..self.streams.len() {
+            let Stream { opener, accepter, is_open, .. } = self.streams[stream];
+            if !is_open {
+                continue;
+            }
+            if opener.0 == id {
+                self.reset(stream, End::Accepter);
+            } else if accepter.0 == id {
+                self.reset(stream, End::Opener);
+            }
+        }
+    }
+
+    /// Whether a host is up.
+    pub fn is_up(&self, id: HostId) -> bool {
+        self.hosts[id].machine.is_some()
+    }
+
+    /// Makes a host's disk refuse to write, or write again.
+    pub fn set_disk_fails(&mut self, id: HostId, fails: bool) {
+        self.hosts[id].disk_fails = fails;
+    }
+
+    /// Gives a command to the machine of a host that is up.
+    pub fn command(&mut self, id: HostId, command: impl Any) {
+        let now = self.now;
+        if let Some(machine) = &mut self.hosts[id].machine {
+            assert!(
+                machine.command(now, Box::new(command)),
+                "the command is not one of {}",
+                self.hosts[id].name
+            );
+        }
+        self.carry_out(id);
+    }
+
+    /// Takes the notices that a host has given since the last time.
+    pub fn take_notices<N: Any>(&mut self, id: HostId) -> Vec<(Instant, N)> {
+        let taken = std::mem::take(&mut self.hosts[id].notices);
+        taken.into_iter().filter_map(|(at, notice)| Some((at, *notice.downcast::<N>().ok()?))).collect()
+    }
+
+    /// Lets time pass.
+    pub fn advance(&mut self, by: Duration) {
+        let until = self.now.instant + by;
+        while self.step_until(until) {}
+        self.set_time(until);
+    }
+
+    /// Runs until `is_done` or for `at_most`; whether it was done.
+    pub fn run_until(&mut self, at_most: Duration, mut is_done: impl FnMut(&mut World) -> bool) -> bool {
+        let until = self.now.instant + at_most;
+        loop {
+            if is_done(self) {
+                return true;
+            }
+            if !self.step_until(until) {
+                self.set_time(until);
+                return is_done(self);
+            }
+        }
+    }
+
+    /// Handles the next happening, unless it is later than `until`; false when there is none.
+    fn step_until(&mut self, until: Instant) -> bool {
+        let Some(Reverse((at, sequence))) = self.heap.peek().copied() else { return false };
+        if at > until {
+            return false;
+        }
+        self.heap.pop();
+        let Some(happening) = self.happenings.remove(&sequence) else { return true };
+        self.set_time(at);
+        self.steps += 1;
+        self.happen(happening);
+        true
+    }
+
+    fn set_time(&mut self, at: Instant) {
+        let passed = at.since(self.now.instant);
+        self.now = self.now.after(passed);
+    }
+
+    fn schedule(&mut self, at: Instant, happening: Happening) {
+        self.sequence += 1;
+        self.heap.push(Reverse((at, self.sequence)));
+        self.happenings.insert(self.sequence, happening);
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Datagram { to, local, remote, bytes } => {
+                self.input(to, WireInput::Datagram { local, remote, bytes });
+            }
+            Happening::Stream { stream, end, what } => self.stream_event(stream, end, what),
+            Happening::Wake { host, life } => {
+                if self.hosts[host].life == life {
+                    self.hosts[host].wakes_at = None;
+                    self.input(host, WireInput::Timeout);
+                }
+            }
+            Happening::Stored { host, life, id, records } => {
+                // A host that crashed before the disk had it has lost it.
+                if self.hosts[host].life == life && self.is_up(host) {
+                    let answer = if self.hosts[host].disk_fails {
+                        Err(StoreFailure::Failed("disk full".to_owned()))
+                    } else {
+                        self.hosts[host].write(records);
+                        Ok(())
+                    };
+                    self.input(host, WireInput::Answered { id, answer: Answer::Stored(answer) });
+                }
+            }
+            Happening::Answered { host, life, id, answer } => {
+                if self.hosts[host].life == life {
+                    self.input(host, WireInput::Answered { id, answer });
+                }
+            }
+        }
+    }
+
+    fn input(&mut self, id: HostId, input: WireInput) {
+        let now = self.now;
+        if let Some(machine) = &mut self.hosts[id].machine {
+            machine.handle(now, input);
+        }
+        self.carry_out(id);
+    }
+
+    /// Does what a machine asks for after an input.
+    fn carry_out(&mut self, id: HostId) {
+        while let Some(output) = self.hosts[id].machine.as_mut().and_then(|machine| machine.poll_output()) {
+            self.output(id, output);
+        }
+        let now = self.now.instant;
+        let host = &mut self.hosts[id];
+        let Some(machine) = &mut host.machine else { return };
+        while let Some(event) = machine.poll_trace() {
+            self.traced.push((id, event));
+        }
+        while let Some(notice) = machine.poll_notice() {
+            host.notices.push((now, notice));
+        }
+        if let Some((at, _)) = machine.next_timeout() {
+            let at = at.max(now);
+            if host.wakes_at.is_none_or(|wakes_at| at < wakes_at) {
+                host.wakes_at = Some(at);
+                let life = host.life;
+                self.schedule(at, Happening::Wake { host: id, life });
+            }
+        }
+    }
+
+    fn output(&mut self, id: HostId, output: WireOutput) {
+        let now = self.now.instant;
+        match output {
+            WireOutput::Datagram { local, remote, bytes } => {
+                let Some(to) = self.owner(remote.ip()) else { return };
+                let (a, b) = (self.hosts[id].name.clone(), self.hosts[to].name.clone());
+                for delay in self.network.datagram(&a, &b) {
+                    let bytes = bytes.clone();
+                    self.schedule(
+                        now + delay,
+                        Happening::Datagram { to, local: remote, remote: local, bytes },
+                    );
+                }
+            }
+            WireOutput::Connect { link, protocol, local, remote } => {
+                self.connect(id, link, protocol, local, remote);
+            }
+            WireOutput::Write { link, bytes } => {
+                if let Some((stream, end)) = self.stream_of(id, link) {
+                    self.write(stream, end, StreamEvent::Bytes(bytes));
+                }
+            }
+            WireOutput::Close { link } => {
+                if let Some((stream, end)) = self.stream_of(id, link) {
+                    self.write(stream, end, StreamEvent::Closed);
+                    self.streams[stream].is_open = false;
+                }
+            }
+            WireOutput::Query { id: query, query: Query::Store(records) } => {
+                let delay = self.entropy.below(self.store_delay_max.as_micros() as u64 + 1);
+                let life = self.hosts[id].life;
+                let stored = Happening::Stored { host: id, life, id: query, records };
+                self.schedule(now + Duration::from_micros(delay), stored);
+            }
+            WireOutput::Query { id: query, query: question } => {
+                let name = format!("{question:?}");
+                let answer = Answer::Resolved(Err(Unresolved::NoRecord(name)));
+                let life = self.hosts[id].life;
+                let answered = Happening::Answered { host: id, life, id: query, answer };
+                self.schedule(now + Duration::from_millis(1), answered);
+            }
+        }
+    }
+
+    fn owner(&self, address: IpAddr) -> Option<HostId> {
+        self.hosts.iter().position(|host| host.address == address)
+    }
+
+    fn connect(
+        &mut self,
+        id: HostId,
+        link: LinkId,
+        protocol: Protocol,
+        local: Option<SocketAddr>,
+        remote: SocketAddr,
+    ) {
+        self.next_port = self.next_port.checked_add(1).unwrap_or(30_000);
+        let ip = local.map_or(self.hosts[id].address, |local| local.ip());
+        let ip = if ip.is_unspecified() { self.hosts[id].address } else { ip };
+        let local = SocketAddr::new(ip, self.next_port);
+        self.next_link += 1;
+        let to = self.owner(remote.ip());
+        let accepted = LinkId(LinkId::ACCEPTED | self.next_link);
+        let now = self.now.instant;
+        let accepter = (to.unwrap_or(id), to.map_or(0, |to| self.hosts[to].life), accepted);
+        self.streams.push(Stream {
+            opener: (id, self.hosts[id].life, link),
+            accepter,
+            addresses: (local, remote),
+            protocol,
+            arrives: [now, now],
+            is_open: true,
+        });
+        let stream = self.streams.len() - 1;
+        let delay = to.and_then(|to| {
+            let (a, b) = (self.hosts[id].name.clone(), self.hosts[to].name.clone());
+            self.network.segment(&a, &b)
+        });
+        match (to, delay) {
+            (Some(to), Some(delay)) if self.is_up(to) => {
+                let opened = |end| Happening::Stream { stream, end, what: StreamEvent::Opened };
+                self.streams[stream].arrives = [now + delay, now + delay * 2];
+                self.schedule(now + delay, opened(End::Accepter));
+                self.schedule(now + delay * 2, opened(End::Opener));
+            }
+            (Some(_), Some(delay)) => {
+                let refused = Happening::Stream { stream, end: End::Opener, what: StreamEvent::Refused };
+                self.schedule(now + delay * 2, refused);
+            }
+            _ => {
+                let refused = Happening::Stream { stream, end: End::Opener, what: StreamEvent::Refused };
+                self.schedule(now + CONNECT_TIMEOUT, refused);
+            }
+        }
+    }
+
+    fn stream_of(&self, id: HostId, link: LinkId) -> Option<(usize, End)> {
+        let life = self.hosts[id].life;
+        self.streams.iter().enumerate().rev().filter(|(_, stream)| stream.is_open).find_map(|(at, stream)| {
+            if stream.opener == (id, life, link) {
+                Some((at, End::Opener))
+            } else if stream.accepter == (id, life, link) {
+                Some((at, End::Accepter))
+            } else {
+                None
+            }
+        })
+    }
+
+    /// Sends something from `end` of a stream to the other one.
+    fn write(&mut self, stream: usize, end: End, what: StreamEvent) {
+        let (from, to) = match end {
+            End::Opener => (self.streams[stream].opener.0, self.streams[stream].accepter.0),
+            End::Accepter => (self.streams[stream].accepter.0, self.streams[stream].opener.0),
+        };
+        let (a, b) = (self.hosts[from].name.clone(), self.hosts[to].name.clone());
+        let now = self.now.instant;
+        let (other, direction) = match end {
+            End::Opener => (End::Accepter, 0),
+            End::Accepter => (End::Opener, 1),
+        };
+        let at = match self.network.segment(&a, &b) {
+            Some(delay) => now + delay,
+            // The link is cut: TCP sends again until it gives up. The fate is decided when the time comes.
+            None => now + SEGMENT_RETRY,
+        };
+        let at = at.max(self.streams[stream].arrives[direction]);
+        self.streams[stream].arrives[direction] = at;
+        self.schedule(at, Happening::Stream { stream, end: other, what });
+    }
+
+    fn reset(&mut self, stream: usize, end: End) {
+        self.streams[stream].is_open = false;
+        let at = self.now.instant + Duration::from_millis(1);
+        self.schedule(at, Happening::Stream { stream, end, what: StreamEvent::Closed });
+    }
+
+    /// Something arrives at an end of a stream.
+    fn stream_event(&mut self, stream: usize, end: End, what: StreamEvent) {
+        let Stream { opener, accepter, addresses, protocol, .. } = self.streams[stream];
+        let (host, life, link) = if end == End::Opener { opener } else { accepter };
+        let other = if end == End::Opener { accepter.0 } else { opener.0 };
+        let (a, b) = (self.hosts[host].name.clone(), self.hosts[other].name.clone());
+        if matches!(what, StreamEvent::Bytes(_) | StreamEvent::Closed) && self.network.link(&a, &b).is_cut {
+            return self.segment_lost(stream, end, what);
+        }
+        if self.hosts[host].life != life || !self.is_up(host) {
+            if matches!(what, StreamEvent::Bytes(_)) && self.streams[stream].is_open {
+                let sender = if end == End::Opener { End::Accepter } else { End::Opener };
+                self.reset(stream, sender);
+            }
+            return;
+        }
+        match what {
+            StreamEvent::Opened if end == End::Accepter => {
+                let (remote, local) = addresses;
+                self.input(host, WireInput::Accepted { link, protocol, local, remote });
+            }
+            StreamEvent::Opened => self.input(host, WireInput::Connected { link, local: addresses.0 }),
+            StreamEvent::Refused => {
+                self.streams[stream].is_open = false;
+                self.input(host, WireInput::ConnectFailed { link, why: "connection refused" });
+            }
+            StreamEvent::Bytes(bytes) => self.input(host, WireInput::Received { link, bytes }),
+            StreamEvent::Closed => {
+                self.streams[stream].is_open = false;
+                self.input(host, WireInput::Closed { link });
+            }
+        }
+    }
+
+    /// A segment meets a cut link: it is sent again, with everything behind it, until the stream gives up.
+    fn segment_lost(&mut self, stream: usize, end: End, what: StreamEvent) {
+        let direction = usize::from(end == End::Opener);
+        let now = self.now.instant;
+        let since = self.streams[stream].arrives[direction];
+        if now.since(since) > SEGMENT_GIVE_UP {
+            let sender = if end == End::Opener { End::Accepter } else { End::Opener };
+            return self.reset(stream, sender);
+        }
+        // Order holds: the heap gives equal moments in the order of scheduling, and the whole direction waits alike.
+        self.schedule(now + SEGMENT_RETRY, Happening::Stream { stream, end, what });
+    }
+}
