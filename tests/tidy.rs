@@ -79,6 +79,7 @@ struct Source {
     /// From the top of the workspace.
     path: PathBuf,
     text: String,
+    is_tests_only: bool,
 }
 
 impl Source {
@@ -86,21 +87,49 @@ impl Source {
         self.path.components().nth(1).is_some_and(|folder| folder.as_os_str() == "src")
     }
 
+    /// Whether the file is compiled for tests only: outside of `src/`, or declared below `#[cfg(test)]`.
     fn is_test_code(&self) -> bool {
-        let name = self.path.file_stem().unwrap_or_default();
-        !self.is_below_src()
-            || name == "tests"
+        self.is_tests_only
+            || !self.is_below_src()
             || self.path.components().any(|part| part.as_os_str() == "tests")
     }
 
-    /// The lines of production code with their numbers: comments and the test module at the end left out.
+    /// The lines of production code with their numbers: comments, and what is for tests only, left out.
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.text
-            .lines()
-            .take_while(|line| line.trim_end() != "#[cfg(test)]")
-            .enumerate()
-            .map(|(at, line)| (at + 1, line))
-            .filter(|(_, line)| !line.trim_start().starts_with("//"))
+        let mut lines = self.text.lines().enumerate().peekable();
+        std::iter::from_fn(move || {
+            loop {
+                let (at, line) = lines.next()?;
+                if line.trim() == "#[cfg(test)]" {
+                    // The test module ends the file; any other item for tests is one line, or a function.
+                    match lines.next() {
+                        Some((_, item)) if item.contains("mod ") && item.trim_end().ends_with('{') => {
+                            return None;
+                        }
+                        _ => continue,
+                    }
+                }
+                if !line.trim_start().starts_with("//") {
+                    return Some((at + 1, line));
+                }
+            }
+        })
+    }
+
+    /// The modules that this file declares for tests only, as the paths that they may lie at.
+    fn modules_for_tests(&self) -> Vec<PathBuf> {
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        let own = match self.path.file_stem().and_then(|stem| stem.to_str()) {
+            Some("lib" | "main" | "mod") | None => folder.to_path_buf(),
+            Some(name) => folder.join(name),
+        };
+        let lines: Vec<_> = self.text.lines().map(str::trim).collect();
+        lines
+            .windows(2)
+            .filter(|pair| pair[0] == "#[cfg(test)]")
+            .filter_map(|pair| pair[1].split("mod ").nth(1)?.strip_suffix(';'))
+            .flat_map(|name| [own.join(format!("{name}.rs")), own.join(name).join("mod.rs")])
+            .collect()
     }
 
     fn lines_with<'a>(&'a self, needles: &'a [&'a str]) -> Vec<String> {
@@ -150,15 +179,20 @@ fn files() -> Vec<PathBuf> {
 }
 
 fn sources() -> Vec<Source> {
-    files()
+    let mut sources: Vec<Source> = files()
         .into_iter()
         .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
         .filter_map(|file| {
             let path = file.strip_prefix(top()).expect("found below the top").to_path_buf();
             let package = path.components().next()?.as_os_str().to_string_lossy().into_owned();
-            Some(Source { package, path, text: fs::read_to_string(&file).ok()? })
+            Some(Source { package, path, text: fs::read_to_string(&file).ok()?, is_tests_only: false })
         })
-        .collect()
+        .collect();
+    let for_tests: Vec<PathBuf> = sources.iter().flat_map(Source::modules_for_tests).collect();
+    for source in &mut sources {
+        source.is_tests_only = for_tests.contains(&source.path);
+    }
+    sources
 }
 
 fn assert_none(rule: &str, violations: &[String]) {
@@ -263,14 +297,16 @@ fn pure_crates_iterate_no_randomly_keyed_map() {
     assert_none("a map with a random key", &violations);
 }
 
-/// The constants of `sip_core::Status` from 400 on.
+/// The constants of `sip_core::Status` that refuse.
 fn failure_statuses() -> Vec<String> {
     let text = fs::read_to_string(top().join("sip-core/src/status.rs")).expect("status.rs");
     text.lines()
         .filter_map(|line| {
             let mut words = line.split_whitespace();
             let (name, code) = (words.next()?, words.next()?.parse::<u16>().ok()?);
-            (code >= 400 && name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
+            // A challenge asks; it does not refuse.
+            let is_failure = code >= 400 && !matches!(code, 401 | 407);
+            (is_failure && name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
                 .then(|| format!("Status::{name}"))
         })
         .collect()
@@ -291,15 +327,23 @@ fn statements(source: &Source) -> Vec<(usize, String)> {
     statements
 }
 
+/// Statements that refuse a request being handled by a bare reply.
+///
+/// A refusal with a body (restoration, TS 24.229 §7.6) is more than a `Reject` holds; a request whose hook has returned
+/// (`reply_to`) has nobody to return one to.
 fn refusals_without_reject(source: &Source, failures: &[String]) -> Vec<String> {
-    let replies = |text: &str| text.contains(".reply(") || text.contains(".reply_to(");
     let fails = |text: &str| failures.iter().any(|status| text.contains(status.as_str()));
     let by_number =
         |text: &str| text.split("Status::new(").nth(1).is_some_and(|rest| rest.starts_with(char::is_numeric));
-    statements(source)
-        .into_iter()
-        .filter(|(_, text)| by_number(text) || replies(text) && fails(text))
-        .map(|(number, text)| format!("{}:{number}: {}", source.path.display(), text.trim()))
+    let statements = statements(source);
+    let has_body = |at: usize| statements[at..].iter().take(6).any(|(_, text)| text.contains(".body("));
+    statements
+        .iter()
+        .enumerate()
+        .filter(|(at, (_, text))| {
+            by_number(text) || text.contains(".reply(") && fails(text) && !has_body(*at)
+        })
+        .map(|(_, (number, text))| format!("{}:{number}: {}", source.path.display(), text.trim()))
         .collect()
 }
 
@@ -362,7 +406,7 @@ fn no_file_is_a_junk_drawer() {
 fn every_file_says_what_it_is() {
     let violations: Vec<_> = sources()
         .iter()
-        .filter(|source| source.is_below_src() && !source.text.starts_with("//!"))
+        .filter(|source| source.is_below_src() && !source.is_test_code() && !source.text.starts_with("//!"))
         .map(|source| source.path.display().to_string())
         .collect();
     assert_none("a file without a module doc", &violations);
@@ -434,7 +478,8 @@ fn no_text_names_the_machine_that_it_was_written_on() {
 // --- the rules can fail -------------------------------------------------------------------------------------------
 
 fn source(package: &str, text: &str) -> Source {
-    Source { package: package.into(), path: PathBuf::from(format!("{package}/src/x.rs")), text: text.into() }
+    let path = PathBuf::from(format!("{package}/src/x.rs"));
+    Source { package: package.into(), path, text: text.into(), is_tests_only: false }
 }
 
 #[test]
@@ -461,6 +506,11 @@ fn a_failure_sent_by_reply_is_seen_over_several_lines_and_a_success_is_not() {
         "turn.reply(request, Status::OK, |_| ());\nErr(Reject::new(Status::FORBIDDEN, \"x\"));\n",
     );
     assert!(refusals_without_reject(&fine, &failures).is_empty());
+    let restoration = source(
+        "scscf",
+        "turn.reply(request, Status::FORBIDDEN, |response| {\n    response.body(KIND, XML)\n});\n",
+    );
+    assert!(refusals_without_reject(&restoration, &failures).is_empty());
     let numbered = source("pcscf", "let status = Status::new(403);\n");
     assert_eq!(refusals_without_reject(&numbered, &failures).len(), 1);
 }
@@ -470,4 +520,7 @@ fn comments_and_test_modules_are_no_production_code() {
     let text = "// tokio::spawn\nlet a = 1;\n#[cfg(test)]\nmod tests { use tokio::time; }\n";
     assert!(source("cscf", text).lines_with(&["tokio"]).is_empty());
     assert_eq!(source("cscf", "use tokio::time;").lines_with(&["tokio"]).len(), 1);
+    let declared = source("cscf", "#[cfg(test)]\nmod story;\nuse tokio::time;\n");
+    assert_eq!(declared.lines_with(&["tokio"]).len(), 1, "code goes on behind the declaration");
+    assert!(declared.modules_for_tests().contains(&PathBuf::from("cscf/src/x/story.rs")));
 }
