@@ -224,12 +224,12 @@ impl<'a> SipUri<'a> {
     fn params_eq(&self, other: &SipUri<'_>) -> bool {
         // A parameter that only one side has is ignored, unless leaving it out and giving its default differ.
         const NEVER_IGNORED: [&[u8]; 5] = [b"user", b"ttl", b"method", b"maddr", b"transport"];
-        let same_when_both = self.params.into_iter().all(|(name, value)| {
-            other
-                .params
-                .get(name)
-                .is_none_or(|found| escapes_eq_ignore_case(found, value.unwrap_or_default()))
-        });
+        // Of a name given twice, which RFC 3261 §19.1.1 forbids, the first value counts, as everywhere.
+        let same_when_both =
+            self.params.into_iter().all(|(name, _)| match (self.params.get(name), other.params.get(name)) {
+                (Some(ours), Some(theirs)) => escapes_eq_ignore_case(ours, theirs),
+                _ => true,
+            });
         same_when_both && NEVER_IGNORED.iter().all(|name| self.params.has(name) == other.params.has(name))
     }
 }
@@ -264,8 +264,9 @@ impl<'a> TelUri<'a> {
 
     fn uri_eq(&self, other: &TelUri<'_>) -> bool {
         let subset = |a: &TelUri<'_>, b: &TelUri<'_>| {
-            a.params.into_iter().all(|(name, value)| {
-                b.params.get(name).is_some_and(|found| found.eq_ignore_ascii_case(value.unwrap_or_default()))
+            a.params.into_iter().all(|(name, _)| match (a.params.get(name), b.params.get(name)) {
+                (Some(ours), Some(theirs)) => ours.eq_ignore_ascii_case(theirs),
+                _ => false,
             })
         };
         self.digits().eq(other.digits()) && subset(self, other) && subset(other, self)

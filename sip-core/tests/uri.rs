@@ -87,6 +87,7 @@ fn equality_is_that_of_rfc_3261() {
             "sip:alice@atlanta.com?priority=urgent&subject=project%20x",
         ),
         ("sip:[2001:DB8::1]", "sip:[2001:db8:0::1]"),
+        ("sip:h;a=1;a=2", "sip:h;a=1;a=2"),
     ];
     let different = [
         ("SIP:ALICE@AtLanTa.CoM;Transport=udp", "sip:alice@AtLanTa.CoM;Transport=UDP"),
