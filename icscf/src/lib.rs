@@ -62,10 +62,10 @@ impl Icscf {
 
     /// Mints the charging vector of a request that has none (TS 24.229 §4.5.2).
     fn charge(&self, turn: &mut Turn<'_, Icscf>, message: &Message) {
-        if ChargingVector::of(message).is_none() {
-            let icid = Icid::mint(turn.entropy());
-            turn.data().charging = Some(ChargingVector::new(icid, &self.config.icscf.ioi));
-        }
+        turn.data().charging = match ChargingVector::of(message) {
+            Some(_) => None,
+            None => Some(ChargingVector::new(Icid::mint(turn.entropy()), &self.config.icscf.ioi)),
+        };
     }
 
     /// What changes whichever way the request goes: our own Route goes, a missing charging vector comes.
@@ -98,16 +98,18 @@ impl Icscf {
         Some((slot, if is_originating { SessionSide::Originating } else { SessionSide::Terminating }))
     }
 
-    /// Whether a URI names this node itself: its host name or an address of its own, and no user.
+    /// Whether a URI leads to this node: by its host name, the home domain, or an address of its own.
     fn is_own_uri(&self, turn: &Turn<'_, Icscf>, uri: &[u8]) -> bool {
         let Ok(Uri::Sip(sip)) = Uri::parse(uri) else { return false };
         let own_port = |address: &SocketAddr| sip.port.is_none_or(|port| port == address.port());
         let own_host = |address: &SocketAddr| match sip.host.name() {
-            Some(name) => name.eq_ignore_ascii_case(self.config.icscf.host.as_bytes()),
+            Some(name) => {
+                name.eq_ignore_ascii_case(self.config.icscf.host.as_bytes())
+                    || self.config.home.is_domain(name)
+            }
             None => sip.host.ip() == Some(address.ip()),
         };
-        sip.user.is_none()
-            && turn.locals().iter().any(|local| own_host(&local.address) && own_port(&local.address))
+        turn.locals().iter().any(|local| own_host(&local.address) && own_port(&local.address))
     }
 }
 

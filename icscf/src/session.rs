@@ -26,7 +26,7 @@ pub fn begin(icscf: &Icscf, turn: &mut Turn<'_, Icscf>, request: &Incoming) -> R
     if request.source.trust == Trust::Outside {
         return Err(Reject::new(Status::FORBIDDEN, "request from outside the trust domain"));
     }
-    if message.method() == Method::Options && icscf.is_own_uri(turn, message.uri()) {
+    if message.method() == Method::Options && is_for_node(icscf, turn, message) {
         turn.reply(request, Status::OK, |response| response);
         return Ok(());
     }
@@ -46,6 +46,12 @@ pub fn begin(icscf: &Icscf, turn: &mut Turn<'_, Icscf>, request: &Incoming) -> R
     let lir = lir(message, side, icscf.config.home.domain())?;
     icscf.ask(turn, message, CxRequest::Lir(lir), Waiting::Lia);
     Ok(())
+}
+
+/// Whether a request is for this node and no user behind it: a keep-alive of a neighbour.
+fn is_for_node(icscf: &Icscf, turn: &Turn<'_, Icscf>, message: &Message) -> bool {
+    let has_user = message.request_uri().is_ok_and(|uri| uri.user().is_some());
+    !has_user && icscf.is_own_uri(turn, message.uri()) && next_route(icscf, turn, message).is_none()
 }
 
 /// The first Route that is not this node's own.

@@ -105,6 +105,7 @@ pub struct Bindings {
     /// In the order of registration.
     by_remote: BTreeMap<SocketAddr, Vec<BindingId>>,
     by_impu: BTreeMap<Impu, Vec<BindingId>>,
+    by_flow: BTreeMap<Flow, Vec<BindingId>>,
 }
 
 impl Bindings {
@@ -164,6 +165,9 @@ impl Bindings {
         for impu in binding.impus() {
             self.by_impu.entry(impu).or_default().push(binding.id);
         }
+        if let Some(flow) = binding.flow {
+            self.by_flow.entry(flow).or_default().push(binding.id);
+        }
         self.by_id.insert(binding.id, binding);
         before
     }
@@ -174,6 +178,9 @@ impl Bindings {
         forget(&mut self.by_remote, &binding.hop.remote, id);
         for impu in binding.impus() {
             forget(&mut self.by_impu, &impu, id);
+        }
+        if let Some(flow) = binding.flow {
+            forget(&mut self.by_flow, &flow, id);
         }
         Some(binding)
     }
@@ -187,8 +194,8 @@ impl Bindings {
 
     /// A connection is gone: what was registered over it is reached by a new one, if at all.
     pub fn flow_lost(&mut self, flow: Flow) {
-        for binding in self.by_id.values_mut() {
-            if binding.flow == Some(flow) {
+        for id in self.by_flow.remove(&flow).unwrap_or_default() {
+            if let Some(binding) = self.by_id.get_mut(&id) {
                 binding.flow = None;
             }
         }
@@ -227,7 +234,7 @@ pub(crate) mod tests {
         }
     }
 
-    fn source(transport: Transport, remote: &str) -> Source {
+    pub(crate) fn source(transport: Transport, remote: &str) -> Source {
         Source {
             flow: Flow { slot: 0, generation: 0 },
             transport,
@@ -263,14 +270,29 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_lost_flow_leaves_the_address() {
+        let mut bindings = Bindings::default();
+        let flow = Flow { slot: 3, generation: 1 };
+        let hop = bindings
+            .insert(Binding { flow: Some(flow), ..binding(1, "10.0.0.1:5060", "sip:alice@home.net") });
+        assert_eq!(hop, None);
+        let target = |bindings: &Bindings| bindings.get(BindingId(1)).map(Binding::target);
+        assert!(matches!(target(&bindings), Some(Target::Flow(found, _)) if found == flow));
+        bindings.flow_lost(flow);
+        assert!(matches!(target(&bindings), Some(Target::Hop(_))));
+    }
+
+    #[test]
     fn a_removed_binding_leaves_no_trace() {
         let mut bindings = Bindings::default();
         bindings.insert(binding(1, "10.0.0.1:5060", "sip:alice@home.net"));
-        bindings.insert(binding(1, "10.0.0.1:5062", "sip:alice@home.net"));
+        let flow = Some(Flow { slot: 3, generation: 1 });
+        bindings.insert(Binding { flow, ..binding(1, "10.0.0.1:5062", "sip:alice@home.net") });
         let tel = Impu::parse(b"tel:+491").expect("a URI");
         assert_eq!(bindings.of_impu(&tel).count(), 1, "replaced, not doubled");
         assert!(bindings.remove(BindingId(1)).is_some());
-        assert!(bindings.is_empty() && bindings.by_remote.is_empty() && bindings.by_impu.is_empty());
+        assert!(bindings.is_empty() && bindings.by_remote.is_empty());
+        assert!(bindings.by_impu.is_empty() && bindings.by_flow.is_empty());
         assert_eq!(bindings.remove(BindingId(1)), None);
     }
 }

@@ -9,6 +9,7 @@ pub mod binding;
 pub mod credentials;
 pub mod dialog;
 pub mod gm;
+pub mod grant;
 pub mod originating;
 pub mod path;
 pub mod record;
@@ -41,7 +42,7 @@ pub enum Waiting {
         /// The 2xx.
         response: Incoming,
         /// What it changes.
-        change: registration::Change,
+        change: grant::Change,
     },
     /// That the store has dropped what ended by itself; nobody depends on it.
     Forgotten,

@@ -1,15 +1,14 @@
 //! REGISTER at the P-CSCF (TS 24.229 §5.2.2): what goes to the registrar, and what its answer leaves behind.
 
-use crate::binding::{Binding, BindingId, Bindings, BoundContact, is_same_contact};
+use crate::binding::{Binding, BindingId, Bindings};
 use crate::gm;
+use crate::grant::{Asked, Change};
 use crate::path::{ID_BITS, Token};
 use crate::{Data, Pcscf, Timer, Waiting, credentials, record};
-use ambient::{Instant, Wall};
+use ambient::Now;
 use cscf::identity::Impu;
-use cscf::query::Record;
-use cscf::{Answer, Hop, Incoming, Query, Reject, Source, Target, Turn};
+use cscf::{Answer, Incoming, Query, Reject, Target, Turn};
 use sip_core::{Message, Name, Status};
-use std::time::Duration;
 
 /// A REGISTER of a UE.
 pub fn begin(pcscf: &Pcscf, turn: &mut Turn<'_, Pcscf>, request: &Incoming) -> Result<(), Reject> {
@@ -76,13 +75,14 @@ pub fn response(
     if !is_success {
         return pass(turn, response);
     }
+    let now = Now { instant: turn.now(), wall: turn.wall() };
     let asked = Asked { id, aor, source: request.source, request: &request.message };
-    let change = asked.change(&pcscf.bindings, &response.message, turn.now(), turn.wall());
-    if change.records.is_empty() {
+    let change = asked.change(&pcscf.bindings, &response.message, now);
+    if change.is_empty() {
         return pass(turn, response);
     }
     let response = Incoming { message: response.message.clone(), source: response.source };
-    let query = Query::Store(change.records.clone());
+    let query = Query::Store(change.records());
     turn.query(query, Waiting::Stored { response, change });
 }
 
@@ -96,7 +96,7 @@ pub fn stored(
 ) -> Result<(), Reject> {
     match answer {
         Answer::Stored(Ok(())) => {
-            change.apply(&mut pcscf.bindings, turn);
+            apply(change, &mut pcscf.bindings, turn);
             pass(turn, response);
             Ok(())
         }
@@ -124,126 +124,22 @@ fn pass(turn: &mut Turn<'_, Pcscf>, response: &Incoming) {
     turn.pass(response, edits);
 }
 
-/// A REGISTER that was answered with 2xx.
-struct Asked<'r> {
-    id: BindingId,
-    aor: Impu,
-    source: Source,
-    request: &'r Message,
-}
-
-/// What a 2xx to REGISTER changes.
-#[derive(Debug, Default)]
-pub struct Change {
-    /// Bindings as they are from here on.
-    stand: Vec<Binding>,
-    /// Bindings that end.
-    end: Vec<BindingId>,
-    /// The same for the store.
-    pub records: Vec<Record>,
-}
-
-impl Asked<'_> {
-    /// From what was asked and what was granted to the bindings that follow.
-    fn change(&self, bindings: &Bindings, response: &Message, now: Instant, wall: Wall) -> Change {
-        let wanted: Vec<&[u8]> = self
-            .request
-            .contacts()
-            .filter_map(|(_, contact)| contact.ok())
-            .map(|contact| contact.uri())
-            .collect();
-        let mut change = Change::default();
-        if wanted.is_empty() {
-            return change;
+/// Lets a change take effect, timers included.
+fn apply(change: Change, bindings: &mut Bindings, turn: &mut Turn<'_, Pcscf>) {
+    for id in change.end {
+        let Some(binding) = bindings.remove(id) else { continue };
+        tracing::info!(aor = %binding.aor, remote = %binding.hop, "registration has ended");
+        turn.count("registration_ended", "by REGISTER");
+        if let Some(timer) = binding.timer {
+            turn.disarm(timer);
         }
-        let granted = self.granted(&wanted, response, now, wall);
-        let is_wanted = |contact: &BoundContact| {
-            wanted.iter().any(|uri| *uri == b"*" || is_same_contact(uri, contact.uri.as_bytes()))
-        };
-        let before = bindings.get(self.id);
-        let kept = before
-            .into_iter()
-            .flat_map(|binding| &binding.contacts)
-            .filter(|c| !is_wanted(c) && c.ends > now);
-        let contacts: Vec<BoundContact> = kept.chain(&granted).cloned().collect();
-        if contacts.is_empty() {
-            change.end.extend(before.map(|binding| binding.id));
-        } else {
-            change.stand.push(Binding {
-                id: self.id,
-                aor: self.aor.clone(),
-                hop: Hop { transport: self.source.transport, remote: self.source.remote },
-                local: self.source.local,
-                flow: Some(self.source.flow),
-                identities: uris(response, Name::PAssociatedUri),
-                service_route: uris(response, Name::ServiceRoute),
-                contacts,
-                timer: before.and_then(|binding| binding.timer),
-            });
-        }
-        let has_ended = granted.is_empty();
-        for other in bindings.of_impu(&self.aor).filter(|other| other.id != self.id) {
-            // A contact that registers anew from elsewhere has moved; one that ends does so for its whole set.
-            if !(has_ended || other.aor == self.aor) || other.hop.remote.ip() != self.source.remote.ip() {
-                continue;
-            }
-            let mut left = other.clone();
-            left.contacts.retain(|contact| !is_wanted(contact));
-            if left.contacts.is_empty() {
-                change.end.push(other.id);
-            } else if left.contacts.len() < other.contacts.len() {
-                change.stand.push(left);
-            }
-        }
-        change.records = change
-            .stand
-            .iter()
-            .map(record::of)
-            .chain(change.end.iter().map(|id| record::removal(*id)))
-            .collect();
-        change
     }
-
-    /// The contacts of the REGISTER that the 2xx lists, with the time that it gives them (RFC 3261 §10.3 step 8).
-    fn granted(&self, wanted: &[&[u8]], response: &Message, now: Instant, wall: Wall) -> Vec<BoundContact> {
-        let header = response.expires().ok().flatten();
-        let mut granted = Vec::new();
-        for (_, contact) in response.contacts() {
-            let Ok(contact) = contact else { continue };
-            let seconds = contact.expires().or(header).unwrap_or(0);
-            let is_wanted = wanted.iter().any(|uri| is_same_contact(uri, contact.uri()));
-            if let (true, 1.., Ok(uri)) = (is_wanted, seconds, std::str::from_utf8(contact.uri())) {
-                let after = Duration::from_secs(seconds.into());
-                granted.push(BoundContact {
-                    uri: uri.to_owned(),
-                    ends: now + after,
-                    ends_wall: wall + after,
-                });
-            }
+    for binding in change.stand {
+        if bindings.get(binding.id).is_none() {
+            tracing::info!(aor = %binding.aor, remote = %binding.hop, "registered");
+            turn.count("registered", "by REGISTER");
         }
-        granted
-    }
-}
-
-/// The URIs of a field of name-addrs, as they stand.
-fn uris(message: &Message, name: Name) -> Vec<String> {
-    message
-        .name_addrs(name)
-        .filter_map(|(_, value)| std::str::from_utf8(value.ok()?.uri()).ok().map(str::to_owned))
-        .collect()
-}
-
-impl Change {
-    /// Takes effect, timers included.
-    fn apply(self, bindings: &mut Bindings, turn: &mut Turn<'_, Pcscf>) {
-        for id in self.end {
-            if let Some(timer) = bindings.remove(id).and_then(|binding| binding.timer) {
-                turn.disarm(timer);
-            }
-        }
-        for binding in self.stand {
-            stand(bindings, turn, binding);
-        }
+        stand(bindings, turn, binding);
     }
 }
 

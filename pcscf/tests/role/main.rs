@@ -1,0 +1,7 @@
+//! The P-CSCF driven by SIP text (TS 24.229 §5.2), one module per part of the clause.
+
+mod bench;
+mod dialog;
+mod originating;
+mod registration;
+mod terminating;
