@@ -73,11 +73,14 @@ pub struct Data {
     further: Vec<Vec<terminating::Leg>>,
     /// Branches without a final response.
     open: usize,
+    /// The caller gave up.
+    is_cancelled: bool,
 }
 
 impl Data {
     /// The caller gave up: nobody else is tried.
     pub(crate) fn stop(&mut self) {
+        self.is_cancelled = true;
         self.further.clear();
     }
 }
@@ -327,11 +330,10 @@ impl Scscf {
         if status.is_success() {
             turn.data().further.clear();
             self.session_answered(turn, request, message, &mut edits);
-        } else if status.is_final()
-            && served.is_some()
-            && let Some(id) = turn.data().session
-        {
-            self.forget_session(turn, id);
+            let session = turn.data().session;
+            if session.is_some_and(|id| self.refuse_answer(turn, id)) {
+                return;
+            }
         }
         turn.pass(response, edits);
     }
@@ -364,6 +366,9 @@ impl Scscf {
                     .is_some_and(|own| own.session == Some(id))
             });
         }
+        if self.sessions.get_mut(id).is_some_and(|session| session.is_released) {
+            return;
+        }
         let kept = match refresh {
             Refresh::Every(seconds) | Refresh::CallerEvery(seconds) => {
                 Duration::from_secs(u64::from(seconds))
@@ -373,7 +378,7 @@ impl Scscf {
         self.arm_session(turn, id, kept);
     }
 
-    fn arm_session(&mut self, turn: &mut Turn<'_, Scscf>, id: SessionId, after: Duration) {
+    pub(crate) fn arm_session(&mut self, turn: &mut Turn<'_, Scscf>, id: SessionId, after: Duration) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         if let Some(timer) = session.timer.take() {
             turn.disarm(timer);

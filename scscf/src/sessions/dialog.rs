@@ -6,7 +6,7 @@
 use ambient::TimerId;
 use cscf::context::ContextId;
 use cscf::identity::Impu;
-use sip_core::{Message, Method, Name, RequestBuilder};
+use sip_core::{Message, Method, Name, NameAddr, RequestBuilder};
 use std::collections::BTreeMap;
 
 /// Names one session; a random number, so that a token of an earlier life of this process names none.
@@ -39,9 +39,13 @@ pub struct Session {
     pub impu: Impu,
     /// The INVITE, while it has no final response.
     pub context: Option<ContextId>,
+    /// The network ended it before it was answered: an answer that comes all the same is ended at once.
+    pub is_released: bool,
     /// Ends the record when nobody refreshes.
     pub timer: Option<TimerId>,
     call_id: Vec<u8>,
+    /// CSeq number of the INVITE, which its ACK repeats.
+    invite_sequence: u32,
     caller: Party,
     /// One per 2xx: a forked INVITE may have several.
     callees: Vec<Party>,
@@ -65,8 +69,10 @@ impl Session {
         Some(Session {
             impu,
             context,
+            is_released: false,
             timer: None,
             call_id: invite.call_id().to_vec(),
+            invite_sequence: caller.sequence,
             caller,
             callees: Vec::new(),
         })
@@ -120,24 +126,36 @@ impl Session {
             .collect()
     }
 
+    /// The ACK and the BYE by which the last 2xx is ended in the caller's place, and the URI of their first hop.
+    pub fn refusal_of_answer(&self, reason: &str) -> Option<(Vec<u8>, Vec<u8>, Vec<u8>)> {
+        let callee = self.callees.last()?;
+        let ack = self.within(Method::Ack, self.invite_sequence, &self.caller, callee).build();
+        let (bye, first_hop) = self.bye(&self.caller, callee, reason);
+        Some((ack, bye, first_hop))
+    }
+
     fn bye(&self, from: &Party, to: &Party, reason: &str) -> (Vec<u8>, Vec<u8>) {
-        let mut bye = RequestBuilder::new(Method::Bye, &to.target[..]);
+        let sequence = from.sequence.saturating_add(1);
+        let bytes = self.within(Method::Bye, sequence, from, to).header(Name::Reason, reason).build();
+        let first = to
+            .routes
+            .first()
+            .and_then(|route| Some(NameAddr::parse(Name::Route, route).ok()?.uri().to_vec()));
+        (bytes, first.unwrap_or_else(|| to.target.clone()))
+    }
+
+    fn within(&self, method: Method<'_>, sequence: u32, from: &Party, to: &Party) -> RequestBuilder {
+        let word = String::from_utf8_lossy(method.as_bytes()).into_owned();
+        let mut request = RequestBuilder::new(method, &to.target[..]);
         for route in &to.routes {
-            bye = bye.header(Name::Route, &route[..]);
+            request = request.header(Name::Route, &route[..]);
         }
-        let bytes = bye
+        request
             .header(Name::MaxForwards, "70")
             .header(Name::From, &from.address[..])
             .header(Name::To, &to.address[..])
             .header(Name::CallId, &self.call_id[..])
-            .header(Name::CSeq, format_args!("{} BYE", from.sequence.saturating_add(1)))
-            .header(Name::Reason, reason)
-            .build();
-        let first = to
-            .routes
-            .first()
-            .and_then(|route| Some(sip_core::NameAddr::parse(Name::Route, route).ok()?.uri().to_vec()));
-        (bytes, first.unwrap_or_else(|| to.target.clone()))
+            .header(Name::CSeq, format_args!("{sequence} {word}"))
     }
 }
 

@@ -1,11 +1,12 @@
 //! Release by the network: sessions of a user whose registration the network ended (TS 24.229 §5.4.5.1).
 
-use super::dialog::{Session, SessionId};
+use super::dialog::SessionId;
 use crate::registrar::registrations::Registration;
 use crate::role::Scscf;
 use crate::waiting::Waiting;
 use cscf::{Target, Turn};
-use sip_core::Status;
+use sip_core::{Name, Status};
+use std::time::Duration;
 
 /// Why sessions are released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,24 +39,37 @@ impl Scscf {
             .map(|(id, _)| id)
             .collect();
         for id in ids {
-            if let Some(session) = self.sessions.remove(id) {
-                release(turn, &session, why);
+            let Some(session) = self.sessions.get_mut(id) else { continue };
+            turn.count("session", "released");
+            if let Some(context) = session.context.take() {
+                // The branches ring on until they answer or give up: an answer is ended by `refuse_answer`.
+                session.is_released = true;
+                turn.reply_to(context, Status::TEMPORARILY_UNAVAILABLE, |response| {
+                    response.header(Name::Reason, why.reason())
+                });
+                self.arm_session(turn, id, RELEASED_KEPT);
+                continue;
             }
+            for (bye, first_hop) in session.byes(why.reason()) {
+                turn.originate(bye, Target::Uri(first_hop), Waiting::Bye);
+            }
+            self.forget_session(turn, id);
         }
+    }
+
+    /// A 2xx for a caller who has been refused already: acknowledged and ended in the caller's place. True when it was
+    /// such a one.
+    pub(super) fn refuse_answer(&mut self, turn: &mut Turn<'_, Scscf>, id: SessionId) -> bool {
+        let Some(session) = self.sessions.get_mut(id).filter(|session| session.is_released) else {
+            return false;
+        };
+        if let Some((ack, bye, first_hop)) = session.refusal_of_answer(Ended::ByNetwork.reason()) {
+            turn.send_ack(ack, Target::Uri(first_hop.clone()));
+            turn.originate(bye, Target::Uri(first_hop), Waiting::Bye);
+        }
+        true
     }
 }
 
-fn release(turn: &mut Turn<'_, Scscf>, session: &Session, why: Ended) {
-    turn.count("session", "released");
-    if let Some(timer) = session.timer {
-        turn.disarm(timer);
-    }
-    if let Some(context) = session.context {
-        turn.reply_to(context, Status::TEMPORARILY_UNAVAILABLE, |response| {
-            response.header(sip_core::Name::Reason, why.reason())
-        });
-    }
-    for (bye, first_hop) in session.byes(why.reason()) {
-        turn.originate(bye, Target::Uri(first_hop), Waiting::Bye);
-    }
-}
+/// Timer C has fired at every branch by then (RFC 3261 §16.6 step 11: more than 3 minutes).
+const RELEASED_KEPT: Duration = Duration::from_secs(240);

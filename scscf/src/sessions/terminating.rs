@@ -74,6 +74,9 @@ impl Scscf {
         asked: ServerAssignmentType,
         answer: Result<CxAnswer, CxFailure>,
     ) -> Result<(), Reject> {
+        if turn.data().is_cancelled {
+            return Ok(());
+        }
         // Registered in the meantime: that profile is the better one.
         if self.registrations.find(&served.impu).is_none() {
             match assignment::outcome(asked, saa(&answer), UserDataAlreadyAvailable::NotAvailable) {
@@ -183,7 +186,15 @@ impl Scscf {
             // RFC 3261 §16.7 step 5: nobody else is asked.
             data.further.clear();
         }
-        if data.open > 0 || data.further.is_empty() {
+        if data.open > 0 {
+            return Ok(());
+        }
+        if data.further.is_empty() {
+            // Whatever is answered upstream, it sets up no session.
+            let over = data.served.is_some().then_some(data.session).flatten();
+            if let Some(id) = over {
+                self.forget_session(turn, id);
+            }
             return Ok(());
         }
         let next = data.further.remove(0);
