@@ -77,11 +77,11 @@ impl Bench {
         next
     }
 
-    pub fn from_ue(&mut self, remote: &str, text: &str) -> Vec<Sent> {
+    pub fn ue_sends(&mut self, remote: &str, text: &str) -> Vec<Sent> {
         self.receive(Trust::Outside, Transport::Udp, remote, text)
     }
 
-    pub fn from_core(&mut self, text: &str) -> Vec<Sent> {
+    pub fn core_sends(&mut self, text: &str) -> Vec<Sent> {
         self.receive(Trust::Domain, Transport::Udp, SCSCF, text)
     }
 
@@ -157,9 +157,9 @@ impl Bench {
 
     /// Registers alice, and tells the Path that the registrar was given.
     pub fn register(&mut self) -> String {
-        let sent = self.from_ue(ALICE, &register("r1", CONTACT));
+        let sent = self.ue_sends(ALICE, &register("r1", CONTACT));
         let path = value(&sent[0].1, "Path");
-        let granted = self.from_core(&granted(&sent[0].1, &format!("{CONTACT};expires=600")));
+        let granted = self.core_sends(&granted(&sent[0].1, &format!("{CONTACT};expires=600")));
         assert!(granted[0].1.starts_with("SIP/2.0 200 OK\r\n"), "{granted:?}");
         path
     }

@@ -10,9 +10,9 @@ fn call(bench: &mut Bench) -> (String, String) {
          Route: <sip:{PCSCF};lr>, <{SERVICE_ROUTE}>\nFrom: <sip:alice@{HOME}>;tag=a1\nTo: <sip:bob@{HOME}>\nCall-ID: call\n\
          CSeq: 1 INVITE\nContact: <sip:alice@10.0.0.1:5060>\nContent-Length: 0\n\n"
     );
-    let sent = bench.from_ue(ALICE, &text);
+    let sent = bench.ue_sends(ALICE, &text);
     let (_, invite) = sent.last().expect("the INVITE");
-    let back = bench.from_core(&response(invite, "200 OK", "Contact: <sip:bob@10.0.0.2:5060>"));
+    let back = bench.core_sends(&response(invite, "200 OK", "Contact: <sip:bob@10.0.0.2:5060>"));
     assert!(back[0].1.starts_with("SIP/2.0 200 OK\r\n"), "{back:?}");
     let charging = value(invite, "P-Charging-Vector");
     (value(invite, "Record-Route"), charging)
@@ -41,11 +41,11 @@ fn the_ues_ack_and_bye_follow_the_dialog_with_its_icid() {
     let mut bench = Bench::new();
     let (route, charging) = call(&mut bench);
     for method in ["ACK", "BYE"] {
-        let sent = bench.from_ue(ALICE, &from_alice(method, &route, "call"));
+        let sent = bench.ue_sends(ALICE, &from_alice(method, &route, "call"));
         let [(to, text)] = &sent[..] else { panic!("{sent:?}") };
         assert_eq!(to, &format!("udp:{SCSCF}"));
         assert_eq!(values(text, "Route"), [format!("<{SERVICE_ROUTE}>")]);
-        assert_eq!(values(text, "P-Charging-Vector"), [charging.clone()]);
+        assert_eq!(value(text, "P-Charging-Vector"), charging);
         assert_eq!(values(text, "P-Asserted-Identity"), [""; 0]);
     }
 }
@@ -54,12 +54,12 @@ fn the_ues_ack_and_bye_follow_the_dialog_with_its_icid() {
 fn a_request_of_the_other_end_reaches_the_ue() {
     let mut bench = Bench::new();
     let (route, _) = call(&mut bench);
-    let sent = bench.from_core(&to_alice("BYE", &route, "call"));
+    let sent = bench.core_sends(&to_alice("BYE", &route, "call"));
     let [(to, text)] = &sent[..] else { panic!("{sent:?}") };
     assert_eq!(to, "flow");
     assert_eq!(values(text, "Route"), [""; 0]);
     assert_eq!(values(text, "P-Charging-Vector"), [""; 0]);
-    let back = bench.from_ue(ALICE, &response(text, "200 OK", ""));
+    let back = bench.ue_sends(ALICE, &response(text, "200 OK", ""));
     assert!(back[0].1.starts_with("SIP/2.0 200 OK\r\n"), "{back:?}");
     assert!(bench.settles());
 }
@@ -68,21 +68,21 @@ fn a_request_of_the_other_end_reaches_the_ue() {
 fn somebody_else_is_not_in_the_dialog() {
     let mut bench = Bench::new();
     let (route, _) = call(&mut bench);
-    let sent = bench.from_ue("10.0.0.7:5060", &from_alice("BYE", &route, "call"));
+    let sent = bench.ue_sends("10.0.0.7:5060", &from_alice("BYE", &route, "call"));
     assert!(sent[0].1.starts_with("SIP/2.0 403 "), "{sent:?}");
-    assert_eq!(bench.from_ue("10.0.0.7:5060", &from_alice("ACK", &route, "call")), [], "an ACK is dropped");
+    assert_eq!(bench.ue_sends("10.0.0.7:5060", &from_alice("ACK", &route, "call")), [], "an ACK is dropped");
 }
 
 #[test]
 fn a_token_opens_its_own_dialog_only() {
     let mut bench = Bench::new();
     let (route, _) = call(&mut bench);
-    let sent = bench.from_ue(ALICE, &from_alice("BYE", &route, "another"));
+    let sent = bench.ue_sends(ALICE, &from_alice("BYE", &route, "another"));
     assert!(sent[0].1.starts_with("SIP/2.0 481 "), "{sent:?}");
-    let sent = bench.from_core(&to_alice("BYE", &route, "another"));
+    let sent = bench.core_sends(&to_alice("BYE", &route, "another"));
     assert!(sent[0].1.starts_with("SIP/2.0 481 "), "{sent:?}");
     let plain = format!("<sip:{PCSCF};lr>");
-    let sent = bench.from_ue(ALICE, &from_alice("UPDATE", &plain, "call"));
+    let sent = bench.ue_sends(ALICE, &from_alice("UPDATE", &plain, "call"));
     assert!(sent[0].1.starts_with("SIP/2.0 481 "), "without a token: {sent:?}");
 }
 
@@ -94,8 +94,8 @@ fn a_dialog_outlives_the_binding_and_a_restart() {
     bench.store.clear();
     let mut bench = bench.restarted();
     assert!(!bench.is_registered());
-    let sent = bench.from_core(&to_alice("UPDATE", &route, "call"));
+    let sent = bench.core_sends(&to_alice("UPDATE", &route, "call"));
     assert_eq!(sent[0].0, format!("udp:{ALICE}"));
-    let sent = bench.from_ue(ALICE, &from_alice("BYE", &route, "call"));
+    let sent = bench.ue_sends(ALICE, &from_alice("BYE", &route, "call"));
     assert_eq!(sent[0].0, format!("udp:{SCSCF}"));
 }

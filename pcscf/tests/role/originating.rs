@@ -37,7 +37,7 @@ fn status(sent: &[Sent]) -> &str {
 fn a_call_of_a_registered_ue_follows_its_service_route() {
     let mut bench = Bench::new();
     bench.register();
-    let sent = bench.from_ue(
+    let sent = bench.ue_sends(
         ALICE,
         &invite(&format!(
             "{}P-Preferred-Identity: <tel:+49301>\nP-Asserted-Identity: <sip:bob@{HOME}>\nProxy-Require: sec-agree\n\
@@ -65,18 +65,18 @@ fn without_a_preference_the_default_identity_is_asserted() {
     let mut bench = Bench::new();
     bench.register();
     let sent =
-        bench.from_ue(ALICE, &invite(&format!("{}P-Preferred-Identity: <sip:bob@{HOME}>\n", routed())));
+        bench.ue_sends(ALICE, &invite(&format!("{}P-Preferred-Identity: <sip:bob@{HOME}>\n", routed())));
     assert_eq!(values(forwarded(&sent), "P-Asserted-Identity"), [format!("<sip:alice@{HOME}>")]);
 }
 
 #[test]
 fn a_sender_that_is_not_registered_is_refused() {
     let mut bench = Bench::new();
-    assert_eq!(status(&bench.from_ue(ALICE, &invite(&routed()))), "403");
+    assert_eq!(status(&bench.ue_sends(ALICE, &invite(&routed()))), "403");
     bench.register();
-    assert_eq!(status(&bench.from_ue("10.0.0.2:5060", &invite(&routed()))), "403", "another host");
+    assert_eq!(status(&bench.ue_sends("10.0.0.2:5060", &invite(&routed()))), "403", "another host");
     bench.advance(Duration::from_secs(700));
-    assert_eq!(status(&bench.from_ue(ALICE, &request("MESSAGE", "sip:bob@x", &routed()))), "403", "expired");
+    assert_eq!(status(&bench.ue_sends(ALICE, &request("MESSAGE", "sip:bob@x", &routed()))), "403", "expired");
 }
 
 /// TS 24.229 §5.2.6.3.3: the operator chooses whether a wrong Route is refused or replaced.
@@ -90,10 +90,10 @@ fn a_route_that_differs_from_the_service_route_is_refused_or_replaced() {
     ] {
         let mut bench = Bench::new();
         bench.register();
-        assert_eq!(status(&bench.from_ue(ALICE, &invite(&route))), "400", "{route}");
+        assert_eq!(status(&bench.ue_sends(ALICE, &invite(&route))), "400", "{route}");
         let mut bench = Bench::with("route_enforcement = \"overwrite\"");
         bench.register();
-        let sent = bench.from_ue(ALICE, &invite(&route));
+        let sent = bench.ue_sends(ALICE, &invite(&route));
         assert_eq!(values(forwarded(&sent), "Route"), [format!("<{SERVICE_ROUTE}>")], "{route}");
     }
 }
@@ -117,16 +117,16 @@ fn a_request_by_another_connection_of_the_same_ue_is_served() {
 fn responses_reach_the_ue_without_what_stays_inside() {
     let mut bench = Bench::new();
     bench.register();
-    let sent = bench.from_ue(ALICE, &invite(&routed()));
+    let sent = bench.ue_sends(ALICE, &invite(&routed()));
     let extra = format!(
         "P-Charging-Vector: icid-value=x\nP-Charging-Function-Addresses: ccf=c\nP-Asserted-Identity: <sip:bob@{HOME}>"
     );
-    let back = bench.from_core(&response(forwarded(&sent), "180 Ringing", &extra));
+    let back = bench.core_sends(&response(forwarded(&sent), "180 Ringing", &extra));
     assert_eq!(back[0].0, "flow");
     assert_eq!(values(&back[0].1, "P-Charging-Vector"), [""; 0]);
     assert_eq!(values(&back[0].1, "P-Charging-Function-Addresses"), [""; 0]);
     assert_eq!(values(&back[0].1, "P-Asserted-Identity"), [format!("<sip:bob@{HOME}>")]);
-    let hidden = bench.from_core(&response(
+    let hidden = bench.core_sends(&response(
         forwarded(&sent),
         "183 Session Progress",
         &format!("{extra}\nPrivacy: id"),
@@ -138,7 +138,7 @@ fn responses_reach_the_ue_without_what_stays_inside() {
 fn a_message_is_not_recorded() {
     let mut bench = Bench::new();
     bench.register();
-    let sent = bench.from_ue(ALICE, &request("MESSAGE", &format!("sip:bob@{HOME}"), &routed()));
+    let sent = bench.ue_sends(ALICE, &request("MESSAGE", &format!("sip:bob@{HOME}"), &routed()));
     assert_eq!(values(forwarded(&sent), "Record-Route"), [""; 0]);
 }
 
@@ -146,7 +146,7 @@ fn a_message_is_not_recorded() {
 fn an_emergency_request_is_told_that_nobody_serves_it() {
     let mut bench = Bench::new();
     bench.register();
-    let sent = bench.from_ue(ALICE, &request("INVITE", "urn:service:sos.police", &routed()));
+    let sent = bench.ue_sends(ALICE, &request("INVITE", "urn:service:sos.police", &routed()));
     assert_eq!(status(&sent), "503");
     assert!(sent.last().is_some_and(|(_, text)| text.contains("emergency services are not supported")));
 }
@@ -154,7 +154,7 @@ fn an_emergency_request_is_told_that_nobody_serves_it() {
 #[test]
 fn options_to_the_node_itself_is_answered_to_anybody() {
     let mut bench = Bench::new();
-    let sent = bench.from_ue(ALICE, &request("OPTIONS", &format!("sip:{PCSCF}"), ""));
+    let sent = bench.ue_sends(ALICE, &request("OPTIONS", &format!("sip:{PCSCF}"), ""));
     assert_eq!(status(&sent), "200");
 }
 
@@ -163,7 +163,7 @@ fn options_to_the_node_itself_is_answered_to_anybody() {
 fn a_silent_core_is_a_504() {
     let mut bench = Bench::new();
     bench.register();
-    bench.from_ue(ALICE, &invite(&routed()));
+    bench.ue_sends(ALICE, &invite(&routed()));
     let sent = bench.advance(Duration::from_secs(33));
     let refusals: Vec<&str> =
         sent.iter().filter(|(to, _)| to == "flow").map(|(_, text)| &text[8..11]).collect();

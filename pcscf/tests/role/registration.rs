@@ -8,7 +8,7 @@ use std::time::Duration;
 #[test]
 fn a_register_goes_to_the_core_with_what_the_network_knows() {
     let mut bench = Bench::new();
-    let sent = bench.from_ue(
+    let sent = bench.ue_sends(
         ALICE,
         &register(
             "r1",
@@ -49,10 +49,10 @@ fn a_register_goes_to_the_core_with_what_the_network_knows() {
 fn each_authorization_loses_its_claim_and_an_unreadable_one_is_refused() {
     let claim = "Authorization: Digest username=\"u\",integrity-protected=\"yes\"";
     let mut bench = Bench::new();
-    let sent = bench.from_ue(ALICE, &register("r1", &format!("{CONTACT}\n{claim}\n{claim}")));
+    let sent = bench.ue_sends(ALICE, &register("r1", &format!("{CONTACT}\n{claim}\n{claim}")));
     assert!(!sent[0].1.contains("\"yes\""), "{sent:?}");
     let broken = "Authorization: Digest username=\"u\" integrity-protected=\"yes\"";
-    let sent = bench.from_ue(ALICE, &register("r2", &format!("{CONTACT}\n{broken}")));
+    let sent = bench.ue_sends(ALICE, &register("r2", &format!("{CONTACT}\n{broken}")));
     assert!(sent[0].1.starts_with("SIP/2.0 400 "), "{sent:?}");
 }
 
@@ -60,10 +60,10 @@ fn each_authorization_loses_its_claim_and_an_unreadable_one_is_refused() {
 #[test]
 fn a_challenge_reaches_the_ue_without_its_keys() {
     let mut bench = Bench::new();
-    let sent = bench.from_ue(ALICE, &register("r1", CONTACT));
+    let sent = bench.ue_sends(ALICE, &register("r1", CONTACT));
     let challenge = "WWW-Authenticate: Digest realm=\"h\",nonce=\"bm9uY2U=\",algorithm=AKAv1-MD5,ik=\"00\",ck=\"11\"\n\
                      P-Charging-Vector: icid-value=x";
-    let back = bench.from_core(&response(&sent[0].1, "401 Unauthorized", challenge));
+    let back = bench.core_sends(&response(&sent[0].1, "401 Unauthorized", challenge));
     let [(to, text)] = &back[..] else { panic!("{back:?}") };
     assert_eq!(to, "flow");
     assert_eq!(value(text, "WWW-Authenticate"), "Digest realm=\"h\",nonce=\"bm9uY2U=\",algorithm=AKAv1-MD5");
@@ -77,8 +77,8 @@ fn a_challenge_reaches_the_ue_without_its_keys() {
 fn the_200_leaves_when_the_binding_is_stored() {
     let mut bench = Bench::new();
     bench.store_is_quick = false;
-    let sent = bench.from_ue(ALICE, &register("r1", CONTACT));
-    assert_eq!(bench.from_core(&granted(&sent[0].1, &format!("{CONTACT};expires=600"))), []);
+    let sent = bench.ue_sends(ALICE, &register("r1", CONTACT));
+    assert_eq!(bench.core_sends(&granted(&sent[0].1, &format!("{CONTACT};expires=600"))), []);
     assert!(!bench.is_registered());
     let back = bench.store_answers(Ok(()));
     let [(_, text)] = &back[..] else { panic!("{back:?}") };
@@ -95,8 +95,8 @@ fn a_store_that_fails_is_told_and_nothing_is_bound() {
     for failure in [StoreFailure::Late, StoreFailure::Failed("disk full".to_owned())] {
         let mut bench = Bench::new();
         bench.store_is_quick = false;
-        let sent = bench.from_ue(ALICE, &register("r1", CONTACT));
-        bench.from_core(&granted(&sent[0].1, &format!("{CONTACT};expires=600")));
+        let sent = bench.ue_sends(ALICE, &register("r1", CONTACT));
+        bench.core_sends(&granted(&sent[0].1, &format!("{CONTACT};expires=600")));
         let back = bench.store_answers(Err(failure));
         assert!(back[0].1.starts_with("SIP/2.0 500 "), "{back:?}");
         assert!(back[0].1.contains("registration could not be stored"), "{back:?}");
@@ -110,9 +110,9 @@ fn a_refresh_keeps_the_path_and_prolongs_the_binding() {
     let mut bench = Bench::new();
     let path = bench.register();
     bench.advance(Duration::from_secs(500));
-    let sent = bench.from_ue(ALICE, &register("r2", CONTACT));
+    let sent = bench.ue_sends(ALICE, &register("r2", CONTACT));
     assert_eq!(value(&sent[0].1, "Path"), path);
-    bench.from_core(&granted(&sent[0].1, &format!("{CONTACT};expires=600")));
+    bench.core_sends(&granted(&sent[0].1, &format!("{CONTACT};expires=600")));
     bench.advance(Duration::from_secs(500));
     assert!(bench.is_registered() && bench.store.len() == 1);
     bench.advance(Duration::from_secs(101));
@@ -128,9 +128,9 @@ fn a_deregistration_ends_the_binding() {
     ] {
         let mut bench = Bench::new();
         bench.register();
-        let sent = bench.from_ue(ALICE, &register("r2", &contact));
+        let sent = bench.ue_sends(ALICE, &register("r2", &contact));
         let listed = if listed.is_empty() { "X-None: 1" } else { listed };
-        let back = bench.from_core(&granted(&sent[0].1, listed));
+        let back = bench.core_sends(&granted(&sent[0].1, listed));
         assert!(back[0].1.starts_with("SIP/2.0 200 OK\r\n"), "{back:?}");
         assert!(!bench.is_registered() && bench.store.is_empty(), "{contact}");
         assert!(bench.settles());
@@ -141,15 +141,15 @@ fn a_deregistration_ends_the_binding() {
 fn one_of_two_contacts_ends_alone() {
     let mut bench = Bench::new();
     let second = "Contact: <sip:alice@10.0.0.1:5070>";
-    let sent = bench.from_ue(ALICE, &register("r1", &format!("{CONTACT}\n{second}")));
-    bench.from_core(&granted(&sent[0].1, &format!("{CONTACT};expires=600\n{second};expires=60")));
+    let sent = bench.ue_sends(ALICE, &register("r1", &format!("{CONTACT}\n{second}")));
+    bench.core_sends(&granted(&sent[0].1, &format!("{CONTACT};expires=600\n{second};expires=60")));
     let contacts =
         |bench: &Bench| bench.node.role().bindings().iter().map(|b| b.contacts.len()).sum::<usize>();
     assert_eq!(contacts(&bench), 2);
     bench.advance(Duration::from_secs(61));
     assert_eq!(contacts(&bench), 1);
-    let sent = bench.from_ue(ALICE, &register("r2", &format!("{CONTACT};expires=0")));
-    bench.from_core(&granted(&sent[0].1, "X-None: 1"));
+    let sent = bench.ue_sends(ALICE, &register("r2", &format!("{CONTACT};expires=0")));
+    bench.core_sends(&granted(&sent[0].1, "X-None: 1"));
     assert_eq!(contacts(&bench), 0);
 }
 
@@ -158,8 +158,8 @@ fn one_of_two_contacts_ends_alone() {
 fn the_same_contact_from_another_port_replaces_the_binding() {
     let mut bench = Bench::new();
     bench.register();
-    let sent = bench.from_ue("10.0.0.1:6000", &register("r2", CONTACT));
-    bench.from_core(&granted(&sent[0].1, &format!("{CONTACT};expires=600")));
+    let sent = bench.ue_sends("10.0.0.1:6000", &register("r2", CONTACT));
+    bench.core_sends(&granted(&sent[0].1, &format!("{CONTACT};expires=600")));
     let remotes: Vec<String> =
         bench.node.role().bindings().iter().map(|b| b.hop.remote.to_string()).collect();
     assert_eq!(remotes, ["10.0.0.1:6000"]);
@@ -181,7 +181,7 @@ fn a_restart_keeps_what_was_acknowledged() {
 fn a_register_whose_to_names_nobody_is_refused() {
     let mut bench = Bench::new();
     let text = register("r1", CONTACT).replace(&format!("To: <sip:alice@{HOME}>"), "To: <urn:service:sos>");
-    assert!(bench.from_ue(ALICE, &text)[0].1.starts_with("SIP/2.0 400 "));
+    assert!(bench.ue_sends(ALICE, &text)[0].1.starts_with("SIP/2.0 400 "));
 }
 
 #[test]
@@ -189,9 +189,9 @@ fn registrations_are_bounded() {
     let mut bench = Bench::with("registrations_max = 1");
     bench.register();
     let other = register("r2", "Contact: <sip:bob@10.0.0.2:5060>").replace("sip:alice@", "sip:bob@");
-    let sent = bench.from_ue("10.0.0.2:5060", &other);
+    let sent = bench.ue_sends("10.0.0.2:5060", &other);
     assert!(sent[0].1.starts_with("SIP/2.0 503 ") && sent[0].1.contains("Retry-After: "), "{sent:?}");
-    let sent = bench.from_ue(ALICE, &register("r3", CONTACT));
+    let sent = bench.ue_sends(ALICE, &register("r3", CONTACT));
     assert!(sent[0].1.starts_with("REGISTER "), "a refresh is let through: {sent:?}");
 }
 
@@ -199,7 +199,7 @@ fn registrations_are_bounded() {
 #[test]
 fn a_silent_core_is_a_504() {
     let mut bench = Bench::new();
-    bench.from_ue(ALICE, &register("r1", CONTACT));
+    bench.ue_sends(ALICE, &register("r1", CONTACT));
     let sent = bench.advance(Duration::from_secs(33));
     let (_, last) = sent.last().expect("a response");
     assert!(last.starts_with("SIP/2.0 504 "), "{last}");
@@ -211,8 +211,8 @@ fn a_fetch_of_bindings_changes_none() {
     let mut bench = Bench::new();
     bench.register();
     let before = bench.store.clone();
-    let sent = bench.from_ue(ALICE, &register("r2", "X-None: 1"));
-    let back = bench.from_core(&granted(&sent[0].1, &format!("{CONTACT};expires=500")));
+    let sent = bench.ue_sends(ALICE, &register("r2", "X-None: 1"));
+    let back = bench.core_sends(&granted(&sent[0].1, &format!("{CONTACT};expires=500")));
     assert!(back[0].1.starts_with("SIP/2.0 200 OK\r\n"), "{back:?}");
     assert_eq!(bench.store, before);
 }

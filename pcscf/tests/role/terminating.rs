@@ -24,7 +24,7 @@ fn forwarded(sent: &[Sent]) -> &str {
 fn a_call_reaches_the_ue_by_the_flow_that_it_registered_on() {
     let mut bench = Bench::new();
     let path = bench.register();
-    let sent = bench.from_core(&request("INVITE", &path, ""));
+    let sent = bench.core_sends(&request("INVITE", &path, ""));
     let text = forwarded(&sent);
     assert!(text.starts_with("INVITE sip:alice@10.0.0.1:5060 SIP/2.0\r\n"), "{text}");
     for absent in ["Route", "P-Charging-Vector", "P-Charging-Function-Addresses", "P-Served-User"] {
@@ -41,7 +41,7 @@ fn a_call_reaches_the_ue_by_the_flow_that_it_registered_on() {
 fn a_caller_who_asks_for_privacy_is_not_named() {
     let mut bench = Bench::new();
     let path = bench.register();
-    let sent = bench.from_core(&request("INVITE", &path, "Privacy: id\n"));
+    let sent = bench.core_sends(&request("INVITE", &path, "Privacy: id\n"));
     assert_eq!(values(forwarded(&sent), "P-Asserted-Identity"), [""; 0]);
 }
 
@@ -55,9 +55,9 @@ fn the_answer_of_the_ue_is_asserted_and_charged() {
     ] {
         let mut bench = Bench::new();
         let path = bench.register();
-        let sent = bench.from_core(&request("INVITE", &path, ""));
+        let sent = bench.core_sends(&request("INVITE", &path, ""));
         let ringing = response(forwarded(&sent), "180 Ringing", extra);
-        let back = bench.from_ue(ALICE, &ringing);
+        let back = bench.ue_sends(ALICE, &ringing);
         let [(to, text)] = &back[..] else { panic!("{back:?}") };
         assert_eq!(to, "flow");
         assert_eq!(values(text, "P-Asserted-Identity"), [identity], "{extra}");
@@ -70,9 +70,9 @@ fn the_answer_of_the_ue_is_asserted_and_charged() {
 fn a_refusal_of_the_ue_asserts_nobody() {
     let mut bench = Bench::new();
     let path = bench.register();
-    let sent = bench.from_core(&request("MESSAGE", &path, ""));
+    let sent = bench.core_sends(&request("MESSAGE", &path, ""));
     let back = bench
-        .from_ue(ALICE, &response(forwarded(&sent), "486 Busy Here", "P-Asserted-Identity: <sip:eve@x>"));
+        .ue_sends(ALICE, &response(forwarded(&sent), "486 Busy Here", "P-Asserted-Identity: <sip:eve@x>"));
     assert!(back[0].1.starts_with("SIP/2.0 486 "), "{back:?}");
     assert_eq!(values(&back[0].1, "P-Asserted-Identity"), [""; 0]);
     assert!(bench.settles());
@@ -82,12 +82,12 @@ fn a_refusal_of_the_ue_asserts_nobody() {
 fn a_path_without_registration_is_not_found() {
     let mut bench = Bench::new();
     let path = bench.register();
-    let gone = bench.from_ue(ALICE, &register("r2", &format!("{CONTACT};expires=0")));
-    bench.from_core(&granted(&gone[0].1, "X-None: 1"));
-    let sent = bench.from_core(&request("MESSAGE", &path, ""));
+    let gone = bench.ue_sends(ALICE, &register("r2", &format!("{CONTACT};expires=0")));
+    bench.core_sends(&granted(&gone[0].1, "X-None: 1"));
+    let sent = bench.core_sends(&request("MESSAGE", &path, ""));
     assert!(sent[0].1.starts_with("SIP/2.0 404 "), "{sent:?}");
     let other = request("MESSAGE", &format!("<sip:{PCSCF};lr>"), "").replace("z9hG4bKt1", "z9hG4bKt2");
-    let sent = bench.from_core(&other);
+    let sent = bench.core_sends(&other);
     assert!(sent[0].1.starts_with("SIP/2.0 404 "), "no Path at all: {sent:?}");
 }
 
@@ -96,7 +96,7 @@ fn a_ue_that_cannot_be_reached_is_temporarily_unavailable() {
     let mut bench = Bench::new();
     let path = bench.register();
     bench.network_is_down = true;
-    let sent = bench.from_core(&request("MESSAGE", &path, ""));
+    let sent = bench.core_sends(&request("MESSAGE", &path, ""));
     assert!(sent.last().is_some_and(|(_, text)| text.starts_with("SIP/2.0 480 ")), "{sent:?}");
 }
 
@@ -114,6 +114,6 @@ fn a_restarted_node_still_finds_the_ue() {
     let mut bench = Bench::new();
     let path = bench.register();
     let mut bench = bench.restarted();
-    let sent = bench.from_core(&request("MESSAGE", &path, ""));
+    let sent = bench.core_sends(&request("MESSAGE", &path, ""));
     assert_eq!(sent[0].0, format!("udp:{ALICE}"), "by its address: the flow of the former life is gone");
 }
