@@ -302,8 +302,4 @@ fn take_result(body: &mut Body<'_>) -> Result<CxResult, Fault> {
 }
 
 #[cfg(test)]
-pub(crate) mod samples;
-#[cfg(test)]
-mod tests;
-#[cfg(test)]
-mod tshark;
+pub(crate) mod tests;

@@ -249,4 +249,4 @@ pub mod avp {
 }
 
 #[cfg(test)]
-mod wireshark;
+mod tests;

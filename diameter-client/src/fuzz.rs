@@ -82,7 +82,7 @@ fn fuzz_endpoint(data: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cx::samples;
+    use crate::cx::tests::samples;
 
     /// Mutations of every kind of message that Cx has, the same at every run.
     #[test]

@@ -1,9 +1,12 @@
 //! How Cx messages read and write: what goes out comes back, what is wrong is named, what others send is taken.
 
-use super::samples::*;
+pub(crate) mod samples;
+mod tshark;
+
 use super::*;
 use crate::dictionary::{AvpDef, VENDOR_3GPP};
 use crate::wire::RawAvp;
+use samples::*;
 
 fn read_request(bytes: &[u8]) -> Result<(Envelope, CxRequest), Fault> {
     decode_request(&Message::parse(bytes).unwrap())

@@ -1,6 +1,6 @@
 //! One full message of each command, for tests: every AVP that the type can carry is in it.
 
-use super::*;
+use crate::cx::*;
 use crate::dictionary::VENDOR_3GPP;
 use crate::wire::RawAvp;
 
