@@ -70,9 +70,6 @@ pub fn located(
     request: &Incoming,
     answer: Answer,
 ) -> Result<(), Reject> {
-    if turn.data().is_cancelled {
-        return Ok(());
-    }
     let Answer::Cx(answer) = answer else {
         return Err(Reject::new(Status::SERVER_INTERNAL_ERROR, "another question was answered"));
     };

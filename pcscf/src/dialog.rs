@@ -31,7 +31,7 @@ pub fn from_ue(
     routes.pop(&mut edits);
     let charging = gm::charging(pcscf, turn, Some(&dialog.icid));
     edits.set(message, Name::PChargingVector, format_args!("{charging}"));
-    *turn.data() = Data::FromUe;
+    *turn.data() = Data::FromUe { is_cancelled: false };
     turn.forward(request, edits, Target::Uri(routes.next(message)));
     Ok(())
 }

@@ -64,7 +64,10 @@ pub enum Data {
     /// A REGISTER, for this binding.
     Register(BindingId),
     /// A request of a UE.
-    FromUe,
+    FromUe {
+        /// Whether the UE has cancelled it.
+        is_cancelled: bool,
+    },
     /// A request to a UE; outside a dialog, to the one of this binding.
     ToUe(Option<BindingId>),
 }
@@ -144,7 +147,7 @@ impl Role for Pcscf {
         match *turn.data() {
             Data::Register(id) => registration::response(self, turn, request, response, id),
             Data::ToUe(binding) => terminating::response(self, turn, request, response, binding),
-            Data::FromUe | Data::Own => {
+            Data::FromUe { .. } | Data::Own => {
                 let mut edits = turn.edits();
                 gm::to_ue(&response.message, &mut edits);
                 turn.pass(response, edits);
@@ -162,13 +165,19 @@ impl Role for Pcscf {
         match (&*turn.data(), failure) {
             // TS 24.229 §5.2.2.1 and §5.2.6.3: the core is silent or gone.
             (
-                Data::Register(_) | Data::FromUe,
+                Data::Register(_) | Data::FromUe { is_cancelled: false },
                 Failure::Timeout { answered: false } | Failure::Unreachable(_),
             ) => Err(Reject::new(Status::SERVER_TIMEOUT, "core network does not answer")),
             (Data::ToUe(_), Failure::Unreachable(_)) => {
                 Err(Reject::new(Status::TEMPORARILY_UNAVAILABLE, "UE cannot be reached"))
             }
             _ => Ok(Next::Collect),
+        }
+    }
+
+    fn cancelled(&mut self, turn: &mut Turn<'_, Self>, _request: &Incoming) {
+        if let Data::FromUe { is_cancelled } = turn.data() {
+            *is_cancelled = true;
         }
     }
 

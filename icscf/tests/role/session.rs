@@ -6,6 +6,7 @@ use diameter_client::cx::{
     CxAnswer, CxRequest, CxResult, Lia, Lir, ServerCapabilities, UserAuthorizationType,
 };
 use diameter_client::endpoint::CxFailure;
+use std::time::Duration;
 
 const SCSCF: &str = "127.0.0.12:6060";
 
@@ -176,6 +177,19 @@ fn a_call_cancelled_during_the_question_is_not_forwarded() {
     assert!(sent.iter().any(|(_, text)| text.starts_with("SIP/2.0 200 ")), "{sent:?}");
     assert!(sent.iter().any(|(_, text)| text.starts_with("SIP/2.0 487 ")), "{sent:?}");
     assert_eq!(bench.answer(lia(CxResult::SUCCESS, Some(FIRST))), []);
+    assert!(bench.settles());
+}
+
+/// RFC 3261 §16.10: a cancelled call is not tried at another S-CSCF when the first one stays silent.
+#[test]
+fn a_cancelled_call_does_not_move_on() {
+    let mut bench = Bench::new();
+    bench.receive(SCSCF, &invite(&bob()));
+    bench.answer(lia(CxResult::UNREGISTERED_SERVICE, None));
+    bench.receive(SCSCF, &invite(&bob()).replace("INVITE", "CANCEL"));
+    let sent = bench.advance(Duration::from_secs(100));
+    assert!(sent.iter().all(|(to, _)| to != "udp:127.0.0.22:6060"), "{sent:?}");
+    assert!(sent.iter().any(|(_, text)| text.starts_with("SIP/2.0 487 ")), "{sent:?}");
     assert!(bench.settles());
 }
 

@@ -1,6 +1,7 @@
 //! Requests within a dialog (TS 24.229 §5.2.6.3.5): the Record-Route token says whose it is.
 
 use crate::bench::*;
+use cscf::{Transport, Trust};
 
 /// A dialog that alice began: the Record-Route, and the icid that the core was told.
 fn call(bench: &mut Bench) -> (String, String) {
@@ -98,4 +99,25 @@ fn a_dialog_outlives_the_binding_and_a_restart() {
     assert_eq!(sent[0].0, format!("udp:{ALICE}"));
     let sent = bench.ue_sends(ALICE, &from_alice("BYE", &route, "call"));
     assert_eq!(sent[0].0, format!("udp:{SCSCF}"));
+}
+
+/// RFC 5658 §5: a UE that came by TCP sees an entry of its own, and its later requests carry both.
+#[test]
+fn a_dialog_over_another_transport_passes_both_entries() {
+    let mut bench = Bench::new();
+    bench.register();
+    let text = format!(
+        "INVITE sip:bob@{HOME} SIP/2.0\nVia: SIP/2.0/TCP {ALICE};branch=z9hG4bKd9;rport\nMax-Forwards: 70\n\
+         Route: <{SERVICE_ROUTE}>\nFrom: <sip:alice@{HOME}>;tag=a1\nTo: <sip:bob@{HOME}>\nCall-ID: call\n\
+         CSeq: 1 INVITE\nContact: <sip:alice@10.0.0.1:5060>\nContent-Length: 0\n\n"
+    );
+    let sent = bench.receive(Trust::Outside, Transport::Tcp, "10.0.0.1:40001", &text);
+    let recorded = values(&sent.last().expect("the INVITE").1, "Record-Route");
+    let [core, access] = &recorded[..] else { panic!("{recorded:?}") };
+    let bye = from_alice("BYE", &format!("{access}, <sip:{PCSCF};lr>, {core}"), "call");
+    let sent = bench.receive(Trust::Outside, Transport::Tcp, "10.0.0.1:40001", &bye);
+    assert_eq!(sent[0].0, format!("udp:{SCSCF}"));
+    assert_eq!(values(&sent[0].1, "Route"), [format!("<{SERVICE_ROUTE}>")]);
+    let sent = bench.core_sends(&to_alice("BYE", &format!("{core}, {access}"), "call"));
+    assert_eq!((sent[0].0.as_str(), values(&sent[0].1, "Route").len()), ("flow", 0), "{sent:?}");
 }

@@ -170,3 +170,19 @@ fn a_silent_core_is_a_504() {
     assert!(!refusals.is_empty() && refusals.iter().all(|status| *status == "504"), "{refusals:?}");
     assert!(bench.settles());
 }
+
+/// RFC 3261 §16.10: who cancels a call hears 487, also when the core never said a word.
+#[test]
+fn a_cancelled_call_ends_with_487() {
+    let mut bench = Bench::new();
+    bench.register();
+    bench.ue_sends(ALICE, &invite(&routed()));
+    let cancel = invite(&routed()).replace("INVITE", "CANCEL");
+    let sent = bench.ue_sends(ALICE, &cancel);
+    assert!(sent.iter().any(|(_, text)| text.starts_with("SIP/2.0 200 ")), "{sent:?}");
+    let sent = bench.advance(Duration::from_secs(100));
+    let finals: Vec<&str> =
+        sent.iter().filter(|(to, _)| to == "flow").map(|(_, text)| &text[8..11]).collect();
+    assert!(!finals.is_empty() && finals.iter().all(|status| *status == "487"), "{finals:?}");
+    assert!(bench.settles());
+}
