@@ -9,6 +9,7 @@ pub mod authentication;
 pub mod authorization;
 pub mod binding;
 pub mod challenge;
+mod commit;
 mod deregistration;
 pub mod expiry;
 pub mod integrity;
@@ -21,21 +22,16 @@ pub mod registrations;
 mod vectors;
 
 use crate::role::Scscf;
-use crate::waiting::{Cause, Notice, Timer, Waiting};
-use accepted::Accepted;
-use assignment::{Profile, Refused};
-use binding::{Change, Updated};
+use crate::waiting::Timer;
 use challenge::{Challenge, KeyHandOver, Staleness, Vector, Wrong};
 use cscf::identity::{Impi, Impu};
-use cscf::query::{Query, StoreFailure};
 use cscf::{Incoming, Reject, Turn};
-use diameter_client::cx::{CxAnswer, CxRequest, ServerAssignmentType, UserDataAlreadyAvailable};
+use diameter_client::cx::{CxAnswer, ServerAssignmentType};
 use diameter_client::endpoint::CxFailure;
 use ims_aka::AkaAlgorithm;
 use integrity::Integrity;
 use register::Register;
 use registration::{Facts, Standing, Step};
-use registrations::{Registration, RegistrationId, State};
 use sip_core::{Name, Status, Uri};
 
 /// RFC 3261 §19.1.4; two URIs that are none are equal when their octets are.
@@ -73,6 +69,7 @@ impl Scscf {
                     Some(register.impi()),
                     &register.impu,
                 );
+                self.forget_stranger(register.impi(), &register.impu);
                 Err(Reject::new(Status::FORBIDDEN, "challenge not believed"))
             }
             Step::Update => self.assign(turn, request, Box::new(register), None),
@@ -168,11 +165,13 @@ impl Scscf {
         let Some(outstanding) = self.authentications.take_outstanding(impi) else { return };
         turn.count("registration", "challenge not answered");
         self.tell(turn, ServerAssignmentType::AuthenticationTimeout, Some(impi), &outstanding.impu);
-        let is_registered = self
-            .registrations
-            .find(&outstanding.impu)
-            .is_some_and(|(_, registration)| registration.has_binding_of(impi));
-        if !is_registered {
+        self.forget_stranger(impi, &outstanding.impu);
+    }
+
+    /// Forgets what an authentication left behind of a user who is not registered.
+    pub(super) fn forget_stranger(&mut self, impi: &Impi, impu: &Impu) {
+        let found = self.registrations.find(impu);
+        if !found.is_some_and(|(_, registration)| registration.has_binding_of(impi)) {
             self.authentications.forget(impi);
         }
     }
@@ -220,268 +219,10 @@ impl Scscf {
                     Some(register.impi()),
                     &register.impu,
                 );
+                self.forget_stranger(register.impi(), &register.impu);
                 Err(Reject::new(Status::FORBIDDEN, "authentication failed"))
             }
         }
-    }
-
-    // --- assignment -------------------------------------------------------------------------------------------------
-
-    /// The user is who he says: `authenticated` is `None` when nobody asked this time, else holds Authentication-Info.
-    fn assign(
-        &mut self,
-        turn: &mut Turn<'_, Scscf>,
-        request: &Incoming,
-        register: Box<Register>,
-        authenticated: Option<Option<String>>,
-    ) -> Result<(), Reject> {
-        let updated = self.binding_update(turn, &register)?;
-        let found = self.registrations.find(&register.impu);
-        let had = found.is_some_and(|(_, registration)| registration.has_binding_of(register.impi()));
-        let has = updated.bindings.iter().any(|binding| binding.impi == *register.impi());
-        let is_registered = found.is_some_and(|(_, registration)| registration.state == State::Registered);
-        let is_challenged = authenticated.is_some();
-        let authentication_info = authenticated.flatten();
-        if register.wish == binding::Wish::Fetch {
-            self.accept(turn, request, &register, authentication_info.as_deref());
-            return Ok(());
-        }
-        if !has {
-            // The last contact of this private identity, or none to begin with.
-            if had || is_challenged {
-                let sar = self.assignment(
-                    ServerAssignmentType::UserDeregistration,
-                    Some(register.impi()),
-                    &register.impu,
-                );
-                self.ask(
-                    turn,
-                    sar,
-                    register.trace(),
-                    |register| Waiting::Released { register, authentication_info },
-                    register,
-                );
-            } else {
-                self.accept(turn, request, &register, None);
-            }
-            return Ok(());
-        }
-        if had && !is_challenged {
-            // The HSS knows all that this changes (TS 23.228 §5.2.2.4 leaves the query out for a re-registration).
-            return self.commit(turn, request, register, Profile::Kept, None, authentication_info);
-        }
-        if found.is_none() && self.registrations.len() >= self.config.scscf.registrations_max {
-            return Err(Reject::new(Status::SERVICE_UNAVAILABLE, "too many registrations")
-                .header(Name::RetryAfter, "60"));
-        }
-        let asked = match (is_registered, had) {
-            (true, true) => ServerAssignmentType::ReRegistration,
-            _ => ServerAssignmentType::Registration,
-        };
-        self.ask_assignment(turn, register, asked, authentication_info);
-        Ok(())
-    }
-
-    fn ask_assignment(
-        &mut self,
-        turn: &mut Turn<'_, Scscf>,
-        register: Box<Register>,
-        asked: ServerAssignmentType,
-        authentication_info: Option<String>,
-    ) {
-        let mut sar = self.assignment(asked, Some(register.impi()), &register.impu);
-        sar.user_data_already_available = self.available(&register.impu);
-        self.ask(
-            turn,
-            sar,
-            register.trace(),
-            |register| Waiting::Saa { register, asked, authentication_info },
-            register,
-        );
-    }
-
-    fn ask(
-        &self,
-        turn: &mut Turn<'_, Scscf>,
-        sar: diameter_client::cx::Sar,
-        trace: Option<String>,
-        waiting: impl FnOnce(Box<Register>) -> Waiting,
-        register: Box<Register>,
-    ) {
-        let query = Query::Cx { request: CxRequest::Sar(sar), destination: self.hss(), trace };
-        turn.query(query, waiting(register));
-    }
-
-    fn available(&self, impu: &Impu) -> UserDataAlreadyAvailable {
-        match self.registrations.find(impu) {
-            Some(_) => UserDataAlreadyAvailable::AlreadyAvailable,
-            None => UserDataAlreadyAvailable::NotAvailable,
-        }
-    }
-
-    /// The HSS answered the SAR of a REGISTER.
-    pub(crate) fn assigned(
-        &mut self,
-        turn: &mut Turn<'_, Scscf>,
-        request: &Incoming,
-        register: Box<Register>,
-        asked: ServerAssignmentType,
-        authentication_info: Option<String>,
-        answer: Result<CxAnswer, CxFailure>,
-    ) -> Result<(), Reject> {
-        let saa = saa(&answer);
-        match assignment::outcome(asked, saa, self.available(&register.impu)) {
-            Ok(profile) => {
-                let charging = saa.ok().and_then(|saa| saa.charging_information.clone());
-                self.commit(turn, request, register, profile, charging, authentication_info)
-            }
-            Err(Refused::Again(asked)) => {
-                self.ask_assignment(turn, register, asked, authentication_info);
-                Ok(())
-            }
-            Err(Refused::Undo(reject, asked)) => {
-                self.tell(turn, asked, Some(register.impi()), &register.impu);
-                Err(reject)
-            }
-            Err(Refused::Final(reject)) => Err(reject),
-        }
-    }
-
-    // --- bindings ---------------------------------------------------------------------------------------------------
-
-    pub(crate) fn binding_update(
-        &self,
-        turn: &Turn<'_, Scscf>,
-        register: &Register,
-    ) -> Result<Updated, Reject> {
-        let bindings = self.registrations.find(&register.impu).map_or(&[][..], |(_, found)| &found.bindings);
-        binding::update(
-            bindings,
-            &register.origin,
-            &register.wish,
-            turn.now(),
-            self.config.scscf.contacts_max,
-            same_uri,
-        )
-    }
-
-    /// Changes the bindings, and stores them.
-    fn commit(
-        &mut self,
-        turn: &mut Turn<'_, Scscf>,
-        _request: &Incoming,
-        register: Box<Register>,
-        profile: Profile,
-        charging: Option<diameter_client::cx::ChargingInformation>,
-        authentication_info: Option<String>,
-    ) -> Result<(), Reject> {
-        // Anew: others may have come while the HSS was asked.
-        let Updated { bindings, changes } = self.binding_update(turn, &register)?;
-        let id = self.adopt(&register.impu, profile)?;
-        let Some(registration) = self.registrations.get_mut(id) else {
-            return Err(Reject::new(Status::SERVER_INTERNAL_ERROR, "registration ended meanwhile"));
-        };
-        registration.bindings = bindings;
-        registration.state = State::Registered;
-        if charging.is_some() {
-            registration.charging = charging;
-        }
-        let created = changes
-            .into_iter()
-            .filter(|(_, change)| *change == Change::Registered)
-            .map(|(uri, _)| uri)
-            .collect();
-        self.arm_expiry(turn, id);
-        let records = self.stored_form(turn, id).into_iter().collect();
-        turn.query(Query::Store(records), Waiting::Stored { register, created, authentication_info });
-        Ok(())
-    }
-
-    /// The registration of an identity with the profile that an SAA brought, made when there is none.
-    pub(crate) fn adopt(&mut self, impu: &Impu, profile: Profile) -> Result<RegistrationId, Reject> {
-        let unusable = || Reject::new(Status::SERVER_INTERNAL_ERROR, "profile without the identity");
-        let found = self.registrations.find(impu).map(|(id, _)| id);
-        let id = match (found, profile) {
-            (Some(id), Profile::Kept) => return Ok(id),
-            (None, Profile::Kept) => return Err(unusable()),
-            (Some(id), Profile::Given(subscription)) => {
-                self.registrations.replace_profile(id, *subscription);
-                id
-            }
-            (None, Profile::Given(subscription)) => {
-                let registration =
-                    Registration::new(*subscription, State::Unregistered).ok_or_else(unusable)?;
-                self.registrations.insert(registration)
-            }
-        };
-        Ok(id)
-    }
-
-    /// The store answered: the 200 leaves, or the contacts that were new are taken back.
-    pub(crate) fn stored(
-        &mut self,
-        turn: &mut Turn<'_, Scscf>,
-        request: &Incoming,
-        register: &Register,
-        created: &[Vec<u8>],
-        authentication_info: Option<&str>,
-        answer: Result<(), StoreFailure>,
-    ) -> Result<(), Reject> {
-        if let Err(failure) = answer {
-            turn.count("registration", "not stored");
-            self.take_back(turn, register, created);
-            return Err(Reject::new(Status::SERVER_INTERNAL_ERROR, "registration could not be stored")
-                .detail(failure.to_string())
-                .header(Name::RetryAfter, "10"));
-        }
-        if let Some((_, registration)) = self.registrations.find(&register.impu) {
-            let contacts = registration.bindings.len();
-            turn.notice(Notice::Registered { impu: register.impu.clone(), contacts });
-        } else if !register.removes_only() {
-            // The HSS ended the registration while it was being stored.
-            return Err(Reject::new(Status::TEMPORARILY_UNAVAILABLE, "registration ended meanwhile"));
-        }
-        turn.count("registration", "accepted");
-        self.accept(turn, request, register, authentication_info);
-        Ok(())
-    }
-
-    fn take_back(&mut self, turn: &mut Turn<'_, Scscf>, register: &Register, created: &[Vec<u8>]) {
-        let Some((id, _)) = self.registrations.find(&register.impu) else { return };
-        let Some(registration) = self.registrations.get_mut(id) else { return };
-        registration.bindings.retain(|binding| {
-            binding.call_id != register.origin.call_id
-                || binding.cseq != register.origin.cseq
-                || !created.contains(&binding.contact.uri)
-        });
-        self.settle(
-            turn,
-            id,
-            Cause::Store,
-            ServerAssignmentType::AdministrativeDeregistration,
-            &[register.impi().clone()],
-        );
-    }
-
-    /// Sends the 200.
-    pub(crate) fn accept(
-        &mut self,
-        turn: &mut Turn<'_, Scscf>,
-        request: &Incoming,
-        register: &Register,
-        authentication_info: Option<&str>,
-    ) {
-        let service_route =
-            self.own_uri(turn, &register.impu, crate::sessions::token::Case::ServiceRoute, None);
-        let accepted = Accepted {
-            registration: self.registrations.find(&register.impu).map(|(_, registration)| registration),
-            register,
-            service_route: &service_route,
-            ioi: &self.config.scscf.ioi,
-            authentication_info,
-            now: turn.now(),
-        };
-        turn.reply(request, Status::OK, |response| accepted.fill(response, &request.message));
     }
 }
 

@@ -143,8 +143,8 @@ impl Role for Scscf {
                 Ok(())
             }
             // The request is over: its client went away, and nobody waits for an answer.
-            (waiting, answer, _) => {
-                tracing::debug!(?waiting, ?answer, "an answer that nobody waits for");
+            (_, _, _) => {
+                turn.count("dropped", "answer that nobody waits for");
                 Ok(())
             }
         }

@@ -106,6 +106,8 @@ pub enum Cause {
     Expiry,
     /// The HSS asked for it.
     Hss,
+    /// The HSS gave the user to another S-CSCF, or is about to.
+    Moved,
     /// An operator asked for it.
     Operator,
     /// It could not be stored.

@@ -6,7 +6,8 @@ use bench::*;
 use cscf::flow::Trust;
 use cscf::identity::Impu;
 use diameter_client::cx::{
-    CxAnswer, CxRequest, CxResult, DeregistrationReason, Maa, Ppr, ReasonCode, Rtr, ServerAssignmentType,
+    AuthDataItem, CxAnswer, CxRequest, CxResult, DeregistrationReason, DigestAuthenticate, Maa, Ppr,
+    ReasonCode, Rtr, ServerAssignmentType,
 };
 use diameter_client::endpoint::CxFailure;
 use scscf::{Cause, Command, Notice};
@@ -15,7 +16,7 @@ use std::time::Duration;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn impu(user: &str) -> Impu {
-    Impu::parse(format!("sip:{user}@{HOME}").as_bytes()).unwrap()
+    Impu::parse(format!("sip:{user}@{HOME}").as_bytes()).expect("a SIP URI")
 }
 
 fn contacts(bench: &Bench, user: &str) -> usize {
@@ -375,4 +376,81 @@ fn a_register_from_outside_the_trust_domain_is_forbidden() {
     let did = bench.receive_from("10.0.0.1:5060", Trust::Outside, &register("alice").text(None));
     assert!(sip(&did).starts_with("SIP/2.0 403 "));
     assert!(!did.iter().any(|one| matches!(one, Did::Cx(..))));
+}
+
+/// TS 33.203 Annex N: nobody said which scheme it is, and the HSS has a password for the user, not a USIM.
+#[test]
+fn a_user_with_a_password_registers_by_sip_digest_and_refreshes_with_the_same_nonce() {
+    let mut bench = Bench::new();
+    let plain = Register { integrity: "", ..register("alice") };
+    let did = bench.receive(PCSCF, &plain.text(None));
+    let (id, _) = cx(&did);
+    let refused = Maa { result: CxResult::AUTH_SCHEME_NOT_SUPPORTED, ..Default::default() };
+    let did = bench.cx(id, CxAnswer::Maa(refused));
+    let (id, CxRequest::Mar(mar)) = cx(&did) else { panic!("{did:?}") };
+    assert_eq!(mar.auth_data_item.scheme.as_ref().unwrap().as_str(), "SIP Digest");
+    let user = format!("alice@{HOME}");
+    let ha1 = ims_aka::Ha1::from_password(ims_aka::Hash::Md5, user.as_bytes(), HOME.as_bytes(), &RES);
+    let digest = DigestAuthenticate { realm: HOME.into(), ha1: ha1.expose().into(), ..Default::default() };
+    let item = AuthDataItem { digest: Some(digest), ..Default::default() };
+    let maa = Maa { result: CxResult::SUCCESS, auth_data_items: vec![item], ..Default::default() };
+    let did = bench.cx(id, CxAnswer::Maa(maa));
+    let challenge = header(sip(&did), "WWW-Authenticate").to_owned();
+    assert!(challenge.contains("algorithm=MD5") && !challenge.contains("ck="), "{challenge}");
+
+    let nonce = nonce(&challenge);
+    let did = bench.receive(PCSCF, &plain.clone().next().text(Some((&nonce, &RES))));
+    let (id, _) = sar(&did);
+    let did = bench.cx(id, saa("alice"));
+    let (id, records) = store(&did);
+    let did = bench.stored(id, &records);
+    assert!(header(sip(&did), "Authentication-Info").contains("rspauth="), "{did:?}");
+
+    // The count did not rise: the same secret under another nonce, and the client is told that it was right.
+    let did = bench.receive(PCSCF, &plain.clone().next().next().text(Some((&nonce, &RES))));
+    let stale = header(sip(&did), "WWW-Authenticate");
+    assert!(stale.contains("stale=TRUE") && !stale.contains(&nonce), "{stale}");
+}
+
+#[test]
+fn a_refresh_that_the_hss_cannot_confirm_is_a_504_and_the_old_binding_stays() {
+    let mut bench = Bench::new();
+    bench.register(&register("alice"));
+    let (id, again) = bench.authenticate(&Register { cseq: 5, ..register("alice") });
+    assert_eq!(again.assignment_type, ServerAssignmentType::ReRegistration);
+    let did = bench.cx_fails(id, CxFailure::NoPeer);
+    assert!(sip(&did).starts_with("SIP/2.0 504 "));
+    assert_eq!(contacts(&bench, "alice"), 1);
+}
+
+#[test]
+fn an_overtaken_register_changes_nothing() {
+    let mut bench = Bench::new();
+    bench.register(&Register { cseq: 10, ..register("alice") });
+    let late = Register { cseq: 3, integrity: "yes", ..register("alice") }
+        .contact("<sip:alice@10.0.0.1:5060>;expires=0");
+    let did = bench.receive(PCSCF, &late.text(None));
+    assert!(sip(&did).starts_with("SIP/2.0 500 "));
+    assert_eq!(contacts(&bench, "alice"), 1);
+}
+
+#[test]
+fn a_register_without_contact_tells_what_is_bound() {
+    let mut bench = Bench::new();
+    bench.register(&register("alice"));
+    let fetch = Register { cseq: 3, integrity: "yes", ..register("alice") };
+    let text = fetch.text(None).replace("Contact: <sip:alice@10.0.0.1:5060>;expires=600\n", "");
+    let did = bench.receive(PCSCF, &text);
+    assert_eq!(header(sip(&did), "Contact"), "<sip:alice@10.0.0.1:5060>;expires=600");
+}
+
+#[test]
+fn nobody_stays_in_memory_who_did_not_get_in() {
+    let mut bench = Bench::new();
+    let nonce = bench.challenge(&register("alice"));
+    bench.receive(PCSCF, &register("alice").next().text(Some((&nonce, &[9; 8]))));
+    assert!(bench.node.role().authentications().is_empty());
+    let (id, _) = bench.authenticate(&Register { cseq: 7, ..register("alice") });
+    bench.cx(id, saa_result(CxResult::USER_UNKNOWN));
+    assert!(bench.node.role().authentications().is_empty() && bench.node.role().registrations().is_empty());
 }

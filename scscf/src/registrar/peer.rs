@@ -47,7 +47,7 @@ impl Scscf {
             // TS 29.228 §6.1.3.1: with another S-CSCF in charge the data goes silently, and calls may run on.
             let cause = match rtr.reason.code {
                 ReasonCode::PermanentTermination | ReasonCode::RemoveScscf => Cause::Hss,
-                ReasonCode::NewServerAssigned | ReasonCode::ServerChange => Cause::Expiry,
+                ReasonCode::NewServerAssigned | ReasonCode::ServerChange => Cause::Moved,
             };
             records.extend(self.keep_or_drop(turn, id, cause));
         }

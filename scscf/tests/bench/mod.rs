@@ -1,5 +1,9 @@
 //! An S-CSCF on a bench: SIP text and Cx answers in, SIP text, Cx requests and records out.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test file uses its part, and a failed bench fails its test"
+)]
 
 use ambient::{Entropy, Instant, Now, Wall};
 use cscf::config::Config;
