@@ -10,11 +10,15 @@ use mmsg::{ReceiveBatch, SendBatch, enable_errors, next_error};
 #[cfg(not(target_os = "linux"))]
 use plain::{ReceiveBatch, SendBatch, enable_errors, next_error};
 
+use crate::driver::Arrived;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
+use tokio::sync::mpsc::Sender;
 
 /// The UDP listening points of one machine.
 pub(crate) struct DatagramPorts {
@@ -26,7 +30,7 @@ pub(crate) struct DatagramPorts {
 }
 
 struct Port {
-    socket: UdpSocket,
+    socket: Arc<UdpSocket>,
     local: SocketAddr,
     /// What the socket had no room for.
     waiting: VecDeque<(SocketAddr, Vec<u8>)>,
@@ -41,13 +45,22 @@ pub(crate) enum Arrival<'b> {
 }
 
 impl DatagramPorts {
-    /// Takes over bound sockets; to be called within the runtime that serves them.
-    pub(crate) fn new(sockets: Vec<(SocketAddr, std::net::UdpSocket)>) -> io::Result<DatagramPorts> {
+    /// Takes over bound sockets; to be called within the runtime that serves them. What the network says of
+    /// undeliverable datagrams goes to `events`.
+    pub(crate) fn new(
+        sockets: Vec<(SocketAddr, std::net::UdpSocket)>,
+        events: &Sender<Arrived>,
+    ) -> io::Result<DatagramPorts> {
         let ports = sockets.into_iter().map(|(local, socket)| {
-            if let Err(error) = enable_errors(&socket, local.is_ipv6()) {
-                tracing::warn!(%local, %error, "undeliverable datagrams will only be noticed by timeout");
+            let enabled = enable_errors(&socket, local.is_ipv6());
+            let socket = Arc::new(UdpSocket::from_std(socket)?);
+            match enabled {
+                Ok(()) => drop(tokio::spawn(watch(Arc::clone(&socket), events.clone()))),
+                Err(error) => {
+                    tracing::warn!(%local, %error, "undeliverable datagrams will only be noticed by timeout");
+                }
             }
-            Ok(Port { socket: UdpSocket::from_std(socket)?, local, waiting: VecDeque::new() })
+            Ok(Port { socket, local, waiting: VecDeque::new() })
         });
         Ok(DatagramPorts {
             ports: ports.collect::<io::Result<_>>()?,
@@ -147,19 +160,39 @@ impl Port {
 
     /// Reads the queue of ICMP errors empty.
     fn errors(&self, take: &mut impl FnMut(Arrival<'_>)) {
-        for _ in 0..ERRORS_MAX {
-            match next_error(&self.socket) {
-                Ok(Some(remote)) => take(Arrival::Undeliverable { remote, why: "port unreachable" }),
-                Ok(None) | Err(_) => return,
+        for remote in undelivered(&self.socket) {
+            take(Arrival::Undeliverable { remote, why: UNREACHABLE });
+        }
+    }
+}
+
+/// Waits for ICMP errors, which alone do not make a socket readable, and reports them.
+async fn watch(socket: Arc<UdpSocket>, events: Sender<Arrived>) {
+    while socket.ready(Interest::ERROR).await.is_ok() {
+        // The runtime forgets the condition when told that there is nothing (more) to do about it.
+        let mut remotes = Vec::new();
+        let _ = socket.try_io(Interest::ERROR, || {
+            remotes = undelivered(&socket);
+            Err::<(), _>(io::ErrorKind::WouldBlock.into())
+        });
+        for remote in remotes {
+            if events.send(Arrived::Undeliverable { remote, why: UNREACHABLE }).await.is_err() {
+                return;
             }
         }
     }
+}
+
+/// Where the datagrams were going that the network returned.
+fn undelivered(socket: &UdpSocket) -> Vec<SocketAddr> {
+    (0..ERRORS_MAX).map_while(|_| next_error(socket).ok().flatten()).collect()
 }
 
 /// Datagrams that wait for a socket to have room.
 const WAITING_MAX: usize = 4096;
 /// ICMP errors read in one go.
 const ERRORS_MAX: usize = 256;
+const UNREACHABLE: &str = "port unreachable";
 /// Datagrams of one system call.
 const BATCH: usize = 32;
 /// The largest payload of UDP.
@@ -174,6 +207,10 @@ mod tests {
         let socket = std::net::UdpSocket::bind((ip.parse::<std::net::IpAddr>().unwrap(), 0)).unwrap();
         socket.set_nonblocking(true).unwrap();
         (socket.local_addr().unwrap(), socket)
+    }
+
+    fn ports(local: SocketAddr, socket: std::net::UdpSocket) -> DatagramPorts {
+        DatagramPorts::new(vec![(local, socket)], &tokio::sync::mpsc::channel(1).0).unwrap()
     }
 
     async fn arrivals(ports: &mut DatagramPorts, wanted: usize) -> Vec<String> {
@@ -196,9 +233,9 @@ mod tests {
         for ip in ["127.0.0.1", "::1"] {
             let (receiver_at, receiver) = bound(ip);
             let (sender_at, sender) = bound(ip);
-            let mut receiver = DatagramPorts::new(vec![(receiver_at, receiver)]).unwrap();
-            let mut sender = DatagramPorts::new(vec![(sender_at, sender)]).unwrap();
-            let sent: Vec<_> = (0..100).map(|n| format!("{n} {}", "x".repeat(n * 60))).collect();
+            let mut receiver = ports(receiver_at, receiver);
+            let mut sender = ports(sender_at, sender);
+            let sent: Vec<_> = (0..100).map(|n| format!("{n} {}", "x".repeat(n * 10))).collect();
             for text in &sent {
                 sender.send(sender_at, receiver_at, text.clone().into_bytes());
             }
@@ -211,8 +248,8 @@ mod tests {
     async fn the_largest_datagram_is_not_cut() {
         let (receiver_at, receiver) = bound("127.0.0.1");
         let (sender_at, sender) = bound("127.0.0.1");
-        let mut receiver = DatagramPorts::new(vec![(receiver_at, receiver)]).unwrap();
-        let mut sender = DatagramPorts::new(vec![(sender_at, sender)]).unwrap();
+        let mut receiver = ports(receiver_at, receiver);
+        let mut sender = ports(sender_at, sender);
         let text = "y".repeat(65_507);
         sender.send(sender_at, receiver_at, text.clone().into_bytes());
         sender.flush(|_| panic!("deliverable"));
@@ -226,8 +263,9 @@ mod tests {
         drop(gone);
         let (receiver_at, receiver) = bound("127.0.0.1");
         let (sender_at, sender) = bound("127.0.0.1");
-        let mut receiver = DatagramPorts::new(vec![(receiver_at, receiver)]).unwrap();
-        let mut sender = DatagramPorts::new(vec![(sender_at, sender)]).unwrap();
+        let mut receiver = ports(receiver_at, receiver);
+        let (events, mut arrived) = tokio::sync::mpsc::channel(8);
+        let mut sender = DatagramPorts::new(vec![(sender_at, sender)], &events).unwrap();
         let mut told = Vec::new();
         let mut note = |arrival: Arrival<'_>| {
             if let Arrival::Undeliverable { remote, .. } = arrival {
@@ -240,10 +278,13 @@ mod tests {
         sender.send(sender_at, receiver_at, b"kept".to_vec());
         sender.flush(&mut note);
         if told.is_empty() {
-            assert_eq!(arrivals(&mut sender, 1).await, [format!("{gone_at} port unreachable")]);
-        } else {
-            assert_eq!(told, [gone_at]);
+            let event = tokio::time::timeout(std::time::Duration::from_secs(5), arrived.recv()).await;
+            match event.expect("the error arrives") {
+                Some(Arrived::Undeliverable { remote, .. }) => told.push(remote),
+                _ => panic!("only errors are reported"),
+            }
         }
+        assert_eq!(told, [gone_at]);
         assert_eq!(arrivals(&mut receiver, 1).await, ["kept"]);
     }
 
@@ -251,8 +292,8 @@ mod tests {
     async fn a_datagram_to_nowhere_does_not_stop_the_ones_behind_it() {
         let (receiver_at, receiver) = bound("127.0.0.1");
         let (sender_at, sender) = bound("127.0.0.1");
-        let mut receiver = DatagramPorts::new(vec![(receiver_at, receiver)]).unwrap();
-        let mut sender = DatagramPorts::new(vec![(sender_at, sender)]).unwrap();
+        let mut receiver = ports(receiver_at, receiver);
+        let mut sender = ports(sender_at, sender);
         let nowhere = SocketAddr::from((Ipv4Addr::BROADCAST, 5060));
         sender.send(sender_at, nowhere, b"refused".to_vec());
         sender.send(sender_at, receiver_at, b"kept".to_vec());

@@ -118,6 +118,8 @@ pub(crate) enum Arrived {
     Received { link: LinkId, bytes: Vec<u8> },
     /// The end of a connection.
     Closed { link: LinkId },
+    /// A datagram of ours that did not arrive.
+    Undeliverable { remote: SocketAddr, why: &'static str },
     /// The answer to a query.
     Answered { id: QueryId, answer: Answer },
 }

@@ -80,7 +80,13 @@ impl SendBatch {
         socket: &UdpSocket,
         waiting: &mut [(SocketAddr, Vec<u8>)],
     ) -> io::Result<usize> {
-        socket.try_io(Interest::WRITABLE, || send_now(socket, waiting))
+        match send_now(socket, waiting) {
+            // Asked again through the runtime, so that it wakes us when there is room.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                socket.try_io(Interest::WRITABLE, || send_now(socket, waiting))
+            }
+            result => result,
+        }
     }
 }
 
@@ -107,24 +113,18 @@ fn send_now(socket: &UdpSocket, waiting: &mut [(SocketAddr, Vec<u8>)]) -> io::Re
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
-/// Lets the kernel keep ICMP errors with the address that they are of (`ip(7)`, IP_RECVERR), and wake us for them.
+/// Lets the kernel keep ICMP errors with the address that they are of (`ip(7)`, IP_RECVERR).
 pub(super) fn enable_errors(socket: &impl AsFd, is_ipv6: bool) -> io::Result<()> {
-    let of_family = match is_ipv6 {
+    let (level, option) = match is_ipv6 {
         true => (libc::IPPROTO_IPV6, libc::IPV6_RECVERR),
         false => (libc::IPPROTO_IP, libc::IP_RECVERR),
     };
-    // Without the second an error alone would not make the socket readable for the runtime.
-    for (level, option) in [of_family, (libc::SOL_SOCKET, libc::SO_SELECT_ERR_QUEUE)] {
-        let on: libc::c_int = 1;
-        let bytes = size_of::<libc::c_int>() as libc::socklen_t;
-        let fd = socket.as_fd().as_raw_fd();
-        // SAFETY: the option takes an int, and `on` is one that outlives the call.
-        let result = unsafe { libc::setsockopt(fd, level, option, std::ptr::from_ref(&on).cast(), bytes) };
-        if result != 0 {
-            return Err(io::Error::last_os_error());
-        }
-    }
-    Ok(())
+    let on: libc::c_int = 1;
+    let bytes = size_of::<libc::c_int>() as libc::socklen_t;
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the option takes an int, and `on` is one that outlives the call.
+    let result = unsafe { libc::setsockopt(fd, level, option, std::ptr::from_ref(&on).cast(), bytes) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// The destination of the next datagram that an ICMP error came for; `None` when there is no more.

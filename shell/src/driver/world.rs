@@ -46,7 +46,7 @@ impl World {
             tokio::spawn(accept(listener, local, protocol, events.clone()));
         }
         Ok(World {
-            datagrams: DatagramPorts::new(setup.sockets.datagrams)?,
+            datagrams: DatagramPorts::new(setup.sockets.datagrams, &events)?,
             clock: setup.clock,
             links: BTreeMap::new(),
             accepted_count: 0,
@@ -128,6 +128,7 @@ impl World {
                 self.close_link(link)?;
                 Some(WireInput::Closed { link })
             }
+            Arrived::Undeliverable { remote, why } => Some(WireInput::DatagramFailed { remote, why }),
             Arrived::Answered { id, answer } => {
                 if matches!(answer, Answer::Stored(_)) {
                     self.writes.retain(|(_, waiting)| *waiting != id);

@@ -302,7 +302,8 @@ mod tests {
             fs::write(&path, &bytes[..cut]).unwrap();
             let (writer, restored) = FileWriter::open(&path).unwrap();
             let values: Vec<_> = restored.iter().filter_map(|record| record.value.as_deref()).collect();
-            assert!([&[][..], &[b"1"], &[b"2", b"2"]].contains(&&values[..]), "cut at {cut}: {restored:?}");
+            let states: [&[&[u8]]; 3] = [&[], &[b"1"], &[b"2", b"2"]];
+            assert!(states.contains(&&values[..]), "cut at {cut}: {restored:?}");
             store(&writer, vec![record("z", Some("later"))]).unwrap();
             writer.close();
             assert!(reopen(&path).contains(&record("z", Some("later"))), "cut at {cut}");
