@@ -67,6 +67,8 @@ pub struct Data {
     served: Option<Served>,
     /// The session, when the request sets one up or refreshes it.
     session: Option<SessionId>,
+    /// The other session that it refreshes, where both users are served here.
+    also: Vec<SessionId>,
     /// The session interval that was asked for.
     interval_s: Option<u32>,
     /// Groups of contacts that are tried when the ones before have failed.
@@ -213,6 +215,7 @@ impl Scscf {
         if refreshes {
             let data = turn.data();
             data.session = own.sessions.first().copied();
+            data.also = own.sessions.iter().skip(1).copied().collect();
             data.interval_s = interval_s;
         }
         let target = own.next.unwrap_or_else(|| message.uri().to_vec());
@@ -375,7 +378,10 @@ impl Scscf {
             }
             Refresh::Never => SESSION_KEPT,
         };
-        self.arm_session(turn, id, kept);
+        let also = std::mem::take(&mut turn.data().also);
+        for id in also.into_iter().chain([id]) {
+            self.arm_session(turn, id, kept);
+        }
     }
 
     pub(crate) fn arm_session(&mut self, turn: &mut Turn<'_, Scscf>, id: SessionId, after: Duration) {

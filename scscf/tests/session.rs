@@ -60,7 +60,8 @@ fn response(request: &str, status: &str, more: &str) -> String {
         }
     }
     let to = header(request, "To");
-    format!("{text}To: {to};tag=b\n{more}Content-Length: 0\n\n")
+    let tag = if to.contains(";tag=") { "" } else { ";tag=b" };
+    format!("{text}To: {to}{tag}\n{more}Content-Length: 0\n\n")
 }
 
 #[test]
@@ -402,8 +403,21 @@ fn a_call_between_two_users_of_this_scscf_passes_twice_and_later_requests_once()
     assert_eq!(recorded.len(), 3, "{to_bob}");
     assert_eq!(bench.node.role().sessions().len(), 2);
 
+    bench.advance(SECOND);
+    let ok =
+        response(&to_bob, "200 OK", "Contact: <sip:bob@10.0.0.1:5060>\nSession-Expires: 600;refresher=uac\n");
+    let did = bench.receive(PCSCF, &ok);
+    // Back through the I-CSCF to ourselves, and on to alice.
+    let back = sip(&did).replace("\r\n", "\n");
+    let own_via = back.lines().find(|line| line.starts_with("Via: ")).unwrap();
+    bench.receive(ICSCF, &back.replacen(&format!("{own_via}\n"), "", 1));
+    bench.advance(300 * SECOND);
     let routes: Vec<String> = recorded.iter().take(2).rev().map(|route| route.to_string()).collect();
-    let did = bench.receive(PCSCF, &within("BYE", 2, &routes));
+    let did = bench.receive(PCSCF, &within("UPDATE", 2, &routes));
+    bench.receive(PCSCF, &response(sip(&did), "200 OK", "Session-Expires: 600;refresher=uac\n"));
+    bench.advance(400 * SECOND);
+    assert_eq!(bench.node.role().sessions().len(), 2, "refreshed at 300 s, both live until 900 s");
+    let did = bench.receive(PCSCF, &within("BYE", 3, &routes));
     let bye = sip(&did);
     assert!(headers(bye, "Route").is_empty() && bench.node.role().sessions().is_empty(), "{bye}");
 }
