@@ -1,1 +1,65 @@
-fn main() {}
+//! `ims`: the command that people type.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is what it is for")]
+
+mod arguments;
+mod core;
+mod demo;
+mod dev;
+mod exit;
+mod ladder;
+mod outing;
+mod phone;
+mod roster;
+mod settings;
+mod sub;
+mod subscriber_file;
+
+use arguments::{Arguments, Command};
+use clap::Parser;
+use exit::Failure;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::signal::unix::{SignalKind, signal};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    shell::logging::start("warn");
+    let outcome = match &arguments.command {
+        Command::Demo(demo) => demo::run(demo),
+        Command::Dev(dev) => stop_signal().and_then(|stop| dev::run(dev, || stop.load(Ordering::Relaxed))),
+        Command::Register(register) => outing::register(register),
+        Command::Call(call) => outing::call(call),
+        Command::Message(message) => outing::message(message),
+        Command::Sub(sub) => sub::run(sub),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("ims: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+/// Becomes true when the process is asked to stop (SIGINT, SIGTERM).
+fn stop_signal() -> Result<Arc<AtomicBool>, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let told = stop.clone();
+    let failed = |error: std::io::Error| Failure::Failed(format!("no signals: {error}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
+    let (mut interrupt, mut terminate) = {
+        let _inside = runtime.enter();
+        (signal(SignalKind::interrupt()).map_err(failed)?, signal(SignalKind::terminate()).map_err(failed)?)
+    };
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        });
+        told.store(true, Ordering::Relaxed);
+    });
+    Ok(stop)
+}

@@ -1,0 +1,216 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// An IMS core to try, to call through, and to look at.
+#[derive(Debug, Parser)]
+#[command(name = "ims", version, about, arg_required_else_help = true)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Starts a core on free loopback ports, registers alice and bob, sends a message, calls, hangs up, and prints the
+    /// ladder of it all.
+    Demo(Demo),
+    /// Starts a core that stays, and tells what to type next.
+    Dev(Dev),
+    /// Registers A, and de-registers it again.
+    Register(Register),
+    /// Registers A and B, calls from A to B, talks for a while, hangs up.
+    Call(Call),
+    /// Registers A and B and sends a text from A to B.
+    Message(Message),
+    /// Looks at and changes the subscribers of a deployment.
+    Sub(Sub),
+}
+
+/// `ims demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Print one line a message (seconds, source, destination, protocol, message) instead of arrows.
+    #[arg(long)]
+    pub list: bool,
+    /// How long the call lasts.
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
+    pub talk: Duration,
+}
+
+/// `ims dev`.
+#[derive(Debug, Args)]
+pub struct Dev {
+    /// The configuration; without it, the lab on 127.0.0.10 to 127.0.0.13 with alice and bob.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// What every command against a running core shares.
+#[derive(Debug, Args)]
+pub struct Running {
+    /// The configuration of the running core; without it, the lab that `ims dev` starts.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print the ladder of Gm.
+    #[arg(long)]
+    pub ladder: bool,
+    /// Give up after this time.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    pub timeout: Duration,
+}
+
+/// `ims register A`.
+#[derive(Debug, Args)]
+pub struct Register {
+    /// A name, number or identity of a subscriber.
+    pub subscriber: String,
+    /// The core.
+    #[command(flatten)]
+    pub running: Running,
+}
+
+/// `ims call A B`.
+#[derive(Debug, Args)]
+pub struct Call {
+    /// Who calls: a name, number or identity of a subscriber.
+    pub caller: String,
+    /// Who is called.
+    pub called: String,
+    /// How long the call lasts.
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
+    pub talk: Duration,
+    /// The core.
+    #[command(flatten)]
+    pub running: Running,
+}
+
+/// `ims message A B TEXT`.
+#[derive(Debug, Args)]
+pub struct Message {
+    /// Who sends: a name, number or identity of a subscriber.
+    pub sender: String,
+    /// Who receives.
+    pub receiver: String,
+    /// What.
+    pub text: String,
+    /// The core.
+    #[command(flatten)]
+    pub running: Running,
+}
+
+/// `ims sub`.
+#[derive(Debug, Args)]
+pub struct Sub {
+    /// The configuration, which names the subscribers.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// What to do with them.
+    #[command(subcommand)]
+    pub command: SubCommand,
+}
+
+/// What to do with subscribers.
+#[derive(Debug, Subcommand)]
+pub enum SubCommand {
+    /// Adds one.
+    Add(SubAdd),
+    /// Lists them all.
+    List,
+    /// Shows one.
+    Show {
+        /// A name, number or identity.
+        subscriber: String,
+    },
+    /// Removes one.
+    Remove {
+        /// A name, number or identity.
+        subscriber: String,
+    },
+    /// Adds those of a CSV file.
+    Import {
+        /// The file; columns in any order, unknown ones are passed over.
+        file: PathBuf,
+    },
+    /// Makes up subscribers with random keys and prints them as CSV.
+    Gen {
+        /// How many.
+        count: u32,
+        /// The number of the first one in the PLMN (MSIN).
+        #[arg(long, default_value_t = 1)]
+        first: u64,
+        /// The telephone number of the first one; each further one is one higher.
+        #[arg(long)]
+        msisdn: Option<u64>,
+    },
+}
+
+/// `ims sub add`.
+#[derive(Debug, Args)]
+pub struct SubAdd {
+    /// The user's name, which becomes a SIP identity too.
+    pub name: String,
+    /// The IMSI, 14 or 15 digits.
+    #[arg(long)]
+    pub imsi: String,
+    /// The telephone number with country code.
+    #[arg(long)]
+    pub msisdn: Option<String>,
+    /// The subscriber key, 32 hex digits.
+    #[arg(long)]
+    pub k: String,
+    /// The operator's field bound to the key, 32 hex digits.
+    #[arg(long, required_unless_present = "op", conflicts_with = "op")]
+    pub opc: Option<String>,
+    /// The operator's field: OPc is computed from it, and only OPc is kept.
+    #[arg(long)]
+    pub op: Option<String>,
+}
+
+/// A duration with its unit, as in a configuration.
+fn duration(text: &str) -> Result<Duration, String> {
+    cscf::config::duration(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_call_has_two_parties_and_may_name_its_core() {
+        let parsed = Arguments::try_parse_from([
+            "ims", "call", "alice", "bob", "--config", "lab.toml", "--talk", "2s",
+        ]);
+        let Ok(Arguments { command: Command::Call(call) }) = parsed else { panic!("{parsed:?}") };
+        assert_eq!((call.caller.as_str(), call.called.as_str()), ("alice", "bob"));
+        assert_eq!(call.talk, Duration::from_secs(2));
+        assert_eq!(call.running.config, Some(PathBuf::from("lab.toml")));
+        assert!(Arguments::try_parse_from(["ims", "call", "alice"]).is_err());
+        assert!(
+            Arguments::try_parse_from(["ims", "call", "alice", "bob", "--talk", "2"]).is_err(),
+            "no unit"
+        );
+    }
+
+    #[test]
+    fn a_subscriber_has_opc_or_op_and_not_both() {
+        let add = |more: &[&str]| {
+            let words = ["ims", "sub", "add", "carol", "--imsi", "001010000000003", "--k", "00"];
+            Arguments::try_parse_from(words.iter().chain(more))
+        };
+        assert!(add(&["--opc", "00"]).is_ok());
+        assert!(add(&["--op", "00"]).is_ok());
+        assert!(add(&[]).is_err());
+        assert!(add(&["--op", "00", "--opc", "00"]).is_err());
+    }
+}

@@ -1,0 +1,261 @@
+//! A whole core in this process: four machines, each on a thread and on sockets of its own.
+
+use crate::exit::Failure;
+use crate::ladder::{Kind, Ladder, Source};
+use crate::roster::Roster;
+use cscf::assembly::{self, Part};
+use cscf::config::{Config, LabAddresses, Personality, StoreKind};
+use cscf::query::Record;
+use cscf::station::Protocol;
+use cscf::trace;
+use diameter_client::endpoint::{Endpoint, EndpointConfig};
+use hss_mock::station::{HssNotice, HssStation};
+use hss_mock::{Hss, HssCommand, HssConfig};
+use icscf::Icscf;
+use pcscf::Pcscf;
+use scscf::Scscf;
+use shell::driver::Ended;
+use shell::{Binding, Clock, Driver, Handle, Setup, Sockets, Store, system_entropy};
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Bound sockets of the four functions.
+#[derive(Debug)]
+pub struct CoreSockets {
+    pcscf: Sockets,
+    icscf: Sockets,
+    scscf: Sockets,
+    hss: Sockets,
+}
+
+impl CoreSockets {
+    /// Those that a configuration names.
+    pub fn of(config: &Config) -> Result<CoreSockets, Failure> {
+        let sip = |part: Part| bind(part.locals(config).iter().map(Binding::from));
+        Ok(CoreSockets {
+            pcscf: sip(Part::Pcscf)?,
+            icscf: sip(Part::Icscf)?,
+            scscf: sip(Part::Scscf)?,
+            hss: bind(config.hss.listen.iter().copied().map(Binding::diameter))?,
+        })
+    }
+
+    /// Free ports of four loopback addresses, and which ones they are.
+    pub fn free() -> Result<(CoreSockets, LabAddresses), Failure> {
+        let loopback = |host| IpAddr::V4(Ipv4Addr::new(127, 0, 0, host));
+        let free =
+            |host| Sockets::bind_free(loopback(host)).map_err(|error| Failure::Failed(error.to_string()));
+        let sockets = CoreSockets {
+            pcscf: free(10)?,
+            icscf: free(11)?,
+            scscf: free(12)?,
+            hss: bind([Binding::diameter(SocketAddr::new(loopback(13), 0))])?,
+        };
+        let lab = LabAddresses {
+            pcscf: first_address(&sockets.pcscf)?,
+            icscf: first_address(&sockets.icscf)?,
+            scscf: first_address(&sockets.scscf)?,
+            hss: first_address(&sockets.hss)?,
+        };
+        Ok((sockets, lab))
+    }
+}
+
+fn bind(bindings: impl IntoIterator<Item = Binding>) -> Result<Sockets, Failure> {
+    Sockets::bind(bindings).map_err(|error| Failure::Failed(error.to_string()))
+}
+
+fn first_address(sockets: &Sockets) -> Result<SocketAddr, Failure> {
+    let first = sockets.addresses().first().map(|binding| binding.address);
+    first.ok_or_else(|| Failure::Failed("no socket is bound".to_owned()))
+}
+
+/// What of its messages a machine reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tracing {
+    /// Everything that it sends and receives.
+    On,
+    /// Nothing.
+    Off,
+}
+
+/// A running core.
+pub struct Core {
+    config: Arc<Config>,
+    pcscf: Handle<Infallible, Infallible>,
+    icscf: Handle<Infallible, Infallible>,
+    scscf: Handle<scscf::Command, scscf::Notice>,
+    hss: Handle<HssCommand, HssNotice>,
+    events: Vec<trace::Event>,
+}
+
+impl Core {
+    /// Starts the four functions.
+    pub fn start(
+        config: Arc<Config>,
+        roster: &Roster,
+        sockets: CoreSockets,
+        clock: Clock,
+        tracing: Tracing,
+    ) -> Result<Core, Failure> {
+        let setup = |name: &str, sockets| setup(name, sockets, &config, clock, tracing);
+        let hss = hss_station(&config, roster)?;
+        let hss = spawn("hss", hss, setup("hss", sockets.hss)?)?;
+        let role = Scscf::new(config.clone());
+        let scscf = assembly::station(Part::Scscf, role, &config, entropy()?);
+        let scscf = spawn("scscf", scscf, setup("scscf", sockets.scscf)?)?;
+        let role = Icscf::new(config.clone());
+        let icscf = assembly::station(Part::Icscf, role, &config, entropy()?);
+        let icscf = spawn("icscf", icscf, setup("icscf", sockets.icscf)?)?;
+        let role = Pcscf::new(config.clone());
+        let pcscf = assembly::station(Part::Pcscf, role, &config, entropy()?);
+        let pcscf = spawn("pcscf", pcscf, setup("pcscf", sockets.pcscf)?)?;
+        Ok(Core { config, pcscf, icscf, scscf, hss, events: Vec::new() })
+    }
+
+    /// Waits until the I- and the S-CSCF have their Diameter connections; the core must be traced.
+    pub fn wait_for_hss(&mut self, within: Duration) -> Result<(), Failure> {
+        let until = Instant::now() + within;
+        loop {
+            self.collect();
+            let accepted = self.events.iter().filter(|event| is_accepted_peer(event)).count();
+            if accepted >= 2 {
+                return Ok(());
+            }
+            if Instant::now() >= until {
+                return Err(Failure::Timeout("the CSCFs have no Diameter connection to the HSS".to_owned()));
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// The columns of the core in a ladder.
+    pub fn columns(&self, ladder: &mut Ladder) {
+        let of = |part: Part| part.locals(&self.config).into_iter().map(|local| local.address);
+        ladder.column("P-CSCF", Kind::Cscf, Source::Own, of(Part::Pcscf));
+        ladder.column("I-CSCF", Kind::Cscf, Source::Own, of(Part::Icscf));
+        ladder.column("S-CSCF", Kind::Cscf, Source::Own, of(Part::Scscf));
+        ladder.column("HSS", Kind::Hss, Source::Own, self.config.hss.listen.iter().copied());
+    }
+
+    /// Stops the core in good order, and gives every message that it sent or received.
+    pub fn stop(mut self) -> Result<Vec<trace::Event>, Failure> {
+        self.pcscf.drain();
+        self.icscf.drain();
+        self.scscf.drain();
+        // The HSS goes last: its peers say goodbye to it (RFC 6733 §5.4).
+        while !(self.pcscf.is_finished() && self.icscf.is_finished() && self.scscf.is_finished()) {
+            self.collect();
+            std::thread::sleep(POLL);
+        }
+        self.hss.drain();
+        while !self.hss.is_finished() {
+            self.collect();
+            std::thread::sleep(POLL);
+        }
+        self.collect();
+        let Core { pcscf, icscf, scscf, hss, events, .. } = self;
+        for ended in [pcscf.join(), icscf.join(), scscf.join(), hss.join()] {
+            check(ended)?;
+        }
+        Ok(events)
+    }
+
+    /// Whether a machine has ended by itself, which none should.
+    pub fn has_ended(&self) -> bool {
+        self.pcscf.is_finished()
+            || self.icscf.is_finished()
+            || self.scscf.is_finished()
+            || self.hss.is_finished()
+    }
+
+    fn collect(&mut self) {
+        for traces in [&self.pcscf.traces, &self.icscf.traces, &self.scscf.traces, &self.hss.traces] {
+            self.events.extend(traces.try_iter());
+        }
+    }
+}
+
+/// Checks how a machine ended.
+pub fn check(ended: io::Result<Ended>) -> Result<(), Failure> {
+    match ended {
+        Ok(Ended::Drained | Ended::Aborted) => Ok(()),
+        Ok(Ended::Late) => {
+            Err(Failure::Failed("work was left when the time to finish it was over".to_owned()))
+        }
+        Err(error) => Err(Failure::Failed(error.to_string())),
+    }
+}
+
+/// A successful CEA that the HSS sent.
+fn is_accepted_peer(event: &trace::Event) -> bool {
+    event.sent && event.protocol == Protocol::Diameter && event.summary() == "CEA 2001"
+}
+
+fn hss_station(config: &Config, roster: &Roster) -> Result<HssStation, Failure> {
+    let personality = match config.hss.personality {
+        Personality::ThreeGpp => hss_mock::Personality::ThreeGpp,
+        Personality::PyHss => hss_mock::Personality::PyHss,
+        Personality::Open5gs => hss_mock::Personality::Open5gs,
+        Personality::Fhoss => hss_mock::Personality::FHoss,
+    };
+    let hss = HssConfig { personality, scscf_pool: config.scscf.uri.clone(), ..HssConfig::default() };
+    let mut hss = Hss::new(hss, entropy()?);
+    let subscribers = roster.subscribers().to_vec();
+    hss.load(subscribers, Default::default()).map_err(|error| Failure::Usage(error.to_string()))?;
+    let host_ips = config.hss.listen.iter().map(SocketAddr::ip).take(1).collect();
+    let endpoint = EndpointConfig {
+        origin_realm: config.hss.realm.clone(),
+        accept_unknown_peers: config.hss.accept_unknown_peers,
+        ..assembly::endpoint_config(config, &config.hss.host, host_ips)
+    };
+    Ok(HssStation::new(hss, Endpoint::new(endpoint, entropy()?)))
+}
+
+fn setup(
+    name: &str,
+    sockets: Sockets,
+    config: &Config,
+    clock: Clock,
+    tracing: Tracing,
+) -> Result<Setup, Failure> {
+    let (store, restored) = store(name, config)?;
+    Ok(Setup {
+        store,
+        restored,
+        trace: tracing == Tracing::On,
+        drain_max: config.limits.drain,
+        write_buffer_max: config.limits.connection_buffer_bytes,
+        ..Setup::new(sockets, clock, entropy()?)
+    })
+}
+
+fn store(name: &str, config: &Config) -> Result<(Store, Vec<Record>), Failure> {
+    match config.store.kind {
+        StoreKind::Memory => Ok((Store::memory(), Vec::new())),
+        StoreKind::File => {
+            let path = config.store.path.join(format!("{name}.journal"));
+            Store::file(&path).map_err(|error| Failure::Failed(error.to_string()))
+        }
+    }
+}
+
+/// Runs a machine.
+pub fn spawn<M: cscf::station::Operated + 'static>(
+    name: &str,
+    machine: M,
+    setup: Setup,
+) -> Result<Handle<M::Command, M::Notice>, Failure> {
+    Driver::spawn(name, machine, setup).map_err(|error| Failure::Failed(format!("{name}: {error}")))
+}
+
+/// A generator seeded by the operating system.
+pub fn entropy() -> Result<ambient::Entropy, Failure> {
+    system_entropy().map_err(|error| Failure::Failed(format!("no randomness: {error}")))
+}
+
+/// How often a running core is looked at.
+const POLL: Duration = Duration::from_millis(2);

@@ -1,0 +1,95 @@
+//! `ims register`, `ims call` and `ims message`: phones of subscribers against a core that runs elsewhere.
+
+use crate::arguments::{Call, Message, Register, Running};
+use crate::core::Tracing;
+use crate::exit::Failure;
+use crate::ladder::{Kind, Ladder, Source};
+use crate::phone::Phone;
+use crate::roster::Roster;
+use crate::settings;
+use cscf::config::Config;
+use shell::Clock;
+use std::time::Instant;
+
+/// Carries out `ims register A`.
+pub fn register(register: &Register) -> Result<(), Failure> {
+    with_phones(&register.running, [&register.subscriber], |[phone], until| phone.deregister(until))
+}
+
+/// Carries out `ims call A B`.
+pub fn call(call: &Call) -> Result<(), Failure> {
+    with_phones(&call.running, [&call.caller, &call.called], |[caller, called], until| {
+        println!("{} calls {}", caller.name(), called.identity());
+        let number = caller.call(called.identity(), until)?;
+        called.answered(until)?;
+        println!("{} has answered; they talk for {:?}", called.name(), call.talk);
+        std::thread::sleep(call.talk);
+        caller.hang_up(number)?;
+        caller.ended(until + call.talk)?;
+        called.ended(until + call.talk)?;
+        println!("{} has hung up", caller.name());
+        caller.deregister(until + call.talk)?;
+        called.deregister(until + call.talk)
+    })
+}
+
+/// Carries out `ims message A B TEXT`.
+pub fn message(message: &Message) -> Result<(), Failure> {
+    with_phones(&message.running, [&message.sender, &message.receiver], |[sender, receiver], until| {
+        sender.message(receiver.identity(), &message.text, until)?;
+        let text = receiver.receive(until)?;
+        println!("{} received from {}: {text}", receiver.name(), sender.name());
+        sender.deregister(until)?;
+        receiver.deregister(until)
+    })
+}
+
+/// Switches on and registers the phones of `names`, lets `story` happen, and switches them off.
+fn with_phones<const N: usize>(
+    running: &Running,
+    names: [&String; N],
+    story: impl FnOnce(&mut [Phone; N], Instant) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let config = settings::read(running.config.as_deref())?;
+    let roster = Roster::of(&config)?;
+    let clock = Clock::start();
+    let tracing = if running.ladder { Tracing::On } else { Tracing::Off };
+    let mut started = Vec::new();
+    for name in names {
+        started.push(Phone::start(roster.find(name, &config)?, &config, clock, tracing)?);
+    }
+    let Ok(mut phones) = <[Phone; N]>::try_from(started) else {
+        return Err(Failure::Failed("a phone did not start".to_owned()));
+    };
+    let until = Instant::now() + running.timeout;
+    let told = registered(&mut phones, until).and_then(|()| story(&mut phones, until));
+    let mut ladder = ladder(&phones, &config);
+    for phone in phones {
+        for event in phone.stop()? {
+            ladder.add(&event);
+        }
+    }
+    if running.ladder {
+        print!("{}", ladder.draw());
+    }
+    told
+}
+
+fn registered(phones: &mut [Phone], until: Instant) -> Result<(), Failure> {
+    for phone in phones {
+        let (identities, expires_s) = phone.register(until)?;
+        println!("{} is registered for {expires_s} s as {}", phone.name(), identities.join(", "));
+    }
+    Ok(())
+}
+
+/// The ladder of Gm: the core is drawn by what the phones receive from it.
+fn ladder(phones: &[Phone], config: &Config) -> Ladder {
+    let mut ladder = Ladder::new();
+    for phone in phones {
+        phone.column(&mut ladder);
+    }
+    let pcscf = config.pcscf.listen.iter().map(|local| local.address);
+    ladder.column("P-CSCF", Kind::Cscf, Source::Receivers, pcscf);
+    ladder
+}

@@ -1,0 +1,221 @@
+//! A phone: a UE of a subscriber, on a socket of its own, and somebody who listens to what it says.
+
+use crate::core::{Tracing, check, entropy, spawn};
+use crate::exit::Failure;
+use crate::ladder::{Kind, Ladder, Source};
+use crate::roster::{card, reachable_at};
+use cscf::config::Config;
+use cscf::flow::{Hop, Local, Side, Transport};
+use cscf::{assembly, trace};
+use hss_mock::Subscriber;
+use shell::{Clock, Handle, Setup, Sockets};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+use ue::{
+    Answering, CallNumber, Command, Deregistration, Ending, Notice, Policy, RegistrationFailure,
+    RequestFailure, Ue, UeConfig,
+};
+
+/// A running phone.
+pub struct Phone {
+    name: String,
+    identity: String,
+    address: SocketAddr,
+    handle: Handle<Command, Notice>,
+    /// What it said while somebody waited for something else.
+    heard: Vec<Notice>,
+}
+
+impl Phone {
+    /// Switches the phone of `subscriber` on; it registers only when asked to.
+    pub fn start(
+        subscriber: &Subscriber,
+        config: &Config,
+        clock: Clock,
+        tracing: Tracing,
+    ) -> Result<Phone, Failure> {
+        let pcscf =
+            config.pcscf.listen.first().ok_or_else(|| Failure::Usage("pcscf.listen is empty".to_owned()))?;
+        let hop = Hop { transport: pcscf.transport, remote: pcscf.address };
+        let sockets = Sockets::bind_free(source_towards(hop.remote)?)
+            .map_err(|error| Failure::Failed(error.to_string()))?;
+        let address = sockets.addresses().first().map(|binding| binding.address);
+        let address = address.ok_or_else(|| Failure::Failed("no socket is bound".to_owned()))?;
+        let (impi, impu, usim) = card(subscriber)?;
+        let policy = Policy { answering: Answering::After(RING_TIME), ..Policy::default() };
+        let ue = Ue::new(UeConfig { policy, ..UeConfig::new(impi, impu, config.home.domain(), usim, hop) });
+        let local = |transport| Local { side: Side::Access, transport, address };
+        let locals = [Transport::Udp, Transport::Tcp].map(local).to_vec();
+        let station = assembly::sip_station(ue, config, locals, None, entropy()?);
+        let setup = Setup { trace: tracing == Tracing::On, ..Setup::new(sockets, clock, entropy()?) };
+        let handle = spawn(&subscriber.name, station, setup)?;
+        let (name, identity) = (subscriber.name.clone(), reachable_at(subscriber)?.to_owned());
+        Ok(Phone { name, identity, address, handle, heard: Vec::new() })
+    }
+
+    /// What others call to reach it.
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// The name of its subscriber.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Registers, and tells the identities and the time that the network granted.
+    pub fn register(&mut self, until: Instant) -> Result<(Vec<String>, u32), Failure> {
+        self.command(Command::Register)?;
+        self.listen(until, "to be registered", |notice| match notice {
+            Notice::Registered { identities, expires_s, .. } => Some(Ok((identities.clone(), *expires_s))),
+            Notice::RegistrationFailed(failure) => Some(Err(match failure {
+                RegistrationFailure::Unreachable(_) => Failure::Unreachable(failure.to_string()),
+                RegistrationFailure::Timeout => Failure::Timeout(failure.to_string()),
+                _ => Failure::Failed(failure.to_string()),
+            })),
+            _ => None,
+        })
+    }
+
+    /// De-registers.
+    pub fn deregister(&mut self, until: Instant) -> Result<(), Failure> {
+        self.command(Command::Deregister)?;
+        self.listen(until, "to be de-registered", |notice| match notice {
+            Notice::Deregistered(Deregistration::Confirmed) => Some(Ok(())),
+            Notice::Deregistered(other) => Some(Err(Failure::Failed(format!("de-registration: {other:?}")))),
+            _ => None,
+        })
+    }
+
+    /// Sends a text and waits until the network has taken it.
+    pub fn message(&mut self, to: &str, text: &str, until: Instant) -> Result<(), Failure> {
+        self.command(Command::Message { to: to.to_owned(), text: text.to_owned() })?;
+        self.listen(until, "for its message to be taken", |notice| match notice {
+            Notice::MessageSent { .. } => Some(Ok(())),
+            Notice::MessageFailed { failure, .. } => Some(Err(match failure {
+                RequestFailure::Unreachable(_) => Failure::Unreachable(failure.to_string()),
+                RequestFailure::Timeout => Failure::Timeout(failure.to_string()),
+                RequestFailure::Refused(_) => Failure::Failed(failure.to_string()),
+            })),
+            _ => None,
+        })
+    }
+
+    /// Waits for a text.
+    pub fn receive(&mut self, until: Instant) -> Result<String, Failure> {
+        self.listen(until, "for a message", |notice| match notice {
+            Notice::MessageReceived { text, .. } => Some(Ok(text.clone())),
+            _ => None,
+        })
+    }
+
+    /// Calls somebody and waits for the answer.
+    pub fn call(&mut self, to: &str, until: Instant) -> Result<CallNumber, Failure> {
+        self.command(Command::Call { to: to.to_owned(), offer: None })?;
+        self.answered(until)
+    }
+
+    /// Waits until a call is set up.
+    pub fn answered(&mut self, until: Instant) -> Result<CallNumber, Failure> {
+        self.listen(until, "for its call to be set up", |notice| match notice {
+            Notice::Established { call, .. } => Some(Ok(*call)),
+            Notice::Ended { ending, .. } => Some(Err(match ending {
+                Ending::Unreachable(why) => Failure::Unreachable((*why).to_owned()),
+                Ending::NoAnswer => Failure::Timeout("no answer to the call".to_owned()),
+                Ending::Refused { status, reason } => Failure::Failed(format!("refused: {status} {reason}")),
+                other => Failure::Failed(format!("the call ended: {other:?}")),
+            })),
+            _ => None,
+        })
+    }
+
+    /// Hangs up.
+    pub fn hang_up(&mut self, call: CallNumber) -> Result<(), Failure> {
+        self.command(Command::Hangup { call: Some(call) })
+    }
+
+    /// Waits until a call is over.
+    pub fn ended(&mut self, until: Instant) -> Result<(), Failure> {
+        self.listen(until, "for the call to end", |notice| match notice {
+            Notice::Ended { ending: Ending::Local | Ending::Remote, .. } => Some(Ok(())),
+            Notice::Ended { ending, .. } => Some(Err(Failure::Failed(format!("the call ended: {ending:?}")))),
+            _ => None,
+        })
+    }
+
+    /// The phone's column in a ladder.
+    pub fn column(&self, ladder: &mut Ladder) {
+        ladder.column(&self.name, Kind::Ue, Source::Own, [self.address]);
+    }
+
+    /// Switches the phone off, and gives every message that it sent or received.
+    pub fn stop(self) -> Result<Vec<trace::Event>, Failure> {
+        let mut events = Vec::new();
+        self.handle.drain();
+        while !self.handle.is_finished() {
+            events.extend(self.handle.traces.try_iter());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        events.extend(self.handle.traces.try_iter());
+        check(self.handle.join())?;
+        Ok(events)
+    }
+
+    fn command(&self, command: Command) -> Result<(), Failure> {
+        self.handle.command(command).map_err(|gone| Failure::Failed(format!("{}: {gone}", self.name)))
+    }
+
+    /// The first notice, said before or until then, that `pick` takes.
+    fn listen<T>(
+        &mut self,
+        until: Instant,
+        what: &str,
+        pick: impl Fn(&Notice) -> Option<Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let whose = |failure| named(&self.name, failure);
+        if let Some((at, picked)) =
+            self.heard.iter().enumerate().find_map(|(at, notice)| Some((at, pick(notice)?)))
+        {
+            self.heard.remove(at);
+            return picked.map_err(whose);
+        }
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let Ok(notice) = self.handle.notices.recv_timeout(left) else {
+                return Err(Failure::Timeout(format!("{} waited {what}", self.name)));
+            };
+            if let Notice::Refused { command, why } = &notice {
+                return Err(Failure::Failed(format!("{}: {command}: {why}", self.name)));
+            }
+            match pick(&notice) {
+                Some(picked) => return picked.map_err(whose),
+                None => self.heard.push(notice),
+            }
+        }
+    }
+}
+
+/// The failure with the name of the one that it happened to.
+fn named(name: &str, failure: Failure) -> Failure {
+    match failure {
+        Failure::Failed(why) => Failure::Failed(format!("{name}: {why}")),
+        Failure::Unreachable(why) => Failure::Unreachable(format!("{name}: {why}")),
+        Failure::Timeout(why) => Failure::Timeout(format!("{name}: {why}")),
+        usage @ Failure::Usage(_) => usage,
+    }
+}
+
+/// The address of this host that packets to `remote` leave from.
+fn source_towards(remote: SocketAddr) -> Result<IpAddr, Failure> {
+    let unspecified: SocketAddr =
+        if remote.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
+    let source = UdpSocket::bind(unspecified).and_then(|socket| {
+        // Sends nothing: it only asks the routing table.
+        socket.connect(remote)?;
+        socket.local_addr()
+    });
+    source.map(|address| address.ip()).map_err(|error| Failure::Unreachable(format!("{remote}: {error}")))
+}
+
+/// How long a called phone rings.
+const RING_TIME: Duration = Duration::from_millis(200);

@@ -1,0 +1,109 @@
+//! A CSV file of subscribers that a person and `ims sub` both edit: comments, order and unknown columns stay.
+
+use crate::exit::Failure;
+use cscf::identity::HomeNetwork;
+use hss_mock::{Subscriber, csv};
+use std::path::{Path, PathBuf};
+
+/// A file, read whole.
+#[derive(Debug)]
+pub struct SubscriberFile {
+    path: PathBuf,
+    lines: Vec<String>,
+}
+
+/// What `ims sub` writes of one subscriber, by column name.
+#[derive(Debug)]
+pub struct Row<'a> {
+    /// Column `imsi`.
+    pub imsi: &'a str,
+    /// Column `k`.
+    pub k: &'a str,
+    /// Column `opc`.
+    pub opc: &'a str,
+    /// Column `msisdn`.
+    pub msisdn: &'a str,
+    /// Column `name`.
+    pub name: &'a str,
+}
+
+/// The header of a file that is begun here.
+pub const HEADER: &str = "imsi,k,opc,msisdn,name";
+
+impl SubscriberFile {
+    /// Reads the file; one that does not exist yet is empty.
+    pub fn read(path: &Path) -> Result<SubscriberFile, Failure> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(Failure::Usage(format!("{}: {error}", path.display()))),
+        };
+        let mut file =
+            SubscriberFile { path: path.to_owned(), lines: text.lines().map(str::to_owned).collect() };
+        if file.rows().next().is_none() {
+            file.lines.push(HEADER.to_owned());
+        }
+        Ok(file)
+    }
+
+    /// The subscribers, with the lines that they stand in.
+    pub fn subscribers(&self, home: &HomeNetwork) -> Result<Vec<(usize, Subscriber)>, Failure> {
+        let import = csv::import(&self.lines.join("\n"), home).map_err(|error| self.fault(&error))?;
+        Ok(self.rows().skip(1).map(|(at, _)| at).zip(import.subscribers).collect())
+    }
+
+    /// Adds a line. The columns are those of the file's own header; a value that has no column is a mistake.
+    pub fn add(&mut self, row: &Row<'_>) -> Result<(), Failure> {
+        let (_, header) = self.rows().next().expect("a file has a header once it is read");
+        let separator = if header.contains(',') || !header.contains(';') { "," } else { ";" };
+        let mut values = vec![
+            (&["imsi"][..], row.imsi),
+            (&["k", "ki", "key"], row.k),
+            (&["opc"], row.opc),
+            (&["msisdn", "number", "phone"], row.msisdn),
+            (&["name", "alias", "user"], row.name),
+        ];
+        let mut cells = Vec::new();
+        for column in header.split(separator) {
+            let column = column.trim().trim_matches('"').to_ascii_lowercase();
+            let at = values.iter().position(|(names, _)| names.contains(&column.as_str()));
+            cells.push(at.map_or("", |at| values.swap_remove(at).1));
+        }
+        if let Some((names, _)) = values.iter().find(|(_, value)| !value.is_empty()) {
+            let why = format!("{} has no column {}; add it to the header", self.path.display(), names[0]);
+            return Err(Failure::Usage(why));
+        }
+        self.lines.push(cells.join(separator));
+        Ok(())
+    }
+
+    /// Removes a line that [`SubscriberFile::subscribers`] told.
+    pub fn remove(&mut self, line: usize) {
+        self.lines.remove(line);
+    }
+
+    /// Checks the file as the HSS would, then writes it in one step: a reader sees the old file or the new one.
+    pub fn write(&self, home: &HomeNetwork) -> Result<(), Failure> {
+        let text = format!("{}\n", self.lines.join("\n"));
+        let import = csv::import(&text, home).map_err(|error| self.fault(&error))?;
+        let mut directory = hss_mock::Directory::default();
+        for subscriber in import.subscribers {
+            directory.add(subscriber).map_err(|conflict| Failure::Failed(conflict.to_string()))?;
+        }
+        let unfinished = self.path.with_extension("csv.new");
+        std::fs::write(&unfinished, text)
+            .and_then(|()| std::fs::rename(&unfinished, &self.path))
+            .map_err(|error| Failure::Failed(format!("{}: {error}", self.path.display())))
+    }
+
+    fn fault(&self, error: &csv::CsvError) -> Failure {
+        Failure::Usage(format!("{}:{}: {}", self.path.display(), error.line, error.reason))
+    }
+
+    /// Lines that are neither empty nor a comment, with their position; the first is the header.
+    fn rows(&self) -> impl Iterator<Item = (usize, &str)> {
+        let is_row =
+            |line: &str| !line.trim().is_empty() && !line.trim_start_matches('\u{feff}').starts_with('#');
+        self.lines.iter().map(String::as_str).enumerate().filter(move |(_, line)| is_row(line))
+    }
+}
