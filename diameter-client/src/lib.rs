@@ -18,3 +18,6 @@ pub mod fuzz;
 pub mod peer;
 pub mod watchdog;
 pub mod wire;
+
+#[cfg(test)]
+mod tests;

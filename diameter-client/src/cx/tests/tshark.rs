@@ -52,13 +52,12 @@ fn dissect(arguments: &[&str]) -> Option<String> {
     Some(String::from_utf8(run("tshark", &arguments, &pcap)?).unwrap())
 }
 
-const SKIPPED: &str = "skipped: tshark or text2pcap is not installed (Debian package tshark)";
+const MISSING: &str = "tshark or text2pcap is not installed (Debian package tshark)";
 
 #[test]
 fn tshark_reads_every_message_without_complaint() {
     let Some(tree) = dissect(&["-V", "-O", "diameter"]) else {
-        println!("{SKIPPED}");
-        return;
+        return crate::tests::skip(MISSING);
     };
     assert_eq!(tree.matches("Diameter Protocol").count(), messages().len(), "{tree}");
     for complaint in ["Malformed", "[Expert Info", "Padding is missing", "Wrong", "must be"] {
@@ -87,8 +86,7 @@ fn tshark_names_commands_and_values_as_we_do() {
         arguments.extend(["-e", field]);
     }
     let Some(lines) = dissect(&arguments) else {
-        println!("{SKIPPED}");
-        return;
+        return crate::tests::skip(MISSING);
     };
     let messages = messages();
     assert_eq!(lines.lines().count(), messages.len(), "{lines}");
