@@ -1,11 +1,10 @@
 //! A whole core in this process: four machines, each on a thread and on sockets of its own.
 
 use crate::exit::Failure;
-use crate::ladder::{Kind, Ladder, Source};
+use crate::ladder::{Kind, Ladder, Party};
 use crate::roster::Roster;
 use cscf::assembly::{self, Part};
-use cscf::config::{Config, LabAddresses, Personality, StoreKind};
-use cscf::query::Record;
+use cscf::config::{Config, LabAddresses, Personality};
 use cscf::station::Protocol;
 use cscf::trace;
 use diameter_client::endpoint::{Endpoint, EndpointConfig};
@@ -15,7 +14,8 @@ use icscf::Icscf;
 use pcscf::Pcscf;
 use scscf::Scscf;
 use shell::driver::Ended;
-use shell::{Binding, Clock, Driver, Handle, Setup, Sockets, Store, system_entropy};
+use shell::process;
+use shell::{Binding, Clock, Driver, Handle, Setup, Sockets, system_entropy};
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -89,7 +89,8 @@ pub struct Core {
     icscf: Handle<Infallible, Infallible>,
     scscf: Handle<scscf::Command, scscf::Notice>,
     hss: Handle<HssCommand, HssNotice>,
-    events: Vec<trace::Event>,
+    /// In the order of [`Core::columns`].
+    events: [Vec<trace::Event>; 4],
 }
 
 impl Core {
@@ -113,7 +114,7 @@ impl Core {
         let role = Pcscf::new(config.clone());
         let pcscf = assembly::station(Part::Pcscf, role, &config, entropy()?);
         let pcscf = spawn("pcscf", pcscf, setup("pcscf", sockets.pcscf)?)?;
-        Ok(Core { config, pcscf, icscf, scscf, hss, events: Vec::new() })
+        Ok(Core { config, pcscf, icscf, scscf, hss, events: Default::default() })
     }
 
     /// Waits until the I- and the S-CSCF have their Diameter connections; the core must be traced.
@@ -121,7 +122,7 @@ impl Core {
         let until = Instant::now() + within;
         loop {
             self.collect();
-            let accepted = self.events.iter().filter(|event| is_accepted_peer(event)).count();
+            let accepted = self.events[3].iter().filter(|event| is_accepted_peer(event)).count();
             if accepted >= 2 {
                 return Ok(());
             }
@@ -133,16 +134,19 @@ impl Core {
     }
 
     /// The columns of the core in a ladder.
-    pub fn columns(&self, ladder: &mut Ladder) {
+    pub fn columns(&self, ladder: &mut Ladder) -> [Party; 4] {
         let of = |part: Part| part.locals(&self.config).into_iter().map(|local| local.address);
-        ladder.column("P-CSCF", Kind::Cscf, Source::Own, of(Part::Pcscf));
-        ladder.column("I-CSCF", Kind::Cscf, Source::Own, of(Part::Icscf));
-        ladder.column("S-CSCF", Kind::Cscf, Source::Own, of(Part::Scscf));
-        ladder.column("HSS", Kind::Hss, Source::Own, self.config.hss.listen.iter().copied());
+        [
+            ladder.column("P-CSCF", Kind::Cscf, of(Part::Pcscf)),
+            ladder.column("I-CSCF", Kind::Cscf, of(Part::Icscf)),
+            ladder.column("S-CSCF", Kind::Cscf, of(Part::Scscf)),
+            ladder.column("HSS", Kind::Hss, self.config.hss.listen.iter().copied()),
+        ]
     }
 
-    /// Stops the core in good order, and gives every message that it sent or received.
-    pub fn stop(mut self) -> Result<Vec<trace::Event>, Failure> {
+    /// Stops the core in good order, and gives every message that its functions sent or received, in the order of
+    /// [`Core::columns`].
+    pub fn stop(mut self) -> Result<[Vec<trace::Event>; 4], Failure> {
         self.pcscf.drain();
         self.icscf.drain();
         self.scscf.drain();
@@ -173,8 +177,9 @@ impl Core {
     }
 
     fn collect(&mut self) {
-        for traces in [&self.pcscf.traces, &self.icscf.traces, &self.scscf.traces, &self.hss.traces] {
-            self.events.extend(traces.try_iter());
+        let traces = [&self.pcscf.traces, &self.icscf.traces, &self.scscf.traces, &self.hss.traces];
+        for (events, traces) in self.events.iter_mut().zip(traces) {
+            events.extend(traces.try_iter());
         }
     }
 }
@@ -222,25 +227,17 @@ fn setup(
     clock: Clock,
     tracing: Tracing,
 ) -> Result<Setup, Failure> {
-    let (store, restored) = store(name, config)?;
+    let (store, restored) =
+        process::open_store(name, config).map_err(|failure| Failure::Failed(failure.to_string()))?;
     Ok(Setup {
         store,
         restored,
         trace: tracing == Tracing::On,
+        dns: config.dns.clone(),
         drain_max: config.limits.drain,
         write_buffer_max: config.limits.connection_buffer_bytes,
         ..Setup::new(sockets, clock, entropy()?)
     })
-}
-
-fn store(name: &str, config: &Config) -> Result<(Store, Vec<Record>), Failure> {
-    match config.store.kind {
-        StoreKind::Memory => Ok((Store::memory(), Vec::new())),
-        StoreKind::File => {
-            let path = config.store.path.join(format!("{name}.journal"));
-            Store::file(&path).map_err(|error| Failure::Failed(error.to_string()))
-        }
-    }
 }
 
 /// Runs a machine.

@@ -6,6 +6,7 @@ use crate::exit::Failure;
 use crate::ladder::Ladder;
 use crate::phone::Phone;
 use crate::roster::Roster;
+use crate::screen;
 use cscf::config::Config;
 use cscf::identity::Plmn;
 use shell::Clock;
@@ -23,26 +24,23 @@ pub fn run(demo: &Demo) -> Result<(), Failure> {
     let phone = |who| Phone::start(roster.find(who, &config)?, &config, clock, Tracing::On);
     let (mut alice, mut bob) = (phone("alice")?, phone("bob")?);
     let mut ladder = Ladder::new();
-    alice.column(&mut ladder);
-    bob.column(&mut ladder);
-    core.columns(&mut ladder);
+    let columns = (alice.column(&mut ladder), bob.column(&mut ladder), core.columns(&mut ladder));
 
     let story = act(demo, &mut alice, &mut bob);
 
-    let mut events = alice.stop()?;
-    events.extend(bob.stop()?);
-    events.extend(core.stop()?);
-    for event in &events {
-        ladder.add(event);
+    ladder.report(columns.0, alice.stop()?);
+    ladder.report(columns.1, bob.stop()?);
+    for (column, events) in columns.2.into_iter().zip(core.stop()?) {
+        ladder.report(column, events);
     }
-    print!("{}", if demo.list { ladder.list() } else { ladder.draw() });
+    screen::show(format_args!("{}", if demo.list { ladder.list() } else { ladder.draw() }));
     story?;
     if !demo.list {
-        println!(
+        screen::line(format_args!(
             "\n{} messages on Gm, Mw and Cx: registered, sent a message, called, talked for {:?}, hung up, de-registered.",
             ladder.count(),
             demo.talk
-        );
+        ));
     }
     Ok(())
 }
@@ -63,10 +61,14 @@ fn act(demo: &Demo, alice: &mut Phone, bob: &mut Phone) -> Result<(), Failure> {
     alice.hang_up(call)?;
     alice.ended(soon())?;
     bob.ended(soon())?;
+    // The answer to the BYE is on its way while both have hung up already.
+    std::thread::sleep(PAUSE);
     alice.deregister(soon())?;
     bob.deregister(soon())
 }
 
 const TEXT: &str = "Hello Bob";
+/// Between hanging up and switching off.
+const PAUSE: Duration = Duration::from_millis(50);
 /// How long one step may take: far more than it does on a busy machine.
 const STEP_MAX: Duration = Duration::from_secs(20);

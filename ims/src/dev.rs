@@ -4,6 +4,7 @@ use crate::arguments::Dev;
 use crate::core::{Core, CoreSockets, Tracing};
 use crate::exit::Failure;
 use crate::roster::{Roster, identities};
+use crate::screen;
 use crate::settings;
 use cscf::config::Config;
 use shell::Clock;
@@ -17,14 +18,14 @@ pub fn run(dev: &Dev, is_asked_to_stop: impl Fn() -> bool) -> Result<(), Failure
     let roster = Roster::of(&config)?;
     let sockets = CoreSockets::of(&config)?;
     let core = Core::start(config.clone(), &roster, sockets, Clock::start(), Tracing::Off)?;
-    print!("{}", banner(&config, &roster, dev.config.as_deref()));
+    screen::show(format_args!("{}", banner(&config, &roster, dev.config.as_deref())));
     while !is_asked_to_stop() {
         if core.has_ended() {
             return Err(Failure::Failed("a function of the core has ended; its log says why".to_owned()));
         }
         std::thread::sleep(LOOK);
     }
-    println!("\nStopping.");
+    screen::line(format_args!("\nStopping."));
     core.stop().map(drop)
 }
 

@@ -1,5 +1,4 @@
 //! `ims`: the command that people type.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is what it is for")]
 
 mod arguments;
 mod core;
@@ -10,12 +9,14 @@ mod ladder;
 mod outing;
 mod phone;
 mod roster;
+mod screen;
 mod settings;
 mod sub;
 mod subscriber_file;
 
 use arguments::{Arguments, Command};
 use clap::Parser;
+use cscf::config::LogLevel;
 use exit::Failure;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -24,7 +25,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    shell::logging::start("warn");
+    // A core that stays is an operator's; for the others, what matters is in their output.
+    shell::logging::start(if matches!(arguments.command, Command::Dev(_)) {
+        LogLevel::Info
+    } else {
+        LogLevel::Error
+    });
     let outcome = match &arguments.command {
         Command::Demo(demo) => demo::run(demo),
         Command::Dev(dev) => stop_signal().and_then(|stop| dev::run(dev, || stop.load(Ordering::Relaxed))),
@@ -36,7 +42,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("ims: {failure}");
+            screen::complain(format_args!("ims: {failure}"));
             failure.exit_code()
         }
     }

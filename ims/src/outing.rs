@@ -3,11 +3,11 @@
 use crate::arguments::{Call, Message, Register, Running};
 use crate::core::Tracing;
 use crate::exit::Failure;
-use crate::ladder::{Kind, Ladder, Source};
+use crate::ladder::{Kind, Ladder};
 use crate::phone::Phone;
 use crate::roster::Roster;
+use crate::screen;
 use crate::settings;
-use cscf::config::Config;
 use shell::Clock;
 use std::time::Instant;
 
@@ -19,15 +19,15 @@ pub fn register(register: &Register) -> Result<(), Failure> {
 /// Carries out `ims call A B`.
 pub fn call(call: &Call) -> Result<(), Failure> {
     with_phones(&call.running, [&call.caller, &call.called], |[caller, called], until| {
-        println!("{} calls {}", caller.name(), called.identity());
+        screen::line(format_args!("{} calls {}", caller.name(), called.identity()));
         let number = caller.call(called.identity(), until)?;
         called.answered(until)?;
-        println!("{} has answered; they talk for {:?}", called.name(), call.talk);
+        screen::line(format_args!("{} has answered; they talk for {:?}", called.name(), call.talk));
         std::thread::sleep(call.talk);
         caller.hang_up(number)?;
         caller.ended(until + call.talk)?;
         called.ended(until + call.talk)?;
-        println!("{} has hung up", caller.name());
+        screen::line(format_args!("{} has hung up", caller.name()));
         caller.deregister(until + call.talk)?;
         called.deregister(until + call.talk)
     })
@@ -38,7 +38,7 @@ pub fn message(message: &Message) -> Result<(), Failure> {
     with_phones(&message.running, [&message.sender, &message.receiver], |[sender, receiver], until| {
         sender.message(receiver.identity(), &message.text, until)?;
         let text = receiver.receive(until)?;
-        println!("{} received from {}: {text}", receiver.name(), sender.name());
+        screen::line(format_args!("{} received from {}: {text}", receiver.name(), sender.name()));
         sender.deregister(until)?;
         receiver.deregister(until)
     })
@@ -63,14 +63,15 @@ fn with_phones<const N: usize>(
     };
     let until = Instant::now() + running.timeout;
     let told = registered(&mut phones, until).and_then(|()| story(&mut phones, until));
-    let mut ladder = ladder(&phones, &config);
-    for phone in phones {
-        for event in phone.stop()? {
-            ladder.add(&event);
-        }
+    let mut ladder = Ladder::new();
+    let columns = phones.each_ref().map(|phone| phone.column(&mut ladder));
+    // The P-CSCF is drawn by what the phones receive from it.
+    ladder.column("P-CSCF", Kind::Cscf, config.pcscf.listen.iter().map(|local| local.address));
+    for (column, phone) in columns.into_iter().zip(phones) {
+        ladder.report(column, phone.stop()?);
     }
     if running.ladder {
-        print!("{}", ladder.draw());
+        screen::show(format_args!("{}", ladder.draw()));
     }
     told
 }
@@ -78,18 +79,11 @@ fn with_phones<const N: usize>(
 fn registered(phones: &mut [Phone], until: Instant) -> Result<(), Failure> {
     for phone in phones {
         let (identities, expires_s) = phone.register(until)?;
-        println!("{} is registered for {expires_s} s as {}", phone.name(), identities.join(", "));
+        screen::line(format_args!(
+            "{} is registered for {expires_s} s as {}",
+            phone.name(),
+            identities.join(", ")
+        ));
     }
     Ok(())
-}
-
-/// The ladder of Gm: the core is drawn by what the phones receive from it.
-fn ladder(phones: &[Phone], config: &Config) -> Ladder {
-    let mut ladder = Ladder::new();
-    for phone in phones {
-        phone.column(&mut ladder);
-    }
-    let pcscf = config.pcscf.listen.iter().map(|local| local.address);
-    ladder.column("P-CSCF", Kind::Cscf, Source::Receivers, pcscf);
-    ladder
 }

@@ -2,7 +2,7 @@
 
 use crate::core::{Tracing, check, entropy, spawn};
 use crate::exit::Failure;
-use crate::ladder::{Kind, Ladder, Source};
+use crate::ladder::{Kind, Ladder, Party};
 use crate::roster::{card, reachable_at};
 use cscf::config::Config;
 use cscf::flow::{Hop, Local, Side, Transport};
@@ -144,8 +144,8 @@ impl Phone {
     }
 
     /// The phone's column in a ladder.
-    pub fn column(&self, ladder: &mut Ladder) {
-        ladder.column(&self.name, Kind::Ue, Source::Own, [self.address]);
+    pub fn column(&self, ladder: &mut Ladder) -> Party {
+        ladder.column(&self.name, Kind::Ue, [self.address])
     }
 
     /// Switches the phone off, and gives every message that it sent or received.

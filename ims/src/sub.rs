@@ -3,6 +3,7 @@
 use crate::arguments::{Sub, SubAdd, SubCommand};
 use crate::exit::Failure;
 use crate::roster::{Roster, identities};
+use crate::screen;
 use crate::settings;
 use crate::subscriber_file::{HEADER, Row, SubscriberFile};
 use ambient::Entropy;
@@ -33,7 +34,7 @@ fn add(add: &SubAdd, config: &Config) -> Result<(), Failure> {
     let opc = match (&add.opc, &add.op) {
         (Some(opc), _) => key("--opc", opc)?.expose_hex(),
         (None, Some(op)) => {
-            println!("OPc is computed from OP and K; OP itself is not kept.");
+            screen::line(format_args!("OPc is computed from OP and K; OP itself is not kept."));
             Milenage::opc(&k, &Op(key("--op", op)?)).0.expose_hex()
         }
         (None, None) => return Err(Failure::Usage("give --opc or --op".to_owned())),
@@ -42,21 +43,21 @@ fn add(add: &SubAdd, config: &Config) -> Result<(), Failure> {
     let msisdn = add.msisdn.as_deref().unwrap_or("");
     file.add(&Row { imsi: &add.imsi, k: &k.expose_hex(), opc: &opc, msisdn, name: &add.name })?;
     file.write(&config.home)?;
-    println!("Added {} to {}. {NEXT_START}", add.name, path.display());
+    screen::line(format_args!("Added {} to {}. {NEXT_START}", add.name, path.display()));
     Ok(())
 }
 
 fn list(config: &Config) -> Result<(), Failure> {
     let roster = Roster::of(config)?;
-    println!("{:<16} {:<16} identities", "name", "imsi");
+    screen::line(format_args!("{:<16} {:<16} identities", "name", "imsi"));
     for subscriber in roster.subscribers() {
         let identities: Vec<_> = identities(subscriber).skip(1).collect();
-        println!(
+        screen::line(format_args!(
             "{:<16} {:<16} {}",
             subscriber.name,
             subscriber.imsi.as_deref().unwrap_or("-"),
             identities.join(" ")
-        );
+        ));
     }
     Ok(())
 }
@@ -64,19 +65,23 @@ fn list(config: &Config) -> Result<(), Failure> {
 fn show(who: &str, config: &Config) -> Result<(), Failure> {
     let roster = Roster::of(config)?;
     let Subscriber { name, imsi, private_identities, implicit_sets, .. } = roster.find(who, config)?;
-    println!("name      {name}");
-    println!("imsi      {}", imsi.as_deref().unwrap_or("-"));
+    screen::line(format_args!("name      {name}"));
+    screen::line(format_args!("imsi      {}", imsi.as_deref().unwrap_or("-")));
     for private in private_identities {
         let scheme = match private.credentials {
             Credentials::Milenage { .. } => "AKA with MILENAGE",
             Credentials::Tuak { .. } => "AKA with TUAK",
             Credentials::Digest { .. } => "digest with a password",
         };
-        println!("private   {} ({scheme}, after SQN {:012x})", private.impi, private.sqn.value());
+        screen::line(format_args!(
+            "private   {} ({scheme}, after SQN {:012x})",
+            private.impi,
+            private.sqn.value()
+        ));
     }
     for identity in implicit_sets.iter().flat_map(|set| set.identities()) {
         let barred = if identity.is_barred { " (barred: only to register with)" } else { "" };
-        println!("public    {}{barred}", identity.identity);
+        screen::line(format_args!("public    {}{barred}", identity.identity));
     }
     Ok(())
 }
@@ -89,7 +94,7 @@ fn remove(who: &str, config: &Config) -> Result<(), Failure> {
     let (line, _) = found.ok_or_else(|| Failure::Failed(format!("{name} is not in {}", path.display())))?;
     file.remove(line);
     file.write(&config.home)?;
-    println!("Removed {name} from {}. {NEXT_START}", path.display());
+    screen::line(format_args!("Removed {name} from {}. {NEXT_START}", path.display()));
     Ok(())
 }
 
@@ -114,12 +119,19 @@ fn import(from: &Path, config: &Config) -> Result<(), Failure> {
     }
     file.write(&config.home)?;
     if !import.opc_computed.is_empty() {
-        println!("OPc was computed from OP in {} lines; OP itself is not kept.", import.opc_computed.len());
+        screen::line(format_args!(
+            "OPc was computed from OP in {} lines; OP itself is not kept.",
+            import.opc_computed.len()
+        ));
     }
     if !import.columns_ignored.is_empty() {
-        println!("Columns passed over: {}.", import.columns_ignored.join(", "));
+        screen::line(format_args!("Columns passed over: {}.", import.columns_ignored.join(", ")));
     }
-    println!("Added {} subscribers to {}. {NEXT_START}", import.subscribers.len(), path.display());
+    screen::line(format_args!(
+        "Added {} subscribers to {}. {NEXT_START}",
+        import.subscribers.len(),
+        path.display()
+    ));
     Ok(())
 }
 
@@ -135,14 +147,14 @@ fn generate(
         entropy.fill(&mut octets);
         Key::new(octets).expose_hex()
     };
-    println!("{HEADER}");
+    screen::line(format_args!("{HEADER}"));
     for at in 0..u64::from(count) {
         let imsi = config.home.plmn().imsi(first + at);
         if imsi.len() > 15 {
             return Err(Failure::Usage(format!("subscriber {} has no place in a 15-digit IMSI", first + at)));
         }
         let number = msisdn.map_or(String::new(), |msisdn| format!("+{}", msisdn + at));
-        println!("{imsi},{},{},{number},user{:03}", key(), key(), first + at);
+        screen::line(format_args!("{imsi},{},{},{number},user{:03}", key(), key(), first + at));
     }
     Ok(())
 }
