@@ -2,30 +2,15 @@
 
 use ambient::Entropy;
 use cscf::Hop;
+use cscf::config::DnsSection;
 use cscf::resolve::{Lookup, Naptr, Question, Records, Resolution, Srv, Step, Unresolved};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{NameServerConfig, ResolverConfig};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{RData, RecordType};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// Which name servers to ask.
-#[derive(Clone, Debug)]
-pub struct DnsSetup {
-    /// These; when empty, those of the host (`/etc/resolv.conf`).
-    pub servers: Vec<SocketAddr>,
-    /// How long one question may take.
-    pub timeout: Duration,
-}
-
-impl Default for DnsSetup {
-    fn default() -> DnsSetup {
-        DnsSetup { servers: Vec::new(), timeout: Duration::from_secs(2) }
-    }
-}
 
 /// Asks name servers, with a cache. Clones share it.
 #[derive(Clone)]
@@ -36,7 +21,7 @@ pub struct Dns {
 
 impl Dns {
     /// A client of the servers of `setup`; to be called within the runtime that will use it.
-    pub fn new(setup: &DnsSetup) -> Dns {
+    pub fn new(setup: &DnsSection) -> Dns {
         let builder = match setup.servers.is_empty() {
             true => TokioResolver::builder_tokio(),
             false => {

@@ -10,10 +10,10 @@ mod world;
 pub use handle::{Ended, Gone, Handle};
 
 use crate::clock::Clock;
-use crate::dns::DnsSetup;
 use crate::sockets::Sockets;
 use crate::store::Store;
 use ambient::{Entropy, Now};
+use cscf::config::DnsSection;
 use cscf::query::{Answer, QueryId, Record};
 use cscf::station::{LinkId, Operated, Protocol, WireInput};
 use handle::{Order, Reports};
@@ -35,7 +35,7 @@ pub struct Setup {
     /// What the store held, given to the machine first.
     pub restored: Vec<Record>,
     /// Who resolves names.
-    pub dns: DnsSetup,
+    pub dns: DnsSection,
     /// Randomness for the weights of SRV records.
     pub entropy: Entropy,
     /// The clock: copies of one make the times of several machines comparable.
@@ -55,7 +55,7 @@ impl Setup {
             sockets,
             store: Store::memory(),
             restored: Vec::new(),
-            dns: DnsSetup::default(),
+            dns: DnsSection { servers: Vec::new(), timeout: Duration::from_secs(2) },
             entropy,
             clock,
             trace: false,

@@ -17,4 +17,4 @@ mod stream;
 pub use clock::{Clock, system_entropy};
 pub use driver::{Driver, Handle, Setup};
 pub use sockets::{BindError, Binding, Sockets, Speaks};
-pub use store::{Store, StoreError};
+pub use store::{Acknowledge, Backend, Store, StoreError};

@@ -1,1 +1,326 @@
 //! What the server processes share: their command line, their log, their signals and their exit.
+//!
+//! `NAME --config FILE` runs until SIGTERM or SIGINT; a second signal ends it at once. Exit status: 0 stopped in good
+//! order, 1 failed, 2 usage or configuration.
+
+use crate::clock::{Clock, system_entropy};
+use crate::driver::{Driver, Ended, Handle, Setup};
+use crate::logging;
+use crate::sockets::{Binding, Sockets};
+use crate::store::Store;
+use cscf::Role;
+use cscf::assembly::{self, Part};
+use cscf::config::{Config, LogLevel, StoreKind};
+use cscf::query::Record;
+use cscf::station::{Operated, Station};
+use std::fmt;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Why a process ends other than in good order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The world refused, or something broke.
+    Failed(String),
+    /// The command line, the configuration or a file that it names is wrong: no socket was opened.
+    Usage(String),
+}
+
+impl Failure {
+    /// A failure of the world.
+    pub fn failed(why: impl fmt::Display) -> Failure {
+        Failure::Failed(why.to_string())
+    }
+
+    /// A mistake in what the operator wrote.
+    pub fn usage(why: impl fmt::Display) -> Failure {
+        Failure::Usage(why.to_string())
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Failure::Failed(_) => ExitCode::from(1),
+            Failure::Usage(_) => ExitCode::from(2),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Failed(why) | Failure::Usage(why) => f.write_str(why),
+        }
+    }
+}
+
+/// Runs the process of a SIP role: the whole of its `main`.
+pub fn run_role<R>(part: Part, about: &'static str, role: impl FnOnce(Arc<Config>) -> R) -> ExitCode
+where
+    R: Role + Send + 'static,
+    Station<R>: Operated,
+{
+    run(R::NAME, about, |config| {
+        // The store is read before the first socket opens: nobody is served by a process that has forgotten.
+        let (store, restored) = open_store(R::NAME, &config)?;
+        let bindings = part.locals(&config);
+        let entropy = system_entropy().map_err(Failure::failed)?;
+        let station = assembly::station(part, role(Arc::clone(&config)), &config, entropy);
+        serve(R::NAME, station, bindings.iter().map(Binding::from), store, restored, &config)
+    })
+}
+
+/// Runs a process that serves: reads the command line and the configuration, does what they say, and explains what went
+/// wrong.
+pub fn run(
+    name: &'static str,
+    about: &'static str,
+    serve: impl FnOnce(Arc<Config>) -> Result<(), Failure>,
+) -> ExitCode {
+    let arguments = match Arguments::parse(name, about, std::env::args_os()) {
+        Ok(arguments) => arguments,
+        // Help goes to standard output with 0, a mistake to standard error with 2.
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match act(&arguments, serve) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Nothing is left to be done where even standard error is gone.
+            let _ = writeln!(io::stderr(), "{name}: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn act(arguments: &Arguments, serve: impl FnOnce(Arc<Config>) -> Result<(), Failure>) -> Result<(), Failure> {
+    let config = read_config(&arguments.config)?;
+    match arguments.action {
+        Action::Serve => {
+            logging::start(word(config.log.level));
+            serve(Arc::new(config))
+        }
+        Action::Check => say(&format!("{}: valid\n", arguments.config.display())),
+        Action::Print => say(&config.print_config()),
+    }
+}
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+struct Arguments {
+    config: PathBuf,
+    action: Action,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Action {
+    Serve,
+    Check,
+    Print,
+}
+
+impl Arguments {
+    fn parse(
+        name: &'static str,
+        about: &'static str,
+        words: impl IntoIterator<Item = impl Into<std::ffi::OsString> + Clone>,
+    ) -> Result<Arguments, clap::Error> {
+        let flag = |name: &'static str, help: &'static str| {
+            clap::Arg::new(name).long(name).help(help).action(clap::ArgAction::SetTrue)
+        };
+        let matches = clap::Command::new(name)
+            .about(about)
+            .version(env!("CARGO_PKG_VERSION"))
+            .arg(
+                clap::Arg::new("config")
+                    .long("config")
+                    .value_name("FILE")
+                    .help("The configuration of the deployment")
+                    .required(true)
+                    .value_parser(clap::value_parser!(PathBuf)),
+            )
+            .arg(flag("check-config", "Check the configuration and exit").conflicts_with("print-config"))
+            .arg(flag("print-config", "Print each effective value with its origin and exit"))
+            .try_get_matches_from(words)?;
+        let action = match (matches.get_flag("check-config"), matches.get_flag("print-config")) {
+            (true, _) => Action::Check,
+            (false, true) => Action::Print,
+            (false, false) => Action::Serve,
+        };
+        let config = matches.get_one::<PathBuf>("config").cloned().unwrap_or_default();
+        Ok(Arguments { config, action })
+    }
+}
+
+fn read_config(path: &Path) -> Result<Config, Failure> {
+    let shown = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::Usage(format!("{shown}: {error}; `--config` names this file")))?;
+    Config::parse(&text, &shown).map_err(|errors| {
+        let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        Failure::Usage(lines.join("\n"))
+    })
+}
+
+fn word(level: LogLevel) -> &'static str {
+    match level {
+        LogLevel::Error => "error",
+        LogLevel::Warn => "warn",
+        LogLevel::Info => "info",
+        LogLevel::Debug => "debug",
+        LogLevel::Trace => "trace",
+    }
+}
+
+fn say(text: &str) -> Result<(), Failure> {
+    io::stdout().write_all(text.as_bytes()).map_err(Failure::failed)
+}
+
+/// The store that `[store]` asks for, and what it holds.
+pub fn open_store(name: &str, config: &Config) -> Result<(Store, Vec<Record>), Failure> {
+    match config.store.kind {
+        StoreKind::Memory => Ok((Store::memory(), Vec::new())),
+        StoreKind::File => {
+            let path = config.store.path.join(format!("{name}.journal"));
+            Store::file(&path).map_err(Failure::failed)
+        }
+    }
+}
+
+/// Runs one machine until a signal asks it to stop.
+pub fn serve<M: Operated + 'static>(
+    name: &'static str,
+    machine: M,
+    bindings: impl IntoIterator<Item = Binding>,
+    store: Store,
+    restored: Vec<Record>,
+    config: &Config,
+) -> Result<(), Failure> {
+    let sockets = Sockets::bind(bindings).map_err(Failure::failed)?;
+    let setup = Setup {
+        store,
+        restored,
+        dns: config.dns.clone(),
+        drain_max: config.limits.drain,
+        write_buffer_max: config.limits.connection_buffer_bytes,
+        ..Setup::new(sockets, Clock::start(), system_entropy().map_err(Failure::failed)?)
+    };
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+    runtime.block_on(async {
+        let mut stop = StopSignals::new().map_err(Failure::failed)?;
+        let handle = Driver::spawn(name, machine, setup).map_err(Failure::failed)?;
+        for Binding { speaks, address } in handle.addresses() {
+            tracing::info!(%address, "{name} listens for {speaks}");
+        }
+        until_stopped(&handle, &mut stop).await;
+        tracing::info!("{name} takes no new work and finishes what it has");
+        handle.drain();
+        tokio::select! {
+            () = until_ended(&handle) => {}
+            () = stop.next() => return Err(Failure::Failed("stopped at once by a second signal".to_owned())),
+        }
+        match handle.join().map_err(Failure::failed)? {
+            Ended::Drained | Ended::Aborted => tracing::info!("{name} has stopped"),
+            Ended::Late => tracing::warn!("{name} has stopped with work left: `limits.drain` was over"),
+        }
+        Ok(())
+    })
+}
+
+/// Waits for a signal, or for the machine's end, which [`Handle::join`] will explain.
+async fn until_stopped<C, N>(handle: &Handle<C, N>, stop: &mut StopSignals) {
+    tokio::select! {
+        () = until_ended(handle) => {}
+        () = stop.next() => {}
+    }
+}
+
+async fn until_ended<C, N>(handle: &Handle<C, N>) {
+    while !handle.is_finished() {
+        // Nobody reads them in a process without operator.
+        while handle.notices.try_recv().is_ok() {}
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// SIGTERM and SIGINT; SIGHUP is heard and explained.
+struct StopSignals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
+}
+
+impl StopSignals {
+    fn new() -> io::Result<StopSignals> {
+        Ok(StopSignals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => {
+                    tracing::warn!("a changed configuration is read at the next start; SIGHUP changes nothing");
+                }
+            }
+        }
+    }
+}
+
+/// How often a machine is looked at that may have ended by itself.
+const LOOK: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &[&str]) -> Result<Arguments, String> {
+        let words = std::iter::once("pcscf").chain(words.iter().copied());
+        Arguments::parse("pcscf", "", words).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_command_line_names_a_file_and_one_thing_to_do() {
+        for (words, action) in [
+            (&["--config", "lab.toml"][..], Action::Serve),
+            (&["--config", "lab.toml", "--check-config"], Action::Check),
+            (&["--print-config", "--config=lab.toml"], Action::Print),
+        ] {
+            assert_eq!(parse(words), Ok(Arguments { config: "lab.toml".into(), action }));
+        }
+        for words in [&[][..], &["--config"], &["--config", "a", "--check-config", "--print-config"], &["-x"]]
+        {
+            assert!(parse(words).is_err(), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_in_the_file_is_told_with_its_place_and_ends_with_2() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lab.toml");
+        std::fs::write(&path, "[plmn]\nmcc = \"001\"\nmnc = \"01\"\n[pcscf]\nlissten = \"127.0.0.1:5060\"\n")
+            .unwrap();
+        let failure = read_config(&path).unwrap_err();
+        assert_eq!(failure.exit_code(), ExitCode::from(2));
+        let text = failure.to_string();
+        assert!(text.contains("lab.toml:5:1") && text.contains("listen"), "{text}");
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let failure = read_config(Path::new("/nowhere/lab.toml")).unwrap_err();
+        assert_eq!(failure.exit_code(), ExitCode::from(2));
+        assert!(failure.to_string().starts_with("/nowhere/lab.toml: "), "{failure}");
+    }
+}

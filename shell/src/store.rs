@@ -1,4 +1,5 @@
-//! What makes a machine's records durable: nothing (`memory`), or a journal on disk (`file`).
+//! What makes a machine's records durable: nothing (`memory`), a journal on disk (`file`), or a back end of the
+//! process's own (an HSS has its database).
 //!
 //! A write is answered only when its records would survive a crash of the process and of the host.
 
@@ -14,25 +15,47 @@ use std::path::{Path, PathBuf};
 use tokio::sync::mpsc::Sender;
 
 /// The store of one machine.
-#[derive(Debug)]
-pub struct Store(Backend);
+pub struct Store(Option<Box<dyn Backend>>);
 
-#[derive(Debug)]
-enum Backend {
-    Memory,
-    File(FileWriter),
+/// What writes records, on a thread of its own: the machine never waits for it.
+pub trait Backend: Send {
+    /// Queues records that are to be durable all or none; refuses at once what it cannot queue.
+    fn write(&mut self, records: Vec<Record>, acknowledge: Acknowledge) -> Result<(), StoreFailure>;
+
+    /// Writes what is queued, and ends.
+    fn close(self: Box<Self>);
+}
+
+/// Tells a machine what became of its records; to be called exactly once, from any thread but the driver's.
+pub struct Acknowledge(Box<dyn FnOnce(Result<(), StoreFailure>) + Send>);
+
+impl Acknowledge {
+    /// Calls `tell` with the result.
+    pub fn new(tell: impl FnOnce(Result<(), StoreFailure>) + Send + 'static) -> Acknowledge {
+        Acknowledge(Box::new(tell))
+    }
+
+    /// The records are durable, or not.
+    pub fn with(self, result: Result<(), StoreFailure>) {
+        (self.0)(result);
+    }
 }
 
 impl Store {
     /// Keeps nothing beyond the process; answers at once.
     pub fn memory() -> Store {
-        Store(Backend::Memory)
+        Store(None)
     }
 
     /// Opens or creates the journal at `path`, and reads it: the last record of each key, in the order of the keys.
     pub fn file(path: &Path) -> Result<(Store, Vec<Record>), StoreError> {
         let (writer, restored) = FileWriter::open(path)?;
-        Ok((Store(Backend::File(writer)), restored))
+        Ok((Store::backend(writer), restored))
+    }
+
+    /// Keeps records by a back end of the process's own.
+    pub fn backend(backend: impl Backend + 'static) -> Store {
+        Store(Some(Box::new(backend)))
     }
 
     /// Makes records durable, all or none; the answer goes to `events`.
@@ -44,24 +67,26 @@ impl Store {
         records: Vec<Record>,
         events: &Sender<Arrived>,
     ) -> Option<Result<(), StoreFailure>> {
-        match &mut self.0 {
-            Backend::Memory => Some(Ok(())),
-            Backend::File(writer) => {
-                let events = events.clone();
-                let answered = move |result| {
-                    // The driver is gone when this fails, and nobody waits.
-                    let _ = events.blocking_send(Arrived::Answered { id, answer: Answer::Stored(result) });
-                };
-                writer.write(records, answered).err().map(Err)
-            }
-        }
+        let Some(backend) = &mut self.0 else { return Some(Ok(())) };
+        let events = events.clone();
+        let acknowledge = Acknowledge::new(move |result| {
+            // The driver is gone when this fails, and nobody waits.
+            let _ = events.blocking_send(Arrived::Answered { id, answer: Answer::Stored(result) });
+        });
+        backend.write(records, acknowledge).err().map(Err)
     }
 
     /// Writes what is queued, and ends.
     pub(crate) fn close(self) {
-        if let Backend::File(writer) = self.0 {
-            writer.close();
+        if let Some(backend) = self.0 {
+            backend.close();
         }
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Store(durable)" } else { "Store(memory)" })
     }
 }
 

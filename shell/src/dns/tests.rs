@@ -5,6 +5,7 @@ use cscf::Transport;
 use hickory_resolver::proto::op::{Message, ResponseCode};
 use hickory_resolver::proto::rr::rdata::{A, NAPTR, SRV};
 use hickory_resolver::proto::rr::{Name, Record};
+use std::time::Duration;
 use tokio::net::UdpSocket;
 
 fn name(text: &str) -> Name {
@@ -52,7 +53,7 @@ async fn dns() -> Dns {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let server = socket.local_addr().unwrap();
     tokio::spawn(serve(socket));
-    Dns::new(&DnsSetup { servers: vec![server], timeout: Duration::from_millis(500) })
+    Dns::new(&DnsSection { servers: vec![server], timeout: Duration::from_millis(500) })
 }
 
 fn lookup(name: &str) -> Lookup {
@@ -71,7 +72,8 @@ async fn a_name_that_does_not_exist_is_told_from_a_server_that_does_not_answer()
     let missing = dns().await.resolve(lookup("missing.example"), Entropy::seeded(1)).await;
     assert_eq!(missing, Err(Unresolved::NoRecord("missing.example".to_owned())));
     let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let setup = DnsSetup { servers: vec![silent.local_addr().unwrap()], timeout: Duration::from_millis(50) };
+    let setup =
+        DnsSection { servers: vec![silent.local_addr().unwrap()], timeout: Duration::from_millis(50) };
     let unanswered = Dns::new(&setup).resolve(lookup("example.org"), Entropy::seeded(1)).await;
     assert_eq!(unanswered, Err(Unresolved::Unreachable("example.org".to_owned())));
 }

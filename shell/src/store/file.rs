@@ -1,7 +1,7 @@
 //! The journal on disk: one thread that writes groups of records and answers when they are safe.
 
-use super::StoreError;
 use super::journal::{self, JournalError, Live};
+use super::{Acknowledge, Backend, StoreError};
 use cscf::query::{Record, StoreFailure};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -10,12 +10,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-type Answered = Box<dyn FnOnce(Result<(), StoreFailure>) + Send>;
-
 /// The sending side of the writer thread.
 #[derive(Debug)]
 pub(super) struct FileWriter {
-    groups: SyncSender<(Vec<Record>, Answered)>,
+    groups: SyncSender<(Vec<Record>, Acknowledge)>,
     thread: JoinHandle<()>,
 }
 
@@ -32,14 +30,11 @@ impl FileWriter {
         let thread = thread.map_err(|error| StoreError::Io { path: path.to_owned(), error })?;
         Ok((FileWriter { groups, thread }, restored))
     }
+}
 
-    /// Queues records; `answered` is called when they are safe, or failed.
-    pub(super) fn write(
-        &self,
-        records: Vec<Record>,
-        answered: impl FnOnce(Result<(), StoreFailure>) + Send + 'static,
-    ) -> Result<(), StoreFailure> {
-        self.groups.try_send((records, Box::new(answered))).map_err(|error| {
+impl Backend for FileWriter {
+    fn write(&mut self, records: Vec<Record>, acknowledge: Acknowledge) -> Result<(), StoreFailure> {
+        self.groups.try_send((records, acknowledge)).map_err(|error| {
             StoreFailure::Failed(match error {
                 TrySendError::Full(_) => "too many writes wait for the disk".to_owned(),
                 TrySendError::Disconnected(_) => "the writer has ended".to_owned(),
@@ -47,8 +42,7 @@ impl FileWriter {
         })
     }
 
-    /// Writes what is queued, then ends.
-    pub(super) fn close(self) {
+    fn close(self: Box<Self>) {
         drop(self.groups);
         if self.thread.join().is_err() {
             tracing::error!("the writer of the store panicked");
@@ -57,15 +51,15 @@ impl FileWriter {
 }
 
 /// Takes what has gathered, writes it as one group, and answers.
-fn run(mut journal: JournalFile, received: &Receiver<(Vec<Record>, Answered)>) {
+fn run(mut journal: JournalFile, received: &Receiver<(Vec<Record>, Acknowledge)>) {
     while let Ok(first) = received.recv() {
         let deadline = Instant::now() + GATHER_TIME;
         let mut records = Vec::new();
         let mut answers = Vec::new();
         let mut next = Some(first);
-        while let Some((group, answered)) = next.take() {
+        while let Some((group, acknowledge)) = next.take() {
             records.extend(group);
-            answers.push(answered);
+            answers.push(acknowledge);
             if records.len() >= GROUP_RECORDS_MAX {
                 break;
             }
@@ -80,8 +74,8 @@ fn run(mut journal: JournalFile, received: &Receiver<(Vec<Record>, Answered)>) {
             };
         }
         let result = journal.append(records);
-        for answered in answers {
-            answered(result.clone());
+        for acknowledge in answers {
+            acknowledge.with(result.clone());
         }
         if let Err(error) = journal.compact_if_due() {
             tracing::error!(path = %journal.path.display(), %error, "the store could not be compacted");
@@ -264,15 +258,15 @@ mod tests {
     }
 
     /// Writes and waits for the answer.
-    fn store(writer: &FileWriter, records: Vec<Record>) -> Result<(), StoreFailure> {
+    fn store(writer: &mut FileWriter, records: Vec<Record>) -> Result<(), StoreFailure> {
         let (answer, answered) = channel();
-        writer.write(records, move |result| answer.send(result).unwrap())?;
+        writer.write(records, Acknowledge::new(move |result| answer.send(result).unwrap()))?;
         answered.recv().unwrap()
     }
 
     fn reopen(path: &Path) -> Vec<Record> {
-        let (writer, restored) = FileWriter::open(path).unwrap();
-        writer.close();
+        let (mut writer, restored) = FileWriter::open(path).unwrap();
+        Box::new(writer).close();
         restored
     }
 
@@ -280,11 +274,11 @@ mod tests {
     fn what_was_acknowledged_is_there_after_a_restart() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("deep/in/scscf.journal");
-        let (writer, restored) = FileWriter::open(&path).unwrap();
+        let (mut writer, restored) = FileWriter::open(&path).unwrap();
         assert_eq!(restored, []);
-        store(&writer, vec![record("b", Some("1")), record("a", Some("2"))]).unwrap();
-        store(&writer, vec![record("b", None)]).unwrap();
-        writer.close();
+        store(&mut writer, vec![record("b", Some("1")), record("a", Some("2"))]).unwrap();
+        store(&mut writer, vec![record("b", None)]).unwrap();
+        Box::new(writer).close();
         assert_eq!(reopen(&path), [record("a", Some("2"))]);
     }
 
@@ -292,20 +286,20 @@ mod tests {
     fn a_crash_at_any_byte_keeps_whole_writes_and_the_journal_goes_on() {
         let directory = tempfile::tempdir().unwrap();
         let whole = directory.path().join("whole");
-        let (writer, _) = FileWriter::open(&whole).unwrap();
-        store(&writer, vec![record("a", Some("1"))]).unwrap();
-        store(&writer, vec![record("a", Some("2")), record("b", Some("2"))]).unwrap();
-        writer.close();
+        let (mut writer, _) = FileWriter::open(&whole).unwrap();
+        store(&mut writer, vec![record("a", Some("1"))]).unwrap();
+        store(&mut writer, vec![record("a", Some("2")), record("b", Some("2"))]).unwrap();
+        Box::new(writer).close();
         let bytes = fs::read(&whole).unwrap();
         for cut in 0..=bytes.len() {
             let path = directory.path().join("torn");
             fs::write(&path, &bytes[..cut]).unwrap();
-            let (writer, restored) = FileWriter::open(&path).unwrap();
+            let (mut writer, restored) = FileWriter::open(&path).unwrap();
             let values: Vec<_> = restored.iter().filter_map(|record| record.value.as_deref()).collect();
             let states: [&[&[u8]]; 3] = [&[], &[b"1"], &[b"2", b"2"]];
             assert!(states.contains(&&values[..]), "cut at {cut}: {restored:?}");
-            store(&writer, vec![record("z", Some("later"))]).unwrap();
-            writer.close();
+            store(&mut writer, vec![record("z", Some("later"))]).unwrap();
+            Box::new(writer).close();
             assert!(reopen(&path).contains(&record("z", Some("later"))), "cut at {cut}");
         }
     }
@@ -314,9 +308,9 @@ mod tests {
     fn a_second_process_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal");
-        let (writer, _) = FileWriter::open(&path).unwrap();
+        let (mut writer, _) = FileWriter::open(&path).unwrap();
         assert!(matches!(FileWriter::open(&path), Err(StoreError::InUse { .. })));
-        writer.close();
+        Box::new(writer).close();
         assert!(FileWriter::open(&path).is_ok());
     }
 
@@ -334,10 +328,10 @@ mod tests {
     fn damage_before_whole_records_stops_the_start_and_names_the_place() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal");
-        let (writer, _) = FileWriter::open(&path).unwrap();
-        store(&writer, vec![record("a", Some("1"))]).unwrap();
-        store(&writer, vec![record("b", Some("2"))]).unwrap();
-        writer.close();
+        let (mut writer, _) = FileWriter::open(&path).unwrap();
+        store(&mut writer, vec![record("a", Some("1"))]).unwrap();
+        store(&mut writer, vec![record("b", Some("2"))]).unwrap();
+        Box::new(writer).close();
         let mut bytes = fs::read(&path).unwrap();
         bytes[40] ^= 1;
         fs::write(&path, &bytes).unwrap();
@@ -368,9 +362,9 @@ mod tests {
     fn a_compaction_cut_short_by_a_crash_changes_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal");
-        let (writer, _) = FileWriter::open(&path).unwrap();
-        store(&writer, vec![record("a", Some("1"))]).unwrap();
-        writer.close();
+        let (mut writer, _) = FileWriter::open(&path).unwrap();
+        store(&mut writer, vec![record("a", Some("1"))]).unwrap();
+        Box::new(writer).close();
         fs::write(beside(&path, "new"), b"CARILL").unwrap();
         assert_eq!(reopen(&path), [record("a", Some("1"))]);
         assert!(!beside(&path, "new").exists());
@@ -380,16 +374,16 @@ mod tests {
     fn a_thousand_writes_at_once_share_their_syncs_and_all_are_answered() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal");
-        let (writer, _) = FileWriter::open(&path).unwrap();
+        let (mut writer, _) = FileWriter::open(&path).unwrap();
         let (answer, answered) = channel();
         for n in 0..1000 {
             let answer = answer.clone();
             let records = vec![record(&format!("{n:04}"), Some("v"))];
-            writer.write(records, move |result| answer.send(result).unwrap()).unwrap();
+            writer.write(records, Acknowledge::new(move |result| answer.send(result).unwrap())).unwrap();
         }
         drop(answer);
         assert_eq!(answered.iter().filter(Result::is_ok).count(), 1000);
-        writer.close();
+        Box::new(writer).close();
         assert_eq!(reopen(&path).len(), 1000);
     }
 }
