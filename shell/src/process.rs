@@ -10,7 +10,7 @@ use crate::sockets::{Binding, Sockets};
 use crate::store::Store;
 use cscf::Role;
 use cscf::assembly::{self, Part};
-use cscf::config::{Config, StoreKind};
+use cscf::config::{Config, LogLevel, StoreKind};
 use cscf::query::Record;
 use cscf::station::{Operated, Station};
 use std::fmt;
@@ -102,7 +102,7 @@ fn act(arguments: &Arguments, serve: impl FnOnce(Arc<Config>) -> Result<(), Fail
     let config = read_config(&arguments.config)?;
     match arguments.action {
         Action::Serve => {
-            logging::start(config.log.level);
+            logging::start(word(config.log.level));
             serve(Arc::new(config))
         }
         Action::Check => say(&format!("{}: valid\n", arguments.config.display())),
@@ -165,6 +165,16 @@ fn read_config(path: &Path) -> Result<Config, Failure> {
         let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
         Failure::Usage(lines.join("\n"))
     })
+}
+
+fn word(level: LogLevel) -> &'static str {
+    match level {
+        LogLevel::Error => "error",
+        LogLevel::Warn => "warn",
+        LogLevel::Info => "info",
+        LogLevel::Debug => "debug",
+        LogLevel::Trace => "trace",
+    }
 }
 
 fn say(text: &str) -> Result<(), Failure> {
