@@ -104,7 +104,7 @@ impl Core {
     ) -> Result<Core, Failure> {
         let setup = |name: &str, sockets| setup(name, sockets, &config, clock, tracing);
         let hss = hss_station(&config, roster)?;
-        let hss = spawn("hss", hss, setup("hss", sockets.hss)?)?;
+        let hss = spawn("hss", hss, setup("hss-mock", sockets.hss)?)?;
         let role = Scscf::new(config.clone());
         let scscf = assembly::station(Part::Scscf, role, &config, entropy()?);
         let scscf = spawn("scscf", scscf, setup("scscf", sockets.scscf)?)?;

@@ -4,7 +4,7 @@ use crate::arguments::Demo;
 use crate::core::{Core, CoreSockets, Tracing};
 use crate::exit::Failure;
 use crate::ladder::Ladder;
-use crate::phone::Phone;
+use crate::phone::{PAUSE, Phone};
 use crate::roster::Roster;
 use crate::screen;
 use cscf::config::Config;
@@ -50,25 +50,22 @@ fn act(demo: &Demo, alice: &mut Phone, bob: &mut Phone) -> Result<(), Failure> {
     let soon = || Instant::now() + STEP_MAX;
     alice.register(soon())?;
     bob.register(soon())?;
-    alice.message(bob.identity(), TEXT, soon())?;
+    alice.message(bob.dialled(), TEXT, soon())?;
     let text = bob.receive(soon())?;
     if text != TEXT {
         return Err(Failure::Failed(format!("bob received {text:?}, and not {TEXT:?}")));
     }
-    let call = alice.call(bob.identity(), soon())?;
+    let call = alice.call(bob.dialled(), soon())?;
     bob.answered(soon())?;
     std::thread::sleep(demo.talk);
     alice.hang_up(call)?;
     alice.ended(soon())?;
     bob.ended(soon())?;
-    // The answer to the BYE is on its way while both have hung up already.
     std::thread::sleep(PAUSE);
     alice.deregister(soon())?;
     bob.deregister(soon())
 }
 
 const TEXT: &str = "Hello Bob";
-/// Between hanging up and switching off.
-const PAUSE: Duration = Duration::from_millis(50);
 /// How long one step may take: far more than it does on a busy machine.
 const STEP_MAX: Duration = Duration::from_secs(20);

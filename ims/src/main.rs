@@ -5,6 +5,7 @@ mod core;
 mod demo;
 mod dev;
 mod exit;
+mod io;
 mod ladder;
 mod outing;
 mod phone;
@@ -16,7 +17,6 @@ mod subscriber_file;
 
 use arguments::{Arguments, Command};
 use clap::Parser;
-use cscf::config::LogLevel;
 use exit::Failure;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -26,11 +26,7 @@ use tokio::signal::unix::{SignalKind, signal};
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // A core that stays is an operator's; for the others, what matters is in their output.
-    shell::logging::start(if matches!(arguments.command, Command::Dev(_)) {
-        LogLevel::Info
-    } else {
-        LogLevel::Error
-    });
+    shell::logging::start(if matches!(arguments.command, Command::Dev(_)) { "info" } else { "error" });
     let outcome = match &arguments.command {
         Command::Demo(demo) => demo::run(demo),
         Command::Dev(dev) => stop_signal().and_then(|stop| dev::run(dev, || stop.load(Ordering::Relaxed))),

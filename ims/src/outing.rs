@@ -4,8 +4,8 @@ use crate::arguments::{Call, Message, Register, Running};
 use crate::core::Tracing;
 use crate::exit::Failure;
 use crate::ladder::{Kind, Ladder};
-use crate::phone::Phone;
-use crate::roster::Roster;
+use crate::phone::{PAUSE, Phone};
+use crate::roster::{Roster, dialled};
 use crate::screen;
 use crate::settings;
 use shell::Clock;
@@ -19,8 +19,8 @@ pub fn register(register: &Register) -> Result<(), Failure> {
 /// Carries out `ims call A B`.
 pub fn call(call: &Call) -> Result<(), Failure> {
     with_phones(&call.running, [&call.caller, &call.called], |[caller, called], until| {
-        screen::line(format_args!("{} calls {}", caller.name(), called.identity()));
-        let number = caller.call(called.identity(), until)?;
+        screen::line(format_args!("{} calls {}", caller.name(), called.dialled()));
+        let number = caller.call(called.dialled(), until)?;
         called.answered(until)?;
         screen::line(format_args!("{} has answered; they talk for {:?}", called.name(), call.talk));
         std::thread::sleep(call.talk);
@@ -28,6 +28,7 @@ pub fn call(call: &Call) -> Result<(), Failure> {
         caller.ended(until + call.talk)?;
         called.ended(until + call.talk)?;
         screen::line(format_args!("{} has hung up", caller.name()));
+        std::thread::sleep(PAUSE);
         caller.deregister(until + call.talk)?;
         called.deregister(until + call.talk)
     })
@@ -36,7 +37,7 @@ pub fn call(call: &Call) -> Result<(), Failure> {
 /// Carries out `ims message A B TEXT`.
 pub fn message(message: &Message) -> Result<(), Failure> {
     with_phones(&message.running, [&message.sender, &message.receiver], |[sender, receiver], until| {
-        sender.message(receiver.identity(), &message.text, until)?;
+        sender.message(receiver.dialled(), &message.text, until)?;
         let text = receiver.receive(until)?;
         screen::line(format_args!("{} received from {}: {text}", receiver.name(), sender.name()));
         sender.deregister(until)?;
@@ -56,7 +57,9 @@ fn with_phones<const N: usize>(
     let tracing = if running.ladder { Tracing::On } else { Tracing::Off };
     let mut started = Vec::new();
     for name in names {
-        started.push(Phone::start(roster.find(name, &config)?, &config, clock, tracing)?);
+        let subscriber = roster.find(name, &config)?;
+        let phone = Phone::start(subscriber, &config, clock, tracing)?;
+        started.push(phone.dialled_as(dialled(name, subscriber, &config)?));
     }
     let Ok(mut phones) = <[Phone; N]>::try_from(started) else {
         return Err(Failure::Failed("a phone did not start".to_owned()));

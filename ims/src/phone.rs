@@ -19,7 +19,7 @@ use ue::{
 /// A running phone.
 pub struct Phone {
     name: String,
-    identity: String,
+    dialled: String,
     address: SocketAddr,
     handle: Handle<Command, Notice>,
     /// What it said while somebody waited for something else.
@@ -49,13 +49,18 @@ impl Phone {
         let station = assembly::sip_station(ue, config, locals, None, entropy()?);
         let setup = Setup { trace: tracing == Tracing::On, ..Setup::new(sockets, clock, entropy()?) };
         let handle = spawn(&subscriber.name, station, setup)?;
-        let (name, identity) = (subscriber.name.clone(), reachable_at(subscriber)?.to_owned());
-        Ok(Phone { name, identity, address, handle, heard: Vec::new() })
+        let (name, dialled) = (subscriber.name.clone(), reachable_at(subscriber)?.to_owned());
+        Ok(Phone { name, dialled, address, handle, heard: Vec::new() })
     }
 
-    /// What others call to reach it.
-    pub fn identity(&self) -> &str {
-        &self.identity
+    /// The same phone, which others reach by `dialled`.
+    pub fn dialled_as(self, dialled: String) -> Phone {
+        Phone { dialled, ..self }
+    }
+
+    /// What others dial to reach it.
+    pub fn dialled(&self) -> &str {
+        &self.dialled
     }
 
     /// The name of its subscriber.
@@ -217,5 +222,7 @@ fn source_towards(remote: SocketAddr) -> Result<IpAddr, Failure> {
     source.map(|address| address.ip()).map_err(|error| Failure::Unreachable(format!("{remote}: {error}")))
 }
 
+/// Between hanging up and what comes next: the answer to the BYE is on its way when both ends have hung up already.
+pub const PAUSE: Duration = Duration::from_millis(50);
 /// How long a called phone rings.
 const RING_TIME: Duration = Duration::from_millis(200);

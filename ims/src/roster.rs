@@ -1,7 +1,8 @@
 //! The subscribers of a deployment, as a person names them: by name, number, IMSI or identity.
 
 use crate::exit::Failure;
-use cscf::config::{Config, suggestion};
+use crate::io;
+use cscf::config::{Config, StoreUrl, suggestion};
 use cscf::identity::{HomeNetwork, Impu, Number};
 use hss_mock::{Subscriber, csv};
 use ims_aka::Usim;
@@ -28,12 +29,22 @@ impl Roster {
         Roster { subscribers: import.subscribers }
     }
 
-    /// Those of the configuration's CSV file; alice and bob when it names none.
+    /// Those of the configuration: of its database, then of its CSV file; alice and bob when it names neither.
     pub fn of(config: &Config) -> Result<Roster, Failure> {
-        match &config.hss.subscribers {
-            Some(path) => Roster::read(path, &config.home),
-            None => Ok(Roster::built_in(&config.home)),
+        let kept = database_url(config).map(|url| io::load(&url)).transpose()?;
+        let listed =
+            config.hss.subscribers.as_deref().map(|path| Roster::read(path, &config.home)).transpose()?;
+        if kept.is_none() && listed.is_none() {
+            return Ok(Roster::built_in(&config.home));
         }
+        let mut subscribers = kept.unwrap_or_default();
+        for subscriber in listed.map(|listed| listed.subscribers).unwrap_or_default() {
+            // As the HSS does: what the database has goes before what the file has.
+            if subscribers.iter().all(|kept| kept.name != subscriber.name) {
+                subscribers.push(subscriber);
+            }
+        }
+        Ok(Roster { subscribers })
     }
 
     /// Those of a CSV file.
@@ -70,6 +81,35 @@ impl Roster {
             Failure::Usage(format!("no subscriber is called {who}; {hint}"))
         })
     }
+}
+
+/// The database that the configuration names.
+pub fn database_url(config: &Config) -> Option<String> {
+    match &config.hss.store {
+        StoreUrl::Memory => None,
+        StoreUrl::Sqlite(path) => Some(format!("sqlite:{}", path.display())),
+        StoreUrl::Postgres(url) => Some(url.clone()),
+    }
+}
+
+/// What a phone dials for `who`: a URI and a number as they are written, a name as the identity behind it.
+pub fn dialled(who: &str, subscriber: &Subscriber, config: &Config) -> Result<String, Failure> {
+    let digits = who.strip_prefix('+').unwrap_or(who);
+    let is_number =
+        subscriber.imsi.as_deref() != Some(who) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if who.contains(':') {
+        return Ok(who.to_owned());
+    }
+    if !is_number || digits.is_empty() {
+        return reachable_at(subscriber).map(str::to_owned);
+    }
+    // People write a global number without its plus; any other is one that the home network translates.
+    let global =
+        config.home.tel_impu(digits).filter(|tel| identities(subscriber).any(|own| own == tel.as_str()));
+    Ok(match global {
+        Some(tel) => tel.as_str().to_owned(),
+        None => format!("tel:{digits};phone-context={}", config.home.domain()),
+    })
 }
 
 /// The public identities that `who` may mean: a URI, a number as it is dialled, or a user of the home network.
@@ -163,6 +203,22 @@ mod tests {
         );
         assert!(matches!(failure("+49309999999"), Failure::Usage(_)));
         assert!(matches!(failure("sip:alice@elsewhere.net"), Failure::Usage(_)));
+    }
+
+    #[test]
+    fn a_phone_dials_what_was_written_and_an_identity_for_a_name() {
+        let (config, roster) = lab();
+        for (who, expected) in [
+            ("bob", "sip:bob@ims.mnc001.mcc001.3gppnetwork.org"),
+            ("001010000000002", "sip:bob@ims.mnc001.mcc001.3gppnetwork.org"),
+            ("+49301000002", "tel:+49301000002"),
+            ("49301000002", "tel:+49301000002"),
+            ("0301000002", "tel:0301000002;phone-context=ims.mnc001.mcc001.3gppnetwork.org"),
+            ("tel:+49-30-1000002", "tel:+49-30-1000002"),
+        ] {
+            let bob = roster.find(who, &config).expect(who);
+            assert_eq!(dialled(who, bob, &config).as_deref(), Ok(expected), "{who}");
+        }
     }
 
     #[test]

@@ -1,16 +1,15 @@
-//! `ims sub`: the subscribers of a deployment.
+//! `ims sub`: the subscribers of a deployment, in its database or in its CSV file.
 
 use crate::arguments::{Sub, SubAdd, SubCommand};
 use crate::exit::Failure;
-use crate::roster::{Roster, identities};
-use crate::screen;
-use crate::settings;
+use crate::roster::{Roster, database_url, identities};
 use crate::subscriber_file::{HEADER, Row, SubscriberFile};
+use crate::{io, screen, settings};
 use ambient::Entropy;
 use cscf::config::Config;
-use hss_mock::{Credentials, Subscriber};
+use hss_mock::{Credentials, Directory, HssRecord, Subscriber, csv};
 use ims_aka::{Key, Milenage, Op};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Carries out `ims sub`.
 pub fn run(sub: &Sub) -> Result<(), Failure> {
@@ -23,27 +22,26 @@ pub fn run(sub: &Sub) -> Result<(), Failure> {
         SubCommand::Import { file } => import(file, &config),
         SubCommand::Gen { count, first, msisdn } => {
             let entropy = shell::system_entropy().map_err(|error| Failure::Failed(error.to_string()))?;
-            generate(*count, *first, *msisdn, &config, entropy)
+            screen::show(generate(*count, *first, *msisdn, &config, entropy)?);
+            Ok(())
         }
     }
 }
 
 fn add(add: &SubAdd, config: &Config) -> Result<(), Failure> {
-    let path = file_of(config)?;
     let k: Key<16> = key("--k", &add.k)?;
     let opc = match (&add.opc, &add.op) {
         (Some(opc), _) => key("--opc", opc)?.expose_hex(),
         (None, Some(op)) => {
-            screen::line(format_args!("OPc is computed from OP and K; OP itself is not kept."));
+            screen::line("OPc is computed from OP and K; OP itself is not kept.");
             Milenage::opc(&k, &Op(key("--op", op)?)).0.expose_hex()
         }
         (None, None) => return Err(Failure::Usage("give --opc or --op".to_owned())),
     };
-    let mut file = SubscriberFile::read(&path)?;
     let msisdn = add.msisdn.as_deref().unwrap_or("");
-    file.add(&Row { imsi: &add.imsi, k: &k.expose_hex(), opc: &opc, msisdn, name: &add.name })?;
-    file.write(&config.home)?;
-    screen::line(format_args!("Added {} to {}. {NEXT_START}", add.name, path.display()));
+    let row = Row { imsi: &add.imsi, k: &k.expose_hex(), opc: &opc, msisdn, name: &add.name };
+    let place = keep(&[row], config)?;
+    screen::line(format_args!("Added {} to {place}. {NEXT_START}", add.name));
     Ok(())
 }
 
@@ -51,13 +49,9 @@ fn list(config: &Config) -> Result<(), Failure> {
     let roster = Roster::of(config)?;
     screen::line(format_args!("{:<16} {:<16} identities", "name", "imsi"));
     for subscriber in roster.subscribers() {
+        let imsi = subscriber.imsi.as_deref().unwrap_or("-");
         let identities: Vec<_> = identities(subscriber).skip(1).collect();
-        screen::line(format_args!(
-            "{:<16} {:<16} {}",
-            subscriber.name,
-            subscriber.imsi.as_deref().unwrap_or("-"),
-            identities.join(" ")
-        ));
+        screen::line(format_args!("{:<16} {imsi:<16} {}", subscriber.name, identities.join(" ")));
     }
     Ok(())
 }
@@ -73,11 +67,8 @@ fn show(who: &str, config: &Config) -> Result<(), Failure> {
             Credentials::Tuak { .. } => "AKA with TUAK",
             Credentials::Digest { .. } => "digest with a password",
         };
-        screen::line(format_args!(
-            "private   {} ({scheme}, after SQN {:012x})",
-            private.impi,
-            private.sqn.value()
-        ));
+        let sqn = private.sqn.value();
+        screen::line(format_args!("private   {} ({scheme}, after SQN {sqn:012x})", private.impi));
     }
     for identity in implicit_sets.iter().flat_map(|set| set.identities()) {
         let barred = if identity.is_barred { " (barred: only to register with)" } else { "" };
@@ -87,82 +78,123 @@ fn show(who: &str, config: &Config) -> Result<(), Failure> {
 }
 
 fn remove(who: &str, config: &Config) -> Result<(), Failure> {
-    let path = file_of(config)?;
     let name = Roster::of(config)?.find(who, config)?.name.clone();
-    let mut file = SubscriberFile::read(&path)?;
-    let found = file.subscribers(&config.home)?.into_iter().find(|(_, subscriber)| subscriber.name == name);
-    let (line, _) = found.ok_or_else(|| Failure::Failed(format!("{name} is not in {}", path.display())))?;
-    file.remove(line);
-    file.write(&config.home)?;
-    screen::line(format_args!("Removed {name} from {}. {NEXT_START}", path.display()));
+    let place = match database_url(config) {
+        Some(url) => {
+            if io::load(&url)?.iter().all(|kept| kept.name != name) {
+                return Err(Failure::Failed(format!(
+                    "{name} is in the file of `hss.subscribers`, not in the database"
+                )));
+            }
+            io::apply(&url, &[HssRecord::RemoveSubscriber(name.clone())])?;
+            DATABASE.to_owned()
+        }
+        None => {
+            let mut file = SubscriberFile::read(file_of(config)?)?;
+            file.remove(&name, &config.home)?;
+            file.write(&config.home)?;
+            file.shown()
+        }
+    };
+    screen::line(format_args!("Removed {name} from {place}. {NEXT_START}"));
     Ok(())
 }
 
 fn import(from: &Path, config: &Config) -> Result<(), Failure> {
-    let path = file_of(config)?;
     let text = std::fs::read_to_string(from)
         .map_err(|error| Failure::Usage(format!("{}: {error}", from.display())))?;
-    let import = hss_mock::csv::import(&text, &config.home)
+    let import = csv::import(&text, &config.home)
         .map_err(|error| Failure::Usage(format!("{}:{}: {}", from.display(), error.line, error.reason)))?;
-    let mut file = SubscriberFile::read(&path)?;
-    for subscriber in &import.subscribers {
-        let Some(Credentials::Milenage { k, opc }) =
-            subscriber.private_identities.first().map(|own| &own.credentials)
-        else {
-            let why = format!("{} is not authenticated by MILENAGE: copy its line by hand", subscriber.name);
-            return Err(Failure::Failed(why));
-        };
-        let imsi = subscriber.imsi.as_deref().unwrap_or("");
-        let msisdn = identities(subscriber).find_map(|identity| identity.strip_prefix("tel:")).unwrap_or("");
-        let name = if subscriber.name == imsi { "" } else { &subscriber.name };
-        file.add(&Row { imsi, k: &k.expose_hex(), opc: &opc.0.expose_hex(), msisdn, name })?;
-    }
-    file.write(&config.home)?;
+    let count = import.subscribers.len();
+    let place = match database_url(config) {
+        Some(url) => {
+            keep_in_database(&url, import.subscribers)?;
+            DATABASE.to_owned()
+        }
+        None => {
+            let mut file = SubscriberFile::read(file_of(config)?)?;
+            for subscriber in &import.subscribers {
+                file.add_subscriber(subscriber)?;
+            }
+            file.write(&config.home)?;
+            file.shown()
+        }
+    };
     if !import.opc_computed.is_empty() {
-        screen::line(format_args!(
-            "OPc was computed from OP in {} lines; OP itself is not kept.",
-            import.opc_computed.len()
-        ));
+        let lines = import.opc_computed.len();
+        screen::line(format_args!("OPc was computed from OP in {lines} lines; OP itself is not kept."));
     }
     if !import.columns_ignored.is_empty() {
         screen::line(format_args!("Columns passed over: {}.", import.columns_ignored.join(", ")));
     }
-    screen::line(format_args!(
-        "Added {} subscribers to {}. {NEXT_START}",
-        import.subscribers.len(),
-        path.display()
-    ));
+    screen::line(format_args!("Added {count} subscribers to {place}. {NEXT_START}"));
     Ok(())
 }
 
+/// Keeps subscribers where the deployment has them, and tells where that is.
+fn keep(rows: &[Row<'_>], config: &Config) -> Result<String, Failure> {
+    match database_url(config) {
+        Some(url) => {
+            let text: String = rows.iter().map(|row| format!("{row}\n")).collect();
+            let import = csv::import(&format!("{HEADER}\n{text}"), &config.home)
+                .map_err(|error| Failure::Usage(error.reason))?;
+            keep_in_database(&url, import.subscribers)?;
+            Ok(DATABASE.to_owned())
+        }
+        None => {
+            let mut file = SubscriberFile::read(file_of(config)?)?;
+            for row in rows {
+                file.add(row)?;
+            }
+            file.write(&config.home)?;
+            Ok(file.shown())
+        }
+    }
+}
+
+/// Adds subscribers to the database unless they collide with those that it has.
+fn keep_in_database(url: &str, added: Vec<Subscriber>) -> Result<(), Failure> {
+    let mut directory = Directory::default();
+    for subscriber in io::load(url)?.into_iter().chain(added.iter().cloned()) {
+        directory.add(subscriber).map_err(|conflict| Failure::Failed(conflict.to_string()))?;
+    }
+    let records: Vec<_> = added.into_iter().map(|added| HssRecord::Subscriber(added.into())).collect();
+    io::apply(url, &records)
+}
+
+/// Subscribers with random keys, as CSV.
 fn generate(
     count: u32,
     first: u64,
     msisdn: Option<u64>,
     config: &Config,
     mut entropy: Entropy,
-) -> Result<(), Failure> {
+) -> Result<String, Failure> {
     let mut key = || {
         let mut octets = [0; 16];
         entropy.fill(&mut octets);
         Key::new(octets).expose_hex()
     };
-    screen::line(format_args!("{HEADER}"));
+    let mut out = format!("{HEADER}\n");
     for at in 0..u64::from(count) {
-        let imsi = config.home.plmn().imsi(first + at);
+        let imsi = config.home.plmn().imsi(first.saturating_add(at));
         if imsi.len() > 15 {
-            return Err(Failure::Usage(format!("subscriber {} has no place in a 15-digit IMSI", first + at)));
+            return Err(Failure::Usage(format!(
+                "subscriber {first} + {at} has no place in an IMSI of 15 digits"
+            )));
         }
-        let number = msisdn.map_or(String::new(), |msisdn| format!("+{}", msisdn + at));
-        screen::line(format_args!("{imsi},{},{},{number},user{:03}", key(), key(), first + at));
+        let number = msisdn.map_or(String::new(), |msisdn| format!("+{}", msisdn.saturating_add(at)));
+        let name = format!("user{:03}", first.saturating_add(at));
+        let row = Row { imsi: &imsi, k: &key(), opc: &key(), msisdn: &number, name: &name };
+        out.push_str(&format!("{row}\n"));
     }
-    Ok(())
+    Ok(out)
 }
 
 /// The CSV file that the configuration names.
-fn file_of(config: &Config) -> Result<PathBuf, Failure> {
-    config.hss.subscribers.clone().ok_or_else(|| {
-        let why = "the built-in subscribers cannot be changed; name a configuration with `hss.subscribers` by --config";
+fn file_of(config: &Config) -> Result<&Path, Failure> {
+    config.hss.subscribers.as_deref().ok_or_else(|| {
+        let why = "the built-in subscribers cannot be changed; give a configuration with `hss.subscribers` by --config";
         Failure::Usage(why.to_owned())
     })
 }
@@ -171,4 +203,125 @@ fn key(option: &str, digits: &str) -> Result<Key<16>, Failure> {
     Key::from_hex(digits).map_err(|error| Failure::Usage(format!("{option}: {error}; write 32 hex digits")))
 }
 
+const DATABASE: &str = "the database of `hss.store`";
 const NEXT_START: &str = "The HSS reads it at its next start.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cscf::config::StoreUrl;
+    use cscf::identity::Plmn;
+    use std::fs;
+
+    const CAROL: [&str; 4] =
+        ["001010000000003", "00112233445566778899aabbccddeeff", "ffeeddccbbaa99887766554433221100", "carol"];
+
+    fn carol() -> SubAdd {
+        let [imsi, k, opc, name] = CAROL.map(str::to_owned);
+        SubAdd { name, imsi, msisdn: Some("+49301000003".to_owned()), k, opc: Some(opc), op: None }
+    }
+
+    /// A lab whose subscribers stand in a file of `directory`.
+    fn lab(directory: &Path, csv: &str) -> Config {
+        let path = directory.join("people.csv");
+        fs::write(&path, csv).expect("a file");
+        let mut config = Config::lab(&Plmn::test());
+        config.hss.subscribers = Some(path);
+        config
+    }
+
+    fn names(config: &Config) -> Vec<String> {
+        let roster = Roster::of(config).expect("a roster");
+        roster.subscribers().iter().map(|subscriber| subscriber.name.clone()).collect()
+    }
+
+    #[test]
+    fn a_subscriber_added_to_a_file_fits_its_columns_and_leaves_the_rest_alone() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let csv = "# ours\nName;Ki;OPC;note;IMSI;number\ndave;00112233445566778899aabbccddeeff;\
+                   00112233445566778899aabbccddeeff;keep me;001010000000009;\n";
+        let config = lab(directory.path(), csv);
+        add(&carol(), &config).expect("added");
+        let written = fs::read_to_string(directory.path().join("people.csv")).expect("a file");
+        let [imsi, k, opc, name] = CAROL;
+        assert_eq!(written, format!("{csv}{name};{k};{opc};;{imsi};+49301000003\n"));
+        assert_eq!(names(&config), ["dave", "carol"]);
+    }
+
+    #[test]
+    fn a_subscriber_whose_identity_is_taken_is_refused_and_the_file_stays() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let config = lab(directory.path(), "");
+        add(&carol(), &config).expect("added");
+        let again = SubAdd { name: "karl".to_owned(), ..carol() };
+        let Err(Failure::Failed(why)) = add(&again, &config) else { panic!("two subscribers with one IMSI") };
+        assert!(why.contains("private identity"), "{why}");
+        assert_eq!(names(&config), ["carol"]);
+    }
+
+    #[test]
+    fn a_key_of_the_wrong_length_is_refused_by_the_name_of_its_option() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let config = lab(directory.path(), "");
+        let short = SubAdd { k: "0011".to_owned(), ..carol() };
+        let Err(Failure::Usage(why)) = add(&short, &config) else { panic!("a key of two octets") };
+        assert!(why.starts_with("--k: ") && !why.contains("0011"), "{why}");
+    }
+
+    #[test]
+    fn op_is_turned_into_opc_and_not_kept() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let config = lab(directory.path(), "");
+        // TS 35.208 §4.3, test set 1.
+        let k = "465b5ce8b199b49faa5f0a2ee238a6bc".to_owned();
+        let op = "cdc202d5123e20f62b6d676ac72cb318".to_owned();
+        add(&SubAdd { k, op: Some(op.clone()), opc: None, ..carol() }, &config).expect("added");
+        let written = fs::read_to_string(directory.path().join("people.csv")).expect("a file");
+        assert!(written.contains("cd63cb71954a9f4e48a5994e37a02baf") && !written.contains(&op), "{written}");
+    }
+
+    #[test]
+    fn a_removed_subscriber_is_gone_and_the_others_stay() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let config = lab(directory.path(), "");
+        let others = generate(2, 5, Some(49301000005), &config, Entropy::seeded(1)).expect("subscribers");
+        let from = directory.path().join("more.csv");
+        fs::write(&from, others).expect("a file");
+        import(&from, &config).expect("imported");
+        add(&carol(), &config).expect("added");
+        remove("+49301000006", &config).expect("removed");
+        assert_eq!(names(&config), ["user005", "carol"]);
+        assert!(remove("user006", &config).is_err(), "removed twice");
+    }
+
+    #[test]
+    fn a_database_keeps_what_is_added_and_shows_the_file_behind_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut config = lab(directory.path(), &format!("{HEADER}\n"));
+        config.hss.store = StoreUrl::Sqlite(directory.path().join("hss.db"));
+        add(&carol(), &config).expect("added");
+        assert_eq!(names(&config), ["carol"]);
+        assert!(add(&carol(), &config).is_err(), "added twice");
+        let others = generate(1, 5, None, &config, Entropy::seeded(1)).expect("subscribers");
+        fs::write(directory.path().join("people.csv"), others).expect("a file");
+        assert_eq!(names(&config), ["carol", "user005"]);
+        assert!(remove("user005", &config).is_err(), "the file is a person's to edit");
+        remove("carol", &config).expect("removed");
+        assert_eq!(names(&config), ["user005"]);
+    }
+
+    #[test]
+    fn made_up_subscribers_are_all_different() {
+        let config = Config::lab(&Plmn::test());
+        let text = generate(3, 1, Some(49301000001), &config, Entropy::seeded(1)).expect("subscribers");
+        let import = csv::import(&text, &config.home).expect("CSV");
+        let mut directory = Directory::default();
+        for subscriber in import.subscribers {
+            assert_eq!(directory.add(subscriber), Ok(()));
+        }
+        assert!(
+            generate(2, 9_999_999_999, None, &config, Entropy::seeded(1)).is_err(),
+            "the MSIN is too long"
+        );
+    }
+}

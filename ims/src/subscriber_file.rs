@@ -1,8 +1,10 @@
 //! A CSV file of subscribers that a person and `ims sub` both edit: comments, order and unknown columns stay.
 
 use crate::exit::Failure;
+use crate::roster::identities;
 use cscf::identity::HomeNetwork;
-use hss_mock::{Subscriber, csv};
+use hss_mock::{Credentials, Subscriber, csv};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// A file, read whole.
@@ -27,6 +29,14 @@ pub struct Row<'a> {
     pub name: &'a str,
 }
 
+impl fmt::Display for Row<'_> {
+    /// The row under [`HEADER`].
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Row { imsi, k, opc, msisdn, name } = self;
+        write!(f, "{imsi},{k},{opc},{msisdn},{name}")
+    }
+}
+
 /// The header of a file that is begun here.
 pub const HEADER: &str = "imsi,k,opc,msisdn,name";
 
@@ -44,12 +54,6 @@ impl SubscriberFile {
             file.lines.push(HEADER.to_owned());
         }
         Ok(file)
-    }
-
-    /// The subscribers, with the lines that they stand in.
-    pub fn subscribers(&self, home: &HomeNetwork) -> Result<Vec<(usize, Subscriber)>, Failure> {
-        let import = csv::import(&self.lines.join("\n"), home).map_err(|error| self.fault(&error))?;
-        Ok(self.rows().skip(1).map(|(at, _)| at).zip(import.subscribers).collect())
     }
 
     /// Adds a line. The columns are those of the file's own header; a value that has no column is a mistake.
@@ -77,9 +81,34 @@ impl SubscriberFile {
         Ok(())
     }
 
-    /// Removes a line that [`SubscriberFile::subscribers`] told.
-    pub fn remove(&mut self, line: usize) {
+    /// Adds a subscriber that was read from another file.
+    pub fn add_subscriber(&mut self, subscriber: &Subscriber) -> Result<(), Failure> {
+        let own = subscriber.private_identities.first().map(|own| &own.credentials);
+        let Some(Credentials::Milenage { k, opc }) = own else {
+            let why = format!("{} is not authenticated by MILENAGE: copy its line by hand", subscriber.name);
+            return Err(Failure::Failed(why));
+        };
+        let imsi = subscriber.imsi.as_deref().unwrap_or("");
+        let msisdn = identities(subscriber).find_map(|identity| identity.strip_prefix("tel:")).unwrap_or("");
+        // Without a name of its own, a subscription is called by its IMSI.
+        let name = if subscriber.name == imsi { "" } else { &subscriber.name };
+        self.add(&Row { imsi, k: &k.expose_hex(), opc: &opc.0.expose_hex(), msisdn, name })
+    }
+
+    /// Removes the subscriber called `name`.
+    pub fn remove(&mut self, name: &str, home: &HomeNetwork) -> Result<(), Failure> {
+        let import = csv::import(&self.lines.join("\n"), home).map_err(|error| self.fault(&error))?;
+        // Behind the header, each row is one subscriber.
+        let at = import.subscribers.iter().position(|subscriber| subscriber.name == name);
+        let line = at.and_then(|at| self.rows().nth(at + 1)).map(|(line, _)| line);
+        let line = line.ok_or_else(|| Failure::Failed(format!("{name} is not in {}", self.shown())))?;
         self.lines.remove(line);
+        Ok(())
+    }
+
+    /// The name of the file.
+    pub fn shown(&self) -> String {
+        self.path.display().to_string()
     }
 
     /// Checks the file as the HSS would, then writes it in one step: a reader sees the old file or the new one.
