@@ -91,6 +91,7 @@ pub(crate) enum Key<T> {
     Client(ClientId, Timer),
     TimerC(ClientId),
     CancelLinger(ClientId),
+    Silence(ClientId),
     Role(T),
 }
 
@@ -299,6 +300,7 @@ impl<R: Role> Node<R> {
                     self.core.client_event(now, id, client::ClientEvent::Timer(timer), None)
                 }
                 Key::TimerC(id) => self.core.timer_c_fired(now, id),
+                Key::Silence(id) => self.core.silence_over(id),
                 Key::CancelLinger(id) => {
                     self.core.pending.push_back(Pending::ClientTimedOut(id));
                     self.core.pending.push_back(Pending::ClientEnded(id));

@@ -117,6 +117,14 @@ impl<'a, R: Role> Turn<'a, R> {
         self.core.forward(self.now, self.context, request, edits, target)
     }
 
+    /// Gives a branch up when its hops have said nothing at all for so long: shorter than Timer B or F, for a role that
+    /// has somebody else to try. It then fails as [`crate::role::Failure::Timeout`].
+    pub fn limit_silence(&mut self, branch: Branch, after: Duration) {
+        if let Some(context) = self.context {
+            self.core.limit_silence(self.now, context, branch.number, after);
+        }
+    }
+
     /// Says how many branches the request being handled is about to be forwarded to, so that each gets its share of
     /// Max-Breadth (RFC 5393 §5.3.3); false when its breadth does not allow it.
     pub fn fork_into(&mut self, request: &Incoming, branches: u32) -> bool {

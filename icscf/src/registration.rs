@@ -42,7 +42,8 @@ pub fn assigned(
 fn forward(icscf: &Icscf, turn: &mut Turn<'_, Icscf>, request: &Incoming, scscf: String) {
     let mut edits = icscf.edits(turn, &request.message);
     edits.set_uri(scscf.as_str());
-    turn.forward(request, edits, Target::Uri(scscf.into_bytes()));
+    let branch = turn.forward(request, edits, Target::Uri(scscf.into_bytes()));
+    turn.limit_silence(branch, icscf.config.icscf.scscf_timeout);
 }
 
 /// The S-CSCF did not take the REGISTER (TS 24.229 §5.3.1.3).

@@ -94,7 +94,8 @@ fn forward(icscf: &Icscf, turn: &mut Turn<'_, Icscf>, request: &Incoming, scscf:
     }
     let route = scscf_route(scscf, turn.data().side);
     edits.push_top(Name::Route, format_args!("<{route}>"));
-    turn.forward(request, edits, Target::Uri(route.into_bytes()));
+    let branch = turn.forward(request, edits, Target::Uri(route.into_bytes()));
+    turn.limit_silence(branch, icscf.config.icscf.scscf_timeout);
 }
 
 /// The S-CSCF did not answer (TS 24.229 §5.3.2.1): only silence moves on, unlike for REGISTER.

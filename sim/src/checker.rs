@@ -31,8 +31,9 @@ pub fn wire(world: &World) -> Vec<Broken> {
     let is_phone = |address: SocketAddr| {
         world.hosts().iter().any(|host| host.address == address.ip() && host.is_phone())
     };
-    let mut finals: BTreeMap<(HostId, SocketAddr, String), &[u8]> = BTreeMap::new();
-    for (host, event) in world.traced() {
+    // A host that crashed has forgotten its transactions: it may answer a retransmission anew.
+    let mut finals: BTreeMap<(HostId, u32, SocketAddr, String), &[u8]> = BTreeMap::new();
+    for Traced { host, life, event } in world.traced() {
         if event.protocol != Protocol::Sip || !event.sent {
             continue;
         }
@@ -44,12 +45,12 @@ pub fn wire(world: &World) -> Vec<Broken> {
                     broken.push(format!("a UE was sent {}: {}", header.trim(), event.summary()));
                 }
             }
-            if lower.contains("\r\nwww-authenticate:") && (lower.contains("ck=") || lower.contains("ik=")) {
+            if [" ck=", ",ck=", " ik=", ",ik="].iter().any(|key| lower.contains(key)) {
                 broken.push("a UE was sent the keys of its challenge".to_owned());
             }
         }
         if let Some(transaction) = final_response(&text) {
-            let key = (*host, event.remote, transaction.clone());
+            let key = (*host, *life, event.remote, transaction.clone());
             match finals.get(&key) {
                 Some(first) if **first != event.bytes[..] => {
                     broken.push(format!("two different final responses to {transaction}"));
@@ -84,9 +85,15 @@ pub fn tables(world: &World) -> Vec<Broken> {
         let open = any
             .downcast_ref::<cscf::station::Station<Pcscf>>()
             .map(|station| station.node().open())
-            .or_else(|| any.downcast_ref::<cscf::station::Station<Icscf>>().map(|station| station.node().open()))
-            .or_else(|| any.downcast_ref::<cscf::station::Station<Scscf>>().map(|station| station.node().open()))
-            .or_else(|| any.downcast_ref::<cscf::station::Station<Ue>>().map(|station| station.node().open()));
+            .or_else(|| {
+                any.downcast_ref::<cscf::station::Station<Icscf>>().map(|station| station.node().open())
+            })
+            .or_else(|| {
+                any.downcast_ref::<cscf::station::Station<Scscf>>().map(|station| station.node().open())
+            })
+            .or_else(|| {
+                any.downcast_ref::<cscf::station::Station<Ue>>().map(|station| station.node().open())
+            });
         if let Some(open) = open
             && open != (0, 0, 0)
         {
@@ -115,5 +122,11 @@ pub fn settle(ims: &mut Ims, registered: &[&Phone]) -> Vec<Broken> {
 
 /// The last messages of a run, for a report.
 pub fn tail(traced: &[Traced], count: usize) -> String {
-    traced.iter().rev().take(count).rev().map(|(_, event)| format!("{} {} → {}\n", event.summary(), event.local, event.remote)).collect()
+    traced
+        .iter()
+        .rev()
+        .take(count)
+        .rev()
+        .map(|Traced { event, .. }| format!("{} {} → {}\n", event.summary(), event.local, event.remote))
+        .collect()
 }

@@ -71,7 +71,8 @@ impl Plan {
     }
 
     fn config(&self, scscf: u8) -> Config {
-        let entries: Vec<String> = (1..=self.scscfs).map(|n| format!("{{ uri = \"{}\" }}", scscf_uri(n))).collect();
+        let entries: Vec<String> =
+            (1..=self.scscfs).map(|n| format!("{{ uri = \"{}\" }}", scscf_uri(n))).collect();
         let names: Vec<String> = (1..=self.scscfs)
             .map(|n| format!("\"{}\" = [\"{}:6060\"]", scscf_host(n), scscf_address(n)))
             .collect();
@@ -207,7 +208,8 @@ impl Ims {
         let impi = subscriber.private_identities[0].impi.clone();
         let domain = self.config.home.domain().to_owned();
         let address: IpAddr = Ipv4Addr::new(10, 1, 0, n + 1).into();
-        let pcscf = Hop { transport: Transport::Udp, remote: SocketAddr::new(P.parse().expect("an address"), 5060) };
+        let pcscf =
+            Hop { transport: Transport::Udp, remote: SocketAddr::new(P.parse().expect("an address"), 5060) };
         let mut ue = UeConfig::new(impi.clone(), format!("sip:{impi}"), domain.clone(), usim(), pcscf);
         ue.policy = Policy { answering: Answering::After(Duration::from_secs(1)), ..Policy::default() };
         change(&mut ue);
@@ -219,9 +221,16 @@ impl Ims {
             address,
             Box::new(move |seed| {
                 let address = SocketAddr::new(address, PHONE_PORT);
-                let locals = [Transport::Udp, Transport::Tcp].map(|transport| Local { side: Side::Access, transport, address });
+                let locals = [Transport::Udp, Transport::Tcp].map(|transport| Local {
+                    side: Side::Access,
+                    transport,
+                    address,
+                });
                 let role = Ue::new(ue.clone());
-                boxed(assembly::sip_station(role, &config, locals.to_vec(), None, Entropy::seeded(seed)), traced)
+                boxed(
+                    assembly::sip_station(role, &config, locals.to_vec(), None, Entropy::seeded(seed)),
+                    traced,
+                )
             }),
         );
         Phone { name, host, sip: format!("sip:{}@{domain}", msisdn(n)), tel: format!("tel:{}", msisdn(n)) }
@@ -266,7 +275,10 @@ impl Ims {
     pub fn message(&mut self, from: &Phone, to: &str, text: &str) -> Notice {
         let command = Command::Message { to: to.to_owned(), text: text.to_owned() };
         self.ask(from, command, Duration::from_secs(200), |notice| {
-            matches!(notice, Notice::MessageSent { .. } | Notice::MessageFailed { .. } | Notice::Refused { .. })
+            matches!(
+                notice,
+                Notice::MessageSent { .. } | Notice::MessageFailed { .. } | Notice::Refused { .. }
+            )
         })
     }
 
@@ -285,7 +297,12 @@ impl Ims {
     }
 
     /// Waits for a notice of a phone; those before it are dropped.
-    pub fn wait_for(&mut self, phone: &Phone, at_most: Duration, ends: impl Fn(&Notice) -> bool) -> Option<Notice> {
+    pub fn wait_for(
+        &mut self,
+        phone: &Phone,
+        at_most: Duration,
+        ends: impl Fn(&Notice) -> bool,
+    ) -> Option<Notice> {
         let mut found = None;
         self.world.run_until(at_most, |world| {
             for (_, notice) in world.take_notices::<Notice>(phone.host) {

@@ -18,7 +18,7 @@ pub fn ladder(world: &World) -> Ladder {
         let address = SocketAddr::new(host.address, 0);
         ladder.column(&title(&host.name), kind(&host.name), [address]);
     }
-    for (_, event) in world.traced() {
+    for crate::world::Traced { event, .. } in world.traced() {
         let summary = event.summary();
         if !["CER", "CEA", "DWR", "DWA", "DPR", "DPA"].iter().any(|upkeep| summary.starts_with(upkeep)) {
             ladder.add(event);

@@ -64,8 +64,16 @@ const SEGMENT_RETRY: Duration = Duration::from_millis(500);
 /// How long a stream goes on trying: then it is reset.
 const SEGMENT_GIVE_UP: Duration = Duration::from_secs(60);
 
-/// One thing that was traced, with the host that saw it.
-pub type Traced = (HostId, trace::Event);
+/// One thing that was traced.
+#[derive(Clone, Debug)]
+pub struct Traced {
+    /// The host that saw it.
+    pub host: HostId,
+    /// In which of its lives.
+    pub life: u32,
+    /// What it saw.
+    pub event: trace::Event,
+}
 
 /// All of it.
 pub struct World {
@@ -307,7 +315,7 @@ impl World {
         let host = &mut self.hosts[id];
         let Some(machine) = &mut host.machine else { return };
         while let Some(event) = machine.poll_trace() {
-            self.traced.push((id, event));
+            self.traced.push(Traced { host: id, life: host.life, event });
         }
         while let Some(notice) = machine.poll_notice() {
             host.notices.push((now, notice));

@@ -587,6 +587,23 @@ impl<R: Role> Core<R> {
         self.client_actions(now, cancel, non_invite_client::START, None);
     }
 
+    /// See [`crate::turn::Turn::limit_silence`].
+    pub(crate) fn limit_silence(&mut self, now: Now, context: ContextId, number: u16, after: Duration) {
+        let branch = self.contexts.get(context).and_then(|context| context.branches.get(usize::from(number)));
+        if let Some(id) = branch.and_then(|branch| branch.client) {
+            self.timers.arm(now.instant, after, Key::Silence(id), "silence of a hop");
+        }
+    }
+
+    /// The patience with a silent branch is over. A late final response finds the transaction gone.
+    pub(crate) fn silence_over(&mut self, id: ClientId) {
+        let is_silent = self.clients.get((id.0, id.1)).is_some_and(|client| client.is_unanswered());
+        if is_silent {
+            self.pending.push_back(Pending::ClientTimedOut(id));
+            self.pending.push_back(Pending::ClientEnded(id));
+        }
+    }
+
     /// Timer C (RFC 3261 §16.8): after a provisional response CANCEL, else as if a 408 had come.
     pub(crate) fn timer_c_fired(&mut self, now: Now, id: ClientId) {
         let Some(client) = self.clients.get_mut((id.0, id.1)) else { return };
