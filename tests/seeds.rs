@@ -125,7 +125,7 @@ impl Run {
                 self.ims.world.command(phone.host, Command::Hangup { call: None });
             }
         }
-        self.pass(Duration::from_secs(200));
+        self.pass(Duration::from_secs(400));
         self.reach_everybody()
     }
 

@@ -402,8 +402,9 @@ impl<R: Role> Core<R> {
         let Some(client) = self.clients.get_mut((id.0, id.1)) else { return };
         install_via(&mut client.request, &mut client.via, attempt.hop.transport, local, &branch);
         let start = if client.is_invite { invite_client::START } else { non_invite_client::START };
-        let is_branch = matches!(client.owner, Owner::Branch(..));
-        if client.is_invite && is_branch && client.timer_c.is_none() {
+        // A proxy's Timer C. A UA waits as long for a sign of life: a UAS that keeps a call ringing repeats its
+        // provisional response every minute (RFC 3261 §13.3.1.1), so that no lost peer leaves a transaction behind.
+        if client.is_invite && client.timer_c.is_none() {
             let armed = self.timers.arm(now.instant, self.timer_c, Key::TimerC(id), "timer C");
             client.timer_c = Some(armed);
         }

@@ -173,8 +173,9 @@ impl<R: Role> Node<R> {
             }
             Some(owner @ Owner::Role(_)) => {
                 let Owner::Role(mut waiting) = std::mem::replace(owner, Owner::Nobody) else { return };
-                if class != Class::Provisional {
-                    self.core.stop_timer_c(id);
+                match class {
+                    Class::Provisional => self.core.reset_timer_c(now, id),
+                    Class::Success | Class::Failure => self.core.stop_timer_c(id),
                 }
                 self.hook(now, None, |role, turn, _| {
                     role.originated(turn, id, &mut waiting, Outcome::Response(&response));
