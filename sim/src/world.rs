@@ -273,7 +273,9 @@ impl World {
             }
             Happening::Stream { stream, end, what } => self.stream_event(stream, end, what),
             Happening::Wake { host, life } => {
-                if self.hosts[host].life == life {
+                // One that was overtaken by an earlier one means nothing any more.
+                let is_due = self.hosts[host].wakes_at == Some(self.now.instant);
+                if self.hosts[host].life == life && is_due {
                     self.hosts[host].wakes_at = None;
                     self.input(host, WireInput::Timeout);
                 }
