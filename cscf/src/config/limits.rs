@@ -34,10 +34,8 @@ pub struct LimitsSection {
     pub message_bytes: usize,
     /// Header values of one SIP message.
     pub headers: usize,
-    /// Requests in progress; beyond, 503.
+    /// Requests in progress, and client transactions, and queries to the world, each; beyond, 503.
     pub contexts: usize,
-    /// Queries to the world in progress.
-    pub queries: usize,
     /// Stream connections.
     pub connections: usize,
     /// Stream connections with one remote address.
@@ -46,8 +44,6 @@ pub struct LimitsSection {
     pub connection_buffer_bytes: usize,
     /// A connection that carries nothing for so long is closed.
     pub connection_idle: Duration,
-    /// Branches of one forked request (RFC 5393).
-    pub branches: usize,
     /// How long requests in progress may take to finish when the process is asked to stop.
     pub drain: Duration,
 }
@@ -60,13 +56,11 @@ impl LimitsSection {
             message_bytes: section.within("message_bytes", 65_535, 1500..=65_535) as usize,
             headers: section.within("headers", 128, 32..=1024) as usize,
             contexts: section.within("contexts", 100_000, 1..=10_000_000) as usize,
-            queries: section.within("queries", 20_000, 1..=1_000_000) as usize,
             connections: section.within("connections", 10_000, 1..=1_000_000) as usize,
             connections_per_remote: section.within("connections_per_remote", 100, 1..=1_000_000) as usize,
             connection_buffer_bytes: section.within("connection_buffer_bytes", 1 << 20, 65_535..=1 << 30)
                 as usize,
             connection_idle: section.within("connection_idle", seconds(900), seconds(10)..=seconds(86_400)),
-            branches: section.within("branches", 20, 1..=100) as usize,
             drain: section.within("drain", seconds(5), Duration::ZERO..=seconds(300)),
         };
         section.end();
