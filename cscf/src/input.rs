@@ -80,6 +80,10 @@ pub enum Exit {
 }
 
 /// One output of a node.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made, handled and gone: boxing would cost an allocation per message"
+)]
 #[derive(Debug)]
 pub enum Output<R: Role> {
     /// Send a message.

@@ -10,6 +10,10 @@ use std::fmt;
 pub struct QueryId(pub u64);
 
 /// A question to the world outside the node.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made, handled and gone: boxing would cost an allocation per message"
+)]
 #[derive(Debug)]
 pub enum Query {
     /// A Cx request to the HSS (TS 29.228). `trace` becomes the optional part of the Session-Id (RFC 6733 §8.8).
@@ -28,6 +32,10 @@ pub enum Query {
 }
 
 /// What a query came to.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made, handled and gone: boxing would cost an allocation per message"
+)]
 #[derive(Debug)]
 pub enum Answer {
     /// The HSS answered, or why it could not be asked.

@@ -100,7 +100,7 @@ impl<R: Role> Station<R> {
             WireInput::Start { mut restored } => {
                 self.take_token_key(&mut restored);
                 self.node.handle(now, Input::Event(Event::Restored(restored)));
-                self.to_endpoint(now, EndpointInput::Start);
+                self.tell_endpoint(now, EndpointInput::Start);
             }
             WireInput::Datagram { local, remote, bytes } => self.transports.datagram(local, remote, bytes),
             WireInput::DatagramFailed { remote, why } => self.transports.datagram_failed(remote, why),
@@ -111,7 +111,7 @@ impl<R: Role> Station<R> {
                 self.tap_opened(link, local, remote);
                 match self.endpoint {
                     Some(_) => {
-                        self.to_endpoint(now, EndpointInput::Accepted { conn: ConnId(link.0), remote })
+                        self.tell_endpoint(now, EndpointInput::Accepted { conn: ConnId(link.0), remote })
                     }
                     None => self.outputs.push_back(WireOutput::Close { link }),
                 }
@@ -123,12 +123,12 @@ impl<R: Role> Station<R> {
                     if let Some(tap) = &mut self.tap {
                         tap.connected(link, local);
                     }
-                    self.to_endpoint(now, EndpointInput::Connected { conn: conn(link) });
+                    self.tell_endpoint(now, EndpointInput::Connected { conn: conn(link) });
                 }
             },
             WireInput::ConnectFailed { link, why } => match self.transports.has_link(link) {
                 true => self.transports.connect_failed(link, why),
-                false => self.to_endpoint(now, EndpointInput::ConnectFailed { conn: conn(link) }),
+                false => self.tell_endpoint(now, EndpointInput::ConnectFailed { conn: conn(link) }),
             },
             WireInput::Received { link, bytes } => match self.transports.has_link(link) {
                 true => self.transports.received(now.instant, link, &bytes),
@@ -136,7 +136,7 @@ impl<R: Role> Station<R> {
                     if let Some(tap) = &mut self.tap {
                         tap.read(now, link, &bytes);
                     }
-                    self.to_endpoint(now, EndpointInput::Bytes { conn: conn(link), bytes: &bytes });
+                    self.tell_endpoint(now, EndpointInput::Bytes { conn: conn(link), bytes: &bytes });
                 }
             },
             WireInput::Closed { link } => match self.transports.has_link(link) {
@@ -145,7 +145,7 @@ impl<R: Role> Station<R> {
                     if let Some(tap) = &mut self.tap {
                         tap.closed(link);
                     }
-                    self.to_endpoint(now, EndpointInput::Closed { conn: conn(link) });
+                    self.tell_endpoint(now, EndpointInput::Closed { conn: conn(link) });
                 }
             },
             WireInput::Answered { id: TOKEN_KEY_QUERY, answer } => {
@@ -156,7 +156,7 @@ impl<R: Role> Station<R> {
             WireInput::Answered { id, answer } => self.node.handle(now, Input::Answer { query: id, answer }),
             WireInput::Timeout => {
                 self.transports.timeout(now.instant);
-                self.to_endpoint(now, EndpointInput::Timeout);
+                self.tell_endpoint(now, EndpointInput::Timeout);
                 self.node.handle(now, Input::Timeout);
             }
             WireInput::Drain => {
@@ -191,22 +191,22 @@ impl<R: Role> Station<R> {
     fn settle(&mut self, now: Now) {
         loop {
             if let Some(output) = self.transports.poll_output() {
-                self.from_transports(now, output);
+                self.on_transports(now, output);
             } else if let Some(output) = self.node.poll_output() {
-                self.from_node(now, output);
+                self.on_node(now, output);
             } else if let Some(output) = self.endpoint.as_mut().and_then(Endpoint::poll_output) {
-                self.from_endpoint(now, output);
+                self.on_endpoint(now, output);
             } else if self.stopping == Stopping::Draining && self.node.is_idle() {
                 // RFC 6733 §5.4: the peers are told only when no answer of theirs is awaited any more.
                 self.stopping = Stopping::Drained;
-                self.to_endpoint(now, EndpointInput::Stop);
+                self.tell_endpoint(now, EndpointInput::Stop);
             } else {
                 return;
             }
         }
     }
 
-    fn from_transports(&mut self, now: Now, output: TransportOutput) {
+    fn on_transports(&mut self, now: Now, output: TransportOutput) {
         match output {
             TransportOutput::Message { source, bytes } => {
                 if let Some(tap) = &mut self.tap {
@@ -228,13 +228,13 @@ impl<R: Role> Station<R> {
         }
     }
 
-    fn from_node(&mut self, now: Now, output: Output<R>) {
+    fn on_node(&mut self, now: Now, output: Output<R>) {
         match output {
             Output::Send { exit, bytes, ticket } => self.transports.send(now.instant, exit, bytes, ticket),
             Output::Query { id, query: Query::Cx { request, destination, trace: session } } => {
                 match self.endpoint {
                     Some(_) => {
-                        self.to_endpoint(
+                        self.tell_endpoint(
                             now,
                             EndpointInput::Request { id: id.0, request, destination, session },
                         );
@@ -246,7 +246,9 @@ impl<R: Role> Station<R> {
                 }
             }
             Output::Query { id, query } => self.outputs.push_back(WireOutput::Query { id, query }),
-            Output::PeerAnswer { id, answer } => self.to_endpoint(now, EndpointInput::Answer { id, answer }),
+            Output::PeerAnswer { id, answer } => {
+                self.tell_endpoint(now, EndpointInput::Answer { id, answer })
+            }
             Output::Notice(notice) => {
                 // A reader that never comes must not cost memory without end.
                 if self.notices.len() == NOTICES_MAX {
@@ -257,7 +259,7 @@ impl<R: Role> Station<R> {
         }
     }
 
-    fn from_endpoint(&mut self, now: Now, output: EndpointOutput) {
+    fn on_endpoint(&mut self, now: Now, output: EndpointOutput) {
         match output {
             EndpointOutput::Connect { conn, addr } => {
                 let link = link(conn);
@@ -289,13 +291,16 @@ impl<R: Role> Station<R> {
                 self.node.handle(now, Input::PeerRequest { id, request });
             }
             EndpointOutput::PeerUp { peer } => tracing::info!(role = R::NAME, peer, "Diameter peer is up"),
+            EndpointOutput::PeerDown { peer, reason } if self.stopping == Stopping::Drained => {
+                tracing::info!(role = R::NAME, peer, reason, "Diameter peer is down");
+            }
             EndpointOutput::PeerDown { peer, reason } => {
                 tracing::warn!(role = R::NAME, peer, reason, "Diameter peer is down");
             }
         }
     }
 
-    fn to_endpoint(&mut self, now: Now, input: EndpointInput<'_>) {
+    fn tell_endpoint(&mut self, now: Now, input: EndpointInput<'_>) {
         if let Some(endpoint) = &mut self.endpoint {
             endpoint.handle(now, input);
         }
@@ -332,7 +337,8 @@ where
     }
 
     fn is_drained(&self) -> bool {
-        self.stopping == Stopping::Drained
+        let has_peers = self.endpoint.as_ref().is_some_and(|endpoint| !endpoint.open_peers().is_empty());
+        self.stopping == Stopping::Drained && !has_peers
     }
 }
 
@@ -392,3 +398,6 @@ fn unspecified(like: SocketAddr) -> std::net::IpAddr {
         SocketAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
     }
 }
+
+#[cfg(test)]
+mod tests;

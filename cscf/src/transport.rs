@@ -58,6 +58,10 @@ impl Default for TransportLimits {
 }
 
 /// What the transport layer asks of what is above and below it, in order.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made, handled and gone: boxing would cost an allocation per message"
+)]
 #[derive(Debug)]
 pub enum TransportOutput {
     /// A whole message came.

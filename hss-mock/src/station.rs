@@ -58,16 +58,16 @@ impl HssStation {
     fn settle(&mut self, now: Now) {
         loop {
             if let Some(output) = self.endpoint.poll_output() {
-                self.from_endpoint(now, output);
+                self.on_endpoint(now, output);
             } else if let Some(output) = self.hss.poll_output() {
-                self.from_hss(now, output);
+                self.on_hss(now, output);
             } else {
                 return;
             }
         }
     }
 
-    fn from_endpoint(&mut self, now: Now, output: EndpointOutput) {
+    fn on_endpoint(&mut self, now: Now, output: EndpointOutput) {
         match output {
             EndpointOutput::Connect { conn, addr } => {
                 let link = LinkId(conn.0);
@@ -102,7 +102,7 @@ impl HssStation {
         }
     }
 
-    fn from_hss(&mut self, now: Now, output: HssOutput) {
+    fn on_hss(&mut self, now: Now, output: HssOutput) {
         match output {
             HssOutput::Answer { id, answer } => {
                 self.endpoint.handle(now, EndpointInput::Answer { id, answer })
@@ -200,7 +200,7 @@ impl Machine for HssStation {
     }
 
     fn is_drained(&self) -> bool {
-        self.is_stopping
+        self.is_stopping && self.endpoint.open_peers().is_empty()
     }
 }
 
