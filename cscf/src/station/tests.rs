@@ -33,7 +33,7 @@ impl Role for Probe {
 
     fn request(&mut self, turn: &mut Turn<'_, Self>, request: &Incoming) -> Result<(), Reject> {
         if request.message.method() != Method::Ack {
-            turn.reply(request, Status::OK, |_| {});
+            turn.reply(request, Status::OK, |response| response);
         }
         Ok(())
     }
