@@ -23,12 +23,14 @@ pub fn skip(reason: &str) {
 
 /// Whether `program` can be run; when not, the running test is skipped, or fails where every tool is required.
 pub fn needs(program: &str) -> bool {
-    if find(program).is_some() {
-        return true;
-    }
-    let reason = format!("{program} is not installed (tests/packages.txt lists its package)");
+    find(program).is_some()
+        || missing(&format!("{program} is not installed (tests/packages.txt lists its package)"))
+}
+
+/// Skips the running test for want of a tool, or fails it where every tool is required. Always false.
+pub fn missing(reason: &str) -> bool {
     assert!(std::env::var_os("CARILLON_TOOLS").is_none_or(|value| value != "required"), "{reason}");
-    skip(&reason);
+    skip(reason);
     false
 }
 

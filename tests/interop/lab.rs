@@ -1,0 +1,174 @@
+//! A core on a loopback network of its own: one configuration, the processes that read it, and phones.
+
+use crate::binaries::{binary, top};
+use crate::loopback::Loopback;
+use crate::phone::Phone;
+use crate::process::Process;
+use cscf::config::Config;
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// The functions of a core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// The P-CSCF.
+    Pcscf,
+    /// The I-CSCF.
+    Icscf,
+    /// The S-CSCF.
+    Scscf,
+    /// The HSS.
+    Hss,
+}
+
+impl Part {
+    /// All, in the order in which they are started.
+    pub const ALL: [Part; 4] = [Part::Hss, Part::Scscf, Part::Icscf, Part::Pcscf];
+
+    /// Its host number and port.
+    const fn address(self) -> (u8, u16) {
+        match self {
+            Part::Pcscf => (11, 5060),
+            Part::Icscf => (12, 4060),
+            Part::Scscf => (13, 6060),
+            Part::Hss => (20, 3868),
+        }
+    }
+
+    /// The name of its program.
+    pub const fn program(self) -> &'static str {
+        match self {
+            Part::Pcscf => "pcscf",
+            Part::Icscf => "icscf",
+            Part::Scscf => "scscf",
+            Part::Hss => "hss-mock",
+        }
+    }
+}
+
+/// Where a core runs, and what of it runs.
+pub struct Lab {
+    running: BTreeMap<Part, Process>,
+    loopback: Loopback,
+    folder: TempDir,
+}
+
+impl Lab {
+    /// A place for a core, and its configuration with `settings` added.
+    ///
+    /// Hosts are named by their addresses, because not every peer resolves names.
+    pub fn new(settings: &str) -> Lab {
+        let lab = Lab {
+            running: BTreeMap::new(),
+            loopback: Loopback::take(),
+            folder: tempfile::tempdir().expect("a scratch folder"),
+        };
+        let at = |part| lab.address(part);
+        let host = |part| lab.address(part).ip();
+        let (p, i, s, hss) = (Part::Pcscf, Part::Icscf, Part::Scscf, Part::Hss);
+        let text = format!(
+            "[plmn]\nmcc = \"001\"\nmnc = \"01\"\n\
+             [pcscf]\nlisten = \"{}\"\nhost = \"{}\"\n\
+             [icscf]\nlisten = \"{}\"\nhost = \"{}\"\ndiameter_host = \"icscf.{DOMAIN}\"\n\
+             [scscf]\nlisten = \"{}\"\nhost = \"{}\"\ndiameter_host = \"scscf.{DOMAIN}\"\ncountry_code = \"49\"\n\
+             [hss]\nlisten = \"{}\"\nhost = \"{}\"\nsubscribers = \"{}\"\n\
+             [store]\nkind = \"file\"\npath = \"{}\"\n{settings}",
+            at(p),
+            host(p),
+            at(i),
+            host(i),
+            at(s),
+            host(s),
+            at(hss),
+            host(hss),
+            top().join("docs/config/lab-subscribers.csv").display(),
+            lab.folder().join("store").display(),
+        );
+        fs::write(lab.config_file(), text).expect("the scratch folder is writable");
+        // A mistake shows here, and not in the log of a process.
+        lab.config();
+        lab
+    }
+
+    /// The network that the core runs on.
+    pub fn loopback(&self) -> &Loopback {
+        &self.loopback
+    }
+
+    /// Where a part is, whoever plays it.
+    pub fn address(&self, part: Part) -> SocketAddr {
+        let (host, port) = part.address();
+        self.loopback.at(host, port)
+    }
+
+    /// The scratch folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The configuration's file.
+    pub fn config_file(&self) -> PathBuf {
+        self.folder().join("lab.toml")
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> Config {
+        let file = self.config_file();
+        let text = fs::read_to_string(&file).expect("the configuration was written");
+        Config::parse(&text, &file.display().to_string())
+            .unwrap_or_else(|errors| panic!("{errors:#?}\n{text}"))
+    }
+
+    /// Starts a part of ours, or starts it again, and waits until it is there.
+    pub fn start(&mut self, part: Part) {
+        let mut command = Command::new(binary(part.program()));
+        command.arg("--config").arg(self.config_file());
+        let process = Process::start(part.program(), &mut command, self.folder());
+        self.run(part, process);
+    }
+
+    /// Puts `process` in the place of a part, and waits until it is there.
+    pub fn run(&mut self, part: Part, mut process: Process) {
+        process.wait_for_port(self.address(part), START_MAX);
+        self.running.insert(part, process);
+    }
+
+    /// Waits until the I- and the S-CSCF have their Diameter connections to the HSS, which the HSS tells in its log.
+    pub fn wait_for_diameter(&mut self) {
+        for name in ["icscf", "scscf"] {
+            let told = format!("Diameter peer is up role=\"hss\" peer=\"{name}.{DOMAIN}\"");
+            self.process(Part::Hss).wait_for_output(&told, START_MAX);
+        }
+    }
+
+    /// The process of a part.
+    pub fn process(&mut self, part: Part) -> &mut Process {
+        self.running.get_mut(&part).unwrap_or_else(|| panic!("{part:?} was started"))
+    }
+
+    /// A phone of a subscriber; it registers when asked to.
+    pub fn phone(&self, name: &str) -> Phone {
+        Phone::start(name, &self.config(), &self.loopback)
+    }
+
+    /// Runs `ims` against this core; what it printed, or its exit status and all that it said.
+    pub fn ims(&self, words: &[&str]) -> Result<String, (Option<i32>, String)> {
+        let mut command = Command::new(binary("ims"));
+        command.args(words).arg("--config").arg(self.config_file());
+        let mut process = Process::start("ims", &mut command, self.folder());
+        let status = process.wait(IMS_MAX);
+        if status.success() { Ok(process.output()) } else { Err((status.code(), process.output())) }
+    }
+}
+
+/// The home network of PLMN 001/01.
+pub const DOMAIN: &str = "ims.mnc001.mcc001.3gppnetwork.org";
+/// How long a process may take to listen.
+pub const START_MAX: Duration = Duration::from_secs(20);
+/// How long a command may take.
+const IMS_MAX: Duration = Duration::from_secs(60);

@@ -1,0 +1,193 @@
+//! A phone of our own on real sockets, and what a test asks of it.
+
+use crate::loopback::Loopback;
+use cscf::config::Config;
+use cscf::flow::{Hop, Local, Side, Transport};
+use cscf::{assembly, trace};
+use hss_mock::{Subscriber, csv};
+use ims_aka::Usim;
+use shell::{Clock, Driver, Handle, Setup, Sockets, system_entropy};
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+use ue::{Answering, Command, Deregistration, Ending, Notice, Policy, Ue, UeConfig};
+
+/// A phone that is switched on.
+pub struct Phone {
+    name: String,
+    sip: String,
+    handle: Option<Handle<Command, Notice>>,
+    traced: Vec<trace::Event>,
+}
+
+impl Phone {
+    /// Switches on the phone of a subscriber of the lab.
+    pub fn start(name: &str, config: &Config, loopback: &Loopback) -> Phone {
+        let subscriber = subscriber(name, config);
+        let private = &subscriber.private_identities[0];
+        let identities: Vec<_> = subscriber.implicit_sets[0].identities().collect();
+        let sip = identities
+            .iter()
+            .find(|identity| !identity.is_barred && identity.identity.as_str().starts_with("sip:+"))
+            .map(|identity| identity.identity.as_str().to_owned())
+            .expect("a number as a SIP URI");
+        let usim = Usim::new(private.credentials.algorithm().expect("a USIM"));
+        let pcscf = config.pcscf.listen.first().expect("a P-CSCF");
+        let hop = Hop { transport: pcscf.transport, remote: pcscf.address };
+        let policy = Policy {
+            answering: Answering::After(Duration::from_millis(200)),
+            // Kamailio's registrar stores a vector only after its 401 has left.
+            challenge_pause: Duration::from_millis(60),
+            ..Policy::default()
+        };
+        let impu = identities[0].identity.as_str();
+        let ue = UeConfig { policy, ..UeConfig::new(&private.impi, impu, config.home.domain(), usim, hop) };
+        // By the name's length: all that matters is that alice and bob differ.
+        let host = loopback.host(100 + name.len() as u8);
+        let sockets = Sockets::bind_free(host).unwrap_or_else(|error| panic!("{error}"));
+        let address = sockets.addresses()[0].address;
+        let local = |transport| Local { side: Side::Access, transport, address };
+        let locals = [Transport::Udp, Transport::Tcp].map(local).to_vec();
+        let station = assembly::sip_station(Ue::new(ue), config, locals, None, system_entropy().unwrap());
+        let setup = Setup { trace: true, ..Setup::new(sockets, Clock::start(), system_entropy().unwrap()) };
+        let handle = Driver::spawn(name, station, setup).unwrap();
+        Phone { name: name.to_owned(), sip, handle: Some(handle), traced: Vec::new() }
+    }
+
+    /// Its number as a SIP URI.
+    pub fn sip(&self) -> &str {
+        &self.sip
+    }
+
+    /// Registers, or refreshes the registration; whether it was a refresh.
+    pub fn register(&mut self) -> bool {
+        match self.ask(Command::Register, |notice| {
+            matches!(notice, Notice::Registered { .. } | Notice::RegistrationFailed(_))
+        }) {
+            Notice::Registered { refresh, identities, .. } => {
+                assert!(identities.contains(&self.sip), "{}: P-Associated-URI has {identities:?}", self.name);
+                refresh
+            }
+            other => panic!("{} is not registered: {other:?}", self.name),
+        }
+    }
+
+    /// Tries to register, and tells the status and the reason of the refusal.
+    pub fn is_refused(&mut self) -> (u16, String) {
+        match self.ask(Command::Register, |notice| {
+            matches!(notice, Notice::Registered { .. } | Notice::RegistrationFailed(_))
+        }) {
+            Notice::RegistrationFailed(ue::RegistrationFailure::Refused { status, reason }) => {
+                (status.code(), reason)
+            }
+            other => panic!("{} is not refused: {other:?}", self.name),
+        }
+    }
+
+    /// De-registers.
+    pub fn deregister(&mut self) {
+        let notice = self.ask(Command::Deregister, |notice| matches!(notice, Notice::Deregistered(_)));
+        assert_eq!(notice, Notice::Deregistered(Deregistration::Confirmed));
+    }
+
+    /// Calls `other`, lets both talk, and hangs up.
+    pub fn call(&mut self, other: &mut Phone) {
+        let is_over = |notice: &Notice| matches!(notice, Notice::Ended { .. });
+        let stands = |notice: &Notice| matches!(notice, Notice::Established { .. } | Notice::Ended { .. });
+        let notice = self.ask(Command::Call { to: other.sip.clone(), offer: None }, stands);
+        assert!(matches!(notice, Notice::Established { .. }), "{notice:?}");
+        let notice = other.listen(stands);
+        assert!(matches!(notice, Notice::Established { .. }), "{notice:?}");
+        std::thread::sleep(TALK);
+        let notice = self.ask(Command::Hangup { call: None }, is_over);
+        assert!(matches!(notice, Notice::Ended { ending: Ending::Local, .. }), "{notice:?}");
+        let notice = other.listen(is_over);
+        assert!(matches!(notice, Notice::Ended { ending: Ending::Remote, .. }), "{notice:?}");
+    }
+
+    /// Waits for a call, and for its end.
+    pub fn is_called(&mut self) {
+        let notice = self.listen(|notice| matches!(notice, Notice::Established { .. }));
+        assert!(matches!(notice, Notice::Established { .. }), "{notice:?}");
+        let notice = self.listen(|notice| matches!(notice, Notice::Ended { .. }));
+        assert!(matches!(notice, Notice::Ended { ending: Ending::Remote, .. }), "{notice:?}");
+    }
+
+    /// Sends a text to `other`, who receives it.
+    pub fn message(&mut self, other: &mut Phone, text: &str) {
+        let command = Command::Message { to: other.sip.clone(), text: text.to_owned() };
+        let notice = self.ask(command, |notice| {
+            matches!(notice, Notice::MessageSent { .. } | Notice::MessageFailed { .. })
+        });
+        assert!(matches!(notice, Notice::MessageSent { .. }), "{notice:?}");
+        let notice = other.listen(|notice| matches!(notice, Notice::MessageReceived { .. }));
+        let Notice::MessageReceived { text: received, .. } = &notice else { panic!("{notice:?}") };
+        assert_eq!(received, text);
+    }
+
+    fn ask(&mut self, command: Command, ends: impl Fn(&Notice) -> bool) -> Notice {
+        let handle = self.handle.as_ref().expect("a phone that is switched on");
+        // What it said before is about something else.
+        while handle.notices.try_recv().is_ok() {}
+        handle.command(command).unwrap();
+        self.listen(ends)
+    }
+
+    fn listen(&mut self, ends: impl Fn(&Notice) -> bool) -> Notice {
+        let until = Instant::now() + ANSWER_MAX;
+        loop {
+            let handle = self.handle.as_ref().expect("a phone that is switched on");
+            match handle.notices.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(notice) if ends(&notice) => return notice,
+                Ok(notice @ Notice::Refused { .. }) => panic!("{}: {notice:?}", self.name),
+                Ok(_) => {}
+                Err(_) => panic!("{} heard nothing within {ANSWER_MAX:?}", self.name),
+            }
+        }
+    }
+
+    /// Every message so far, in full.
+    pub fn story(&mut self) -> String {
+        if let Some(handle) = &self.handle {
+            self.traced.extend(handle.traces.try_iter());
+        }
+        let mut out = format!("==== {} ====\n", self.name);
+        for event in &self.traced {
+            let way = if event.sent { "to" } else { "from" };
+            let text = String::from_utf8_lossy(&event.bytes);
+            let _ = writeln!(
+                out,
+                "-- {} ms, {way} {}\n{text}",
+                event.at.instant.as_micros() / 1000,
+                event.remote
+            );
+        }
+        out
+    }
+}
+
+impl Drop for Phone {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.story());
+        }
+        if let Some(handle) = self.handle.take() {
+            let _ = handle.abort();
+        }
+    }
+}
+
+fn subscriber(name: &str, config: &Config) -> Subscriber {
+    let file = config.hss.subscribers.as_ref().expect("the lab's subscribers");
+    let text = std::fs::read_to_string(file).unwrap();
+    let import = csv::import(&text, &config.home).unwrap();
+    import
+        .subscribers
+        .into_iter()
+        .find(|subscriber| subscriber.name == name)
+        .expect("a subscriber of the lab")
+}
+
+/// How long two talk.
+const TALK: Duration = Duration::from_millis(300);
+/// How long an answer may take: longer than Timer F, so that a timeout is told as what it is.
+const ANSWER_MAX: Duration = Duration::from_secs(40);
