@@ -5,8 +5,12 @@
 
 mod connection;
 mod datagram;
+mod limits;
+mod output;
 mod trust_list;
 
+pub use limits::TransportLimits;
+pub use output::TransportOutput;
 pub use trust_list::{TrustList, TrustListError};
 
 use crate::flow::{Flow, Hop, Local, Source, Transport, Trust};
@@ -15,83 +19,11 @@ use crate::station::{LinkId, Protocol, WireOutput};
 use ambient::{Entropy, Instant, Timers};
 use connection::{Connection, Connections, State};
 use datagram::DatagramFlows;
+use sip_core::Message;
 use sip_core::framing::{Frame, Framer, FramingReason};
-use sip_core::{Limits, Message};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
-
-/// Bounds and times of the transport layer.
-#[derive(Clone, Debug)]
-pub struct TransportLimits {
-    /// UDP flows remembered; the least used go first.
-    pub datagram_flows_max: usize,
-    /// Stream connections in all.
-    pub connections_max: usize,
-    /// Stream connections that one address outside the trust domain may hold.
-    pub connections_per_remote_max: usize,
-    /// Bytes that wait for one connection to open.
-    pub waiting_bytes_max: usize,
-    /// How long a connection may take to open.
-    pub connect_timeout: Duration,
-    /// How long a peer may leave a message unfinished, or a new connection silent.
-    pub stall_timeout: Duration,
-    /// How long a connection may go unused. Longer than the registration period of UEs without keep-alive.
-    pub idle_timeout: Duration,
-    /// Bounds of one message.
-    pub message: Limits,
-}
-
-impl Default for TransportLimits {
-    fn default() -> TransportLimits {
-        TransportLimits {
-            datagram_flows_max: 1 << 20,
-            connections_max: 65_536,
-            connections_per_remote_max: 256,
-            waiting_bytes_max: 256 * 1024,
-            connect_timeout: Duration::from_secs(4),
-            stall_timeout: Duration::from_secs(30),
-            idle_timeout: Duration::from_secs(3 * 3600),
-            message: Limits::default(),
-        }
-    }
-}
-
-/// What the transport layer asks of what is above and below it, in order.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "made, handled and gone: boxing would cost an allocation per message"
-)]
-#[derive(Debug)]
-pub enum TransportOutput {
-    /// A whole message came.
-    Message {
-        /// Where it came from.
-        source: Source,
-        /// The message.
-        bytes: Vec<u8>,
-    },
-    /// A connection is gone.
-    FlowLost(Flow),
-    /// A message with a ticket could not be sent, or was lost with its connection.
-    SendFailed {
-        /// As given to [`Transports::send`]; never zero.
-        ticket: Ticket,
-        /// For an operator.
-        why: &'static str,
-    },
-    /// For the driver.
-    Wire(WireOutput),
-    /// A message left, told to the tap alone, after the output that carries it.
-    Left {
-        /// Our end.
-        local: SocketAddr,
-        /// The other end.
-        remote: SocketAddr,
-        /// The message.
-        bytes: Vec<u8>,
-    },
-}
 
 /// The SIP transport layer of one node.
 #[derive(Debug)]

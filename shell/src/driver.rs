@@ -121,7 +121,7 @@ pub(crate) enum Arrived {
     /// A datagram of ours that did not arrive.
     Undeliverable { remote: SocketAddr, why: &'static str },
     /// The answer to a query.
-    Answered { id: QueryId, answer: Answer },
+    Answered { id: QueryId, answer: Box<Answer> },
 }
 
 /// The main loop and what it owns.

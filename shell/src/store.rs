@@ -71,7 +71,8 @@ impl Store {
         let events = events.clone();
         let acknowledge = Acknowledge::new(move |result| {
             // The driver is gone when this fails, and nobody waits.
-            let _ = events.blocking_send(Arrived::Answered { id, answer: Answer::Stored(result) });
+            let answer = Box::new(Answer::Stored(result));
+            let _ = events.blocking_send(Arrived::Answered { id, answer });
         });
         backend.write(records, acknowledge).err().map(Err)
     }

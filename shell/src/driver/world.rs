@@ -130,10 +130,10 @@ impl World {
             }
             Arrived::Undeliverable { remote, why } => Some(WireInput::DatagramFailed { remote, why }),
             Arrived::Answered { id, answer } => {
-                if matches!(answer, Answer::Stored(_)) {
+                if matches!(*answer, Answer::Stored(_)) {
                     self.writes.retain(|(_, waiting)| *waiting != id);
                 }
-                Some(WireInput::Answered { id, answer })
+                Some(WireInput::Answered { id, answer: *answer })
             }
         }
     }
@@ -182,7 +182,7 @@ impl World {
                 };
                 let (dns, events, entropy) = (self.dns.clone(), self.events.clone(), self.entropy.fork());
                 tokio::spawn(async move {
-                    let answer = Answer::Resolved(dns.resolve(lookup, entropy).await);
+                    let answer = Box::new(Answer::Resolved(dns.resolve(lookup, entropy).await));
                     drop(permit);
                     // The driver is gone when this fails.
                     let _ = events.send(Arrived::Answered { id, answer }).await;

@@ -6,7 +6,7 @@ use cscf::query::{Record, StoreFailure};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -67,10 +67,7 @@ fn run(mut journal: JournalFile, received: &Receiver<(Vec<Record>, Acknowledge)>
             next = match received.try_recv() {
                 Ok(more) => Some(more),
                 Err(_) if answers.len() == 1 => None,
-                Err(_) => match received.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                    Ok(more) => Some(more),
-                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-                },
+                Err(_) => received.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok(),
             };
         }
         let result = journal.append(records);
@@ -265,7 +262,7 @@ mod tests {
     }
 
     fn reopen(path: &Path) -> Vec<Record> {
-        let (mut writer, restored) = FileWriter::open(path).unwrap();
+        let (writer, restored) = FileWriter::open(path).unwrap();
         Box::new(writer).close();
         restored
     }
@@ -308,7 +305,7 @@ mod tests {
     fn a_second_process_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal");
-        let (mut writer, _) = FileWriter::open(&path).unwrap();
+        let (writer, _) = FileWriter::open(&path).unwrap();
         assert!(matches!(FileWriter::open(&path), Err(StoreError::InUse { .. })));
         Box::new(writer).close();
         assert!(FileWriter::open(&path).is_ok());

@@ -1,0 +1,42 @@
+//! What the transport layer asks of the node above it and of the driver below.
+
+use crate::flow::{Flow, Source};
+use crate::input::Ticket;
+use crate::station::WireOutput;
+use std::net::SocketAddr;
+
+/// What the transport layer asks of what is above and below it, in order.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made, handled and gone: boxing would cost an allocation per message"
+)]
+#[derive(Debug)]
+pub enum TransportOutput {
+    /// A whole message came.
+    Message {
+        /// Where it came from.
+        source: Source,
+        /// The message.
+        bytes: Vec<u8>,
+    },
+    /// A connection is gone.
+    FlowLost(Flow),
+    /// A message with a ticket could not be sent, or was lost with its connection.
+    SendFailed {
+        /// As given to [`Transports::send`]; never zero.
+        ticket: Ticket,
+        /// For an operator.
+        why: &'static str,
+    },
+    /// For the driver.
+    Wire(WireOutput),
+    /// A message left, told to the tap alone, after the output that carries it.
+    Left {
+        /// Our end.
+        local: SocketAddr,
+        /// The other end.
+        remote: SocketAddr,
+        /// The message.
+        bytes: Vec<u8>,
+    },
+}
