@@ -6,6 +6,8 @@
 
 #[path = "interop/binaries.rs"]
 mod binaries;
+#[path = "interop/freediameter.rs"]
+mod freediameter;
 #[path = "interop/kamailio.rs"]
 mod kamailio;
 #[path = "interop/lab.rs"]
@@ -16,8 +18,10 @@ mod loopback;
 mod phone;
 #[path = "interop/process.rs"]
 mod process;
+#[path = "interop/template.rs"]
+mod template;
 
-use lab::{Lab, Part};
+use lab::{DOMAIN, Lab, Part, START_MAX};
 
 /// Alice and bob register, refresh, call each other both ways, and de-register.
 fn a_day_of_two_phones(lab: &Lab) {
@@ -37,7 +41,7 @@ fn with_kamailio(stranger: Part) {
     if !kamailio::is_installed() {
         return;
     }
-    let mut lab = Lab::new("");
+    let mut lab = Lab::new();
     for part in Part::ALL {
         if part == stranger {
             kamailio::start(&mut lab, part);
@@ -62,4 +66,30 @@ fn kamailio_takes_the_place_of_the_icscf() {
 #[test]
 fn kamailio_takes_the_place_of_the_scscf() {
     with_kamailio(Part::Scscf);
+}
+
+#[test]
+fn freediameter_relays_cx() {
+    if !freediameter::PROGRAMS.into_iter().all(carillon_tests::needs) {
+        return;
+    }
+    let mut lab = Lab::new();
+    let (relay, address) = (freediameter::identity(), freediameter::choose_address(&lab));
+    lab.add_settings(&format!(
+        "[diameter]\nhss = [{{ host = \"{relay}\", realm = \"{DOMAIN}\", address = \"{address}\" }}]\n"
+    ));
+    lab.start(Part::Hss);
+    let _relay = freediameter::start(&mut lab, address);
+    for part in [Part::Scscf, Part::Icscf, Part::Pcscf] {
+        lab.start(part);
+    }
+    for part in [Part::Scscf, Part::Icscf] {
+        lab.process(part).wait_for_output(&format!("peer=\"{relay}\""), START_MAX);
+    }
+    a_day_of_two_phones(&lab);
+    let told = lab.process(Part::Hss).output();
+    assert!(
+        !told.contains("peer=\"icscf.") && !told.contains("peer=\"scscf."),
+        "a CSCF has gone past the relay: {told}"
+    );
 }

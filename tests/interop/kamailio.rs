@@ -6,6 +6,7 @@
 
 use crate::lab::{DOMAIN, Lab, Part};
 use crate::process::Process;
+use crate::template;
 use carillon_tests::{missing, needs};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,17 @@ pub fn start(lab: &mut Lab, part: Part) {
     let name = part.program();
     let folder = lab.folder().join(format!("kamailio-{name}"));
     fs::create_dir(&folder).expect("each node is started once");
-    write_templates(lab, &folder);
+    let modules = modules().expect("Kamailio's modules are where Debian puts them");
+    let names = [
+        ("@P@", lab.address(Part::Pcscf).ip().to_string()),
+        ("@I@", lab.address(Part::Icscf).ip().to_string()),
+        ("@S@", lab.address(Part::Scscf).ip().to_string()),
+        ("@HSS@", lab.address(Part::Hss).ip().to_string()),
+        ("@DOMAIN@", DOMAIN.to_owned()),
+        ("@RUN@", folder.display().to_string()),
+        ("@MODULES@", format!("{}/", modules.display())),
+    ];
+    template::write("kamailio", &names, &folder);
     if part == Part::Icscf {
         create_database(&folder);
     }
@@ -47,28 +58,6 @@ pub fn start(lab: &mut Lab, part: Part) {
         .arg(&folder);
     let process = Process::start(&format!("kamailio-{name}"), &mut command, lab.folder());
     lab.run(part, process);
-}
-
-/// The files below `kamailio/`, with the names in them replaced.
-fn write_templates(lab: &Lab, folder: &Path) {
-    let modules = modules().expect("Kamailio's modules are where Debian puts them");
-    let names = [
-        ("@P@", lab.address(Part::Pcscf).ip().to_string()),
-        ("@I@", lab.address(Part::Icscf).ip().to_string()),
-        ("@S@", lab.address(Part::Scscf).ip().to_string()),
-        ("@HSS@", lab.address(Part::Hss).ip().to_string()),
-        ("@DOMAIN@", DOMAIN.to_owned()),
-        ("@RUN@", folder.display().to_string()),
-        ("@MODULES@", format!("{}/", modules.display())),
-    ];
-    let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("interop/kamailio");
-    for entry in fs::read_dir(templates).expect("the templates").flatten() {
-        let mut text = fs::read_to_string(entry.path()).expect("a template");
-        for (name, value) in &names {
-            text = text.replace(name, value);
-        }
-        fs::write(folder.join(entry.file_name()), text).expect("the scratch folder is writable");
-    }
 }
 
 /// The I-CSCF reads the list of S-CSCFs from SQL.

@@ -59,10 +59,10 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// A place for a core, and its configuration with `settings` added.
+    /// A place for a core, and its configuration.
     ///
     /// Hosts are named by their addresses, because not every peer resolves names.
-    pub fn new(settings: &str) -> Lab {
+    pub fn new() -> Lab {
         let lab = Lab {
             running: BTreeMap::new(),
             loopback: Loopback::take(),
@@ -77,7 +77,7 @@ impl Lab {
              [icscf]\nlisten = \"{}\"\nhost = \"{}\"\ndiameter_host = \"icscf.{DOMAIN}\"\n\
              [scscf]\nlisten = \"{}\"\nhost = \"{}\"\ndiameter_host = \"scscf.{DOMAIN}\"\ncountry_code = \"49\"\n\
              [hss]\nlisten = \"{}\"\nhost = \"{}\"\nsubscribers = \"{}\"\n\
-             [store]\nkind = \"file\"\npath = \"{}\"\n{settings}",
+             [store]\nkind = \"file\"\npath = \"{}\"\n",
             at(p),
             host(p),
             at(i),
@@ -93,6 +93,13 @@ impl Lab {
         // A mistake shows here, and not in the log of a process.
         lab.config();
         lab
+    }
+
+    /// Adds sections to the configuration, before anything is started.
+    pub fn add_settings(&self, settings: &str) {
+        let text = fs::read_to_string(self.config_file()).expect("the configuration was written");
+        fs::write(self.config_file(), text + settings).expect("the scratch folder is writable");
+        self.config();
     }
 
     /// The network that the core runs on.
