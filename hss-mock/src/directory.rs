@@ -3,15 +3,15 @@
 use crate::identity::{Wildcard, canonical};
 use crate::subscriber::{Subscriber, is_distinct};
 use diameter_client::cx::CxResult;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// The subscriptions of an HSS, by name, and their identities.
 #[derive(Debug, Default)]
 pub struct Directory {
     subscribers: BTreeMap<String, Subscriber>,
-    impis: HashMap<String, String>,
+    impis: BTreeMap<String, String>,
     /// By canonical form: the subscription, and the position of the implicit set.
-    impus: HashMap<String, (String, usize)>,
+    impus: BTreeMap<String, (String, usize)>,
     wildcards: Vec<(Wildcard, String, usize)>,
 }
 
@@ -72,14 +72,14 @@ impl Directory {
         if self.subscribers.contains_key(&name) {
             return Err(Conflict::Name(name));
         }
-        let mut impis = HashMap::new();
+        let mut impis = BTreeMap::new();
         for identity in &subscriber.private_identities {
             let impi = &identity.impi;
             if self.impis.contains_key(impi) || impis.insert(impi.clone(), name.clone()).is_some() {
                 return Err(Conflict::Impi(impi.clone()));
             }
         }
-        let mut impus = HashMap::new();
+        let mut impus = BTreeMap::new();
         for (position, set) in subscriber.implicit_sets.iter().enumerate() {
             for identity in set.identities() {
                 let impu = canonical(&identity.identity);

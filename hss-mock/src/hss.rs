@@ -23,7 +23,7 @@ use asked::Asked;
 use diameter_client::cx::{CxAnswer, CxRequest, CxResult, SupportedFeatures};
 use diameter_client::endpoint::{CxFailure, Destination, RequestId};
 use served::{Job, Served, Waiting};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// What a driver tells the HSS.
 #[derive(Debug)]
@@ -128,7 +128,7 @@ pub struct Hss {
     entropy: Entropy,
     directory: Directory,
     refusals: Refusals,
-    served: HashMap<String, Served>,
+    served: BTreeMap<String, Served>,
     outputs: VecDeque<HssOutput>,
     batch_last: u64,
     waiting: BTreeMap<u64, Waiting>,
@@ -144,7 +144,7 @@ impl Hss {
             entropy,
             directory: Directory::default(),
             refusals: Refusals::default(),
-            served: HashMap::new(),
+            served: BTreeMap::new(),
             outputs: VecDeque::new(),
             batch_last: 0,
             waiting: BTreeMap::new(),
