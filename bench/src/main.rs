@@ -1,0 +1,122 @@
+//! Prints what each case costs: `cargo run --release -p carillon-bench [-- --only KEY] [--no-instructions]`.
+//!
+//! Time is the best of several samples on one thread, with the copy of each message into a buffer in it. Instructions
+//! come from two runs of this program under `valgrind --tool=cachegrind` that differ in their rounds alone.
+#![allow(clippy::print_stdout, reason = "a command whose output is the table")]
+
+use carillon_bench::cases::{self, Case};
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+const SAMPLES: u32 = 15;
+const SAMPLE: Duration = Duration::from_millis(40);
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["--rounds", key, rounds] => match (cases::by_key(key), rounds.parse()) {
+            (Some(case), Ok(rounds)) => run_rounds(case, rounds),
+            _ => return usage(),
+        },
+        [] => table(cases::ALL.iter().collect(), instructions_tool()),
+        ["--no-instructions"] => table(cases::ALL.iter().collect(), Err("not asked for".into())),
+        ["--only", key] => match cases::by_key(key) {
+            Some(case) => table(vec![case], instructions_tool()),
+            None => return usage(),
+        },
+        _ => return usage(),
+    }
+    ExitCode::SUCCESS
+}
+
+fn usage() -> ExitCode {
+    println!("carillon-bench [--no-instructions | --only KEY]; the keys:");
+    cases::ALL.iter().for_each(|case| println!("  {:15} {}", case.key, case.name));
+    ExitCode::from(2)
+}
+
+fn table(cases: Vec<&Case>, tool: Result<(), String>) {
+    println!("{:55} {:>9} {:>13} {:>12}", "", "ns", "instructions", "allocations");
+    for case in cases {
+        let (ns, allocations) = measure(case);
+        let instructions = match &tool {
+            Ok(()) => instructions(case).map_or("-".to_owned(), |count| count.to_string()),
+            Err(_) => "-".to_owned(),
+        };
+        println!("{:55} {ns:>9.0} {instructions:>13} {allocations:>12.1}", case.name);
+    }
+    if let Err(reason) = tool {
+        println!("no instructions: {reason}");
+    }
+}
+
+/// Nanoseconds of the best sample, and allocations of a round on average.
+fn measure(case: &Case) -> (f64, f64) {
+    let mut round = (case.make)();
+    for _ in 0..case.warm_up {
+        round();
+    }
+    let rounds = rounds_per_sample(&mut round);
+    let best = (0..SAMPLES)
+        .map(|_| {
+            let start = Instant::now();
+            for _ in 0..rounds {
+                round();
+            }
+            start.elapsed().as_nanos() as f64 / f64::from(rounds)
+        })
+        .fold(f64::INFINITY, f64::min);
+    let counted = 500;
+    let spent = allocation_counter::measure(|| {
+        for _ in 0..counted {
+            round();
+        }
+    });
+    (best, spent.count_total as f64 / f64::from(counted))
+}
+
+fn rounds_per_sample(round: &mut cases::Round) -> u32 {
+    let start = Instant::now();
+    let tried = 50;
+    for _ in 0..tried {
+        round();
+    }
+    let one = start.elapsed() / tried;
+    u32::try_from(SAMPLE.as_nanos() / one.as_nanos().max(20)).unwrap_or(u32::MAX).clamp(50, 500_000)
+}
+
+fn run_rounds(case: &Case, rounds: u32) {
+    let mut round = (case.make)();
+    for _ in 0..rounds {
+        round();
+    }
+}
+
+fn instructions_tool() -> Result<(), String> {
+    match Command::new("valgrind").arg("--version").output() {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(format!("valgrind ends with {}", output.status)),
+        Err(error) => Err(format!("valgrind does not start: {error}")),
+    }
+}
+
+/// Instructions of one round: the difference of two runs, so that starting and preparing cancel out.
+fn instructions(case: &Case) -> Option<u64> {
+    let (few, many) = (200_u32, 1200_u32);
+    let difference = counted(case, many)?.checked_sub(counted(case, few)?)?;
+    Some(difference / u64::from(many - few))
+}
+
+fn counted(case: &Case, rounds: u32) -> Option<u64> {
+    let program = std::env::current_exe().ok()?;
+    let output = Command::new("valgrind")
+        .args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"])
+        .arg(program)
+        .args(["--rounds", case.key, &rounds.to_string()])
+        .output()
+        .ok()?;
+    let report = String::from_utf8_lossy(&output.stderr).into_owned();
+    let line = report.lines().find(|line| line.contains("I   refs:") || line.contains("I refs:"))?;
+    line.split(':').nth(1)?.trim().replace(',', "").parse().ok()
+}
