@@ -1,17 +1,22 @@
 //! The ladder: who sent what to whom, and when, as text.
 
+use ambient::Instant;
 use crate::station::Protocol;
 use crate::trace::Event;
-use ambient::Instant;
 use std::fmt::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Messages of several stations in the order in which they were sent, drawn as arrows between columns.
 #[derive(Debug, Default)]
 pub struct Ladder {
     columns: Vec<Column>,
-    messages: Vec<Message>,
+    events: Vec<Event>,
 }
+
+/// Names one party of a ladder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Party(usize);
 
 /// One party.
 #[derive(Debug)]
@@ -19,6 +24,8 @@ struct Column {
     name: String,
     kind: Kind,
     addresses: Vec<SocketAddr>,
+    /// Whether it tells what it sends. What another party sends is told by those who receive it.
+    reports: bool,
 }
 
 /// What a party is, which gives the reference point between two of them its name.
@@ -32,9 +39,11 @@ pub enum Kind {
     Hss,
 }
 
+/// One message, once: as it was sent or, from a party that reports nothing, as it was received.
 #[derive(Debug)]
 struct Message {
-    at: Instant,
+    /// Since the first message.
+    at: Duration,
     from: SocketAddr,
     to: SocketAddr,
     protocol: Protocol,
@@ -50,38 +59,42 @@ impl Ladder {
         Ladder::default()
     }
 
-    /// Adds a party, to the right of those before it. An address stands for its host too, so that the port of an
-    /// outgoing connection finds its party, unless another party has an address on the same host.
-    pub fn column(&mut self, name: &str, kind: Kind, addresses: impl IntoIterator<Item = SocketAddr>) {
-        let column = Column { name: name.to_owned(), kind, addresses: addresses.into_iter().collect() };
-        self.columns.push(column);
+    /// Adds a party, to the right of those before it, with the addresses where it listens.
+    pub fn column(
+        &mut self,
+        name: &str,
+        kind: Kind,
+        addresses: impl IntoIterator<Item = SocketAddr>,
+    ) -> Party {
+        let addresses = addresses.into_iter().collect();
+        self.columns.push(Column { name: name.to_owned(), kind, addresses, reports: false });
+        Party(self.columns.len() - 1)
     }
 
-    /// Adds what a station sent; what it received is the other end's to tell.
-    pub fn add(&mut self, event: &Event) {
-        if !event.sent {
-            return;
+    /// Adds what a party reports. Its end of each message is an address of its own: so the port of an outgoing
+    /// connection becomes known.
+    pub fn report(&mut self, party: Party, events: impl IntoIterator<Item = Event>) {
+        let column = &mut self.columns[party.0];
+        column.reports = true;
+        for event in events {
+            if !column.addresses.contains(&event.local) {
+                column.addresses.push(event.local);
+            }
+            self.events.push(event);
         }
-        self.messages.push(Message {
-            at: event.at.instant,
-            from: event.local,
-            to: event.remote,
-            protocol: event.protocol,
-            summary: event.summary(),
-        });
     }
 
     /// How many messages there are.
     pub fn count(&self) -> usize {
-        self.messages.len()
+        self.messages().len()
     }
 
     /// The ladder as lines: time in ms, arrow, reference point, message.
     pub fn draw(&self) -> String {
         let mut out = self.header();
-        for (at, message) in self.in_order() {
+        for message in self.messages() {
             let (from, to) = (self.position(message.from), self.position(message.to));
-            let _ = write!(out, "{:>9.3}  ", at.as_secs_f64() * 1000.0);
+            let _ = write!(out, "{:>9.3}  ", message.at.as_secs_f64() * 1000.0);
             match (from, to) {
                 (Some(from), Some(to)) => {
                     self.arrow(from, to, &mut out);
@@ -101,23 +114,33 @@ impl Ladder {
     /// One line a message: time in seconds, source, destination, protocol, summary, separated by tabs.
     pub fn list(&self) -> String {
         let mut out = String::new();
-        for (at, message) in self.in_order() {
+        for message in self.messages() {
             let protocol = match message.protocol {
                 Protocol::Sip => "SIP",
                 Protocol::Diameter => "Diameter",
             };
-            let Message { from, to, summary, .. } = message;
+            let Message { at, from, to, summary, .. } = message;
             let _ = writeln!(out, "{:.6}\t{from}\t{to}\t{protocol}\t{summary}", at.as_secs_f64());
         }
         out
     }
 
-    /// The messages with the time since the first; those of one moment stay as they were added.
-    fn in_order(&self) -> Vec<(std::time::Duration, &Message)> {
-        let mut messages: Vec<&Message> = self.messages.iter().collect();
-        messages.sort_by_key(|message| message.at);
-        let start = messages.first().map_or(Instant::START, |first| first.at);
-        messages.into_iter().map(|message| (message.at - start, message)).collect()
+    /// The messages in the order of their time; those of one moment stay as they were reported.
+    fn messages(&self) -> Vec<Message> {
+        let is_own = |event: &&Event| {
+            let from = if event.sent { event.local } else { event.remote };
+            event.sent == self.position(from).is_none_or(|at| self.columns[at].reports)
+        };
+        let mut events: Vec<&Event> = self.events.iter().filter(is_own).collect();
+        events.sort_by_key(|event| event.at.instant);
+        let start = events.first().map_or(Instant::START, |first| first.at.instant);
+        let message = |event: &Event| {
+            let (from, to) =
+                if event.sent { (event.local, event.remote) } else { (event.remote, event.local) };
+            let Event { at, protocol, .. } = *event;
+            Message { at: at.instant - start, from, to, protocol, summary: event.summary() }
+        };
+        events.into_iter().map(message).collect()
     }
 
     fn header(&self) -> String {
@@ -127,18 +150,9 @@ impl Ladder {
         format!("{}\n", line.trim_end())
     }
 
-    /// The column of an address: the one that has it, else the only one on its host.
+    /// The column of an address.
     fn position(&self, address: SocketAddr) -> Option<usize> {
-        let exact = self.columns.iter().position(|column| column.addresses.contains(&address));
-        exact.or_else(|| {
-            let on_host = |host: IpAddr| {
-                let has_host =
-                    move |column: &Column| column.addresses.iter().any(|address| address.ip() == host);
-                self.columns.iter().enumerate().filter(move |(_, column)| has_host(column)).map(|(at, _)| at)
-            };
-            let mut found = on_host(address.ip());
-            found.next().filter(|_| found.next().is_none())
-        })
+        self.columns.iter().position(|column| column.addresses.contains(&address))
     }
 
     fn reference_point(&self, from: usize, to: usize) -> &'static str {
@@ -190,25 +204,28 @@ mod tests {
         }
     }
 
-    fn ladder() -> Ladder {
+    /// Alice, bob, P-CSCF and HSS.
+    fn ladder() -> (Ladder, [Party; 4]) {
         let mut ladder = Ladder::new();
-        ladder.column("alice", Kind::Ue, [at("127.0.0.1:5001")]);
-        ladder.column("bob", Kind::Ue, [at("127.0.0.1:5002")]);
-        ladder.column("P-CSCF", Kind::Cscf, [at("127.0.0.10:5060")]);
-        ladder.column("HSS", Kind::Hss, [at("127.0.0.13:3868")]);
-        ladder
+        let parties = [
+            ladder.column("alice", Kind::Ue, [at("127.0.0.1:5001")]),
+            ladder.column("bob", Kind::Ue, [at("127.0.0.1:5002")]),
+            ladder.column("P-CSCF", Kind::Cscf, [at("127.0.0.10:5060")]),
+            ladder.column("HSS", Kind::Hss, [at("127.0.0.13:3868")]),
+        ];
+        (ladder, parties)
     }
 
+    const OPTIONS: &str = "OPTIONS sip:p SIP/2.0\r\n\r\n";
+    const OK: &str = "SIP/2.0 200 OK\r\nCSeq: 1 OPTIONS\r\n\r\n";
+
     #[test]
-    fn messages_of_all_stations_stand_in_the_order_of_their_time() {
-        let mut ladder = ladder();
-        ladder.add(&event(
-            5200,
-            "127.0.0.10:5060",
-            "127.0.0.1:5001",
-            "SIP/2.0 200 OK\r\nCSeq: 1 OPTIONS\r\n\r\n",
-        ));
-        ladder.add(&event(5000, "127.0.0.1:5001", "127.0.0.10:5060", "OPTIONS sip:p SIP/2.0\r\n\r\n"));
+    fn messages_of_all_parties_stand_in_the_order_of_their_time_and_each_one_once() {
+        let (mut ladder, [alice, _, pcscf, _]) = ladder();
+        let received = Event { sent: false, ..event(5100, "127.0.0.10:5060", "127.0.0.1:5001", OPTIONS) };
+        let answer = event(5200, "127.0.0.10:5060", "127.0.0.1:5001", OK);
+        ladder.report(pcscf, [received, answer]);
+        ladder.report(alice, [event(5000, "127.0.0.1:5001", "127.0.0.10:5060", OPTIONS)]);
         let expected = [
             "       ms    alice     bob    P-CSCF     HSS",
             "    0.000      ──────────────────▶        │      Gm  OPTIONS",
@@ -218,29 +235,30 @@ mod tests {
     }
 
     #[test]
-    fn what_was_received_is_not_drawn_a_second_time() {
-        let mut ladder = ladder();
-        let received = Event {
-            sent: false,
-            ..event(1, "127.0.0.10:5060", "127.0.0.1:5001", "OPTIONS sip:p SIP/2.0\r\n\r\n")
-        };
-        ladder.add(&received);
-        assert_eq!(ladder.count(), 0);
+    fn the_port_of_an_outgoing_connection_is_its_party() {
+        let (mut ladder, [_, _, pcscf, hss]) = ladder();
+        ladder.report(pcscf, [event(1, "127.0.0.1:40000", "127.0.0.13:3868", OPTIONS)]);
+        ladder.report(hss, [event(2, "127.0.0.13:3868", "127.0.0.1:40000", OK)]);
+        let lines: Vec<_> = ladder.draw().lines().skip(1).map(str::to_owned).collect();
+        assert!(lines[0].ends_with("─────────▶      Cx  OPTIONS"), "{}", lines[0]);
+        assert!(lines[1].ends_with("◀─────────      Cx  200 OK (OPTIONS)"), "{}", lines[1]);
     }
 
     #[test]
-    fn the_port_of_an_outgoing_connection_finds_its_party_by_host() {
-        let ladder = ladder();
-        assert_eq!(ladder.position(at("127.0.0.10:40000")), Some(2));
-        assert_eq!(ladder.position(at("127.0.0.1:40000")), None, "two parties share the host");
-        assert_eq!(ladder.position(at("127.0.0.99:1")), None);
+    fn a_party_elsewhere_is_drawn_by_those_who_receive_from_it() {
+        let (mut ladder, [alice, ..]) = ladder();
+        let answer = Event { sent: false, ..event(9, "127.0.0.1:5001", "127.0.0.10:5060", OK) };
+        ladder.report(alice, [event(1, "127.0.0.1:5001", "127.0.0.10:5060", OPTIONS), answer]);
+        assert_eq!(ladder.count(), 2);
+        assert!(ladder.list().contains("127.0.0.10:5060\t127.0.0.1:5001\tSIP\t200 OK"), "{}", ladder.list());
     }
 
     #[test]
     fn a_message_of_a_stranger_is_listed_with_its_addresses() {
-        let mut ladder = ladder();
-        ladder.add(&event(1000, "127.0.0.99:1", "127.0.0.10:5060", "OPTIONS sip:p SIP/2.0\r\n\r\n"));
-        assert!(ladder.draw().contains("OPTIONS 127.0.0.99:1 → 127.0.0.10:5060"), "{}", ladder.draw());
-        assert_eq!(ladder.list(), "0.000000\t127.0.0.99:1\t127.0.0.10:5060\tSIP\tOPTIONS\n");
+        let (mut ladder, [_, _, pcscf, _]) = ladder();
+        let request = event(1000, "127.0.0.10:5060", "127.0.0.99:1", OPTIONS);
+        ladder.report(pcscf, [request]);
+        assert!(ladder.draw().contains("OPTIONS 127.0.0.10:5060 → 127.0.0.99:1"), "{}", ladder.draw());
+        assert_eq!(ladder.list(), "0.000000\t127.0.0.10:5060\t127.0.0.99:1\tSIP\tOPTIONS\n");
     }
 }

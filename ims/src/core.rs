@@ -1,7 +1,7 @@
 //! A whole core in this process: four machines, each on a thread and on sockets of its own.
 
 use crate::exit::Failure;
-use crate::ladder::{Kind, Ladder, Party};
+use cscf::ladder::{Kind, Ladder, Party};
 use crate::roster::Roster;
 use cscf::assembly::{self, Part};
 use cscf::config::{Config, LabAddresses, Personality};

@@ -3,7 +3,7 @@
 use crate::arguments::Demo;
 use crate::core::{Core, CoreSockets, Tracing};
 use crate::exit::Failure;
-use crate::ladder::Ladder;
+use cscf::ladder::Ladder;
 use crate::phone::{PAUSE, Phone};
 use crate::roster::Roster;
 use crate::screen;

@@ -6,7 +6,6 @@ mod demo;
 mod dev;
 mod exit;
 mod io;
-mod ladder;
 mod outing;
 mod phone;
 mod roster;

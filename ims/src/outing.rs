@@ -3,7 +3,7 @@
 use crate::arguments::{Call, Message, Register, Running};
 use crate::core::Tracing;
 use crate::exit::Failure;
-use crate::ladder::{Kind, Ladder};
+use cscf::ladder::{Kind, Ladder};
 use crate::phone::{PAUSE, Phone};
 use crate::roster::{Roster, dialled};
 use crate::screen;

@@ -2,7 +2,7 @@
 
 use crate::core::{Tracing, check, entropy, spawn};
 use crate::exit::Failure;
-use crate::ladder::{Kind, Ladder, Party};
+use cscf::ladder::{Kind, Ladder, Party};
 use crate::roster::{card, reachable_at};
 use cscf::config::Config;
 use cscf::flow::{Hop, Local, Side, Transport};

@@ -2,6 +2,7 @@
 
 use crate::world::World;
 use cscf::ladder::{Kind, Ladder};
+use cscf::trace::Event;
 use std::net::SocketAddr;
 
 /// Draws every traced message but those of the Diameter connections' own upkeep.
@@ -16,15 +17,18 @@ pub fn ladder(world: &World) -> Ladder {
     let mut ladder = Ladder::new();
     for host in hosts {
         let address = SocketAddr::new(host.address, 0);
-        ladder.column(&title(&host.name), kind(&host.name), [address]);
-    }
-    for crate::world::Traced { event, .. } in world.traced() {
-        let summary = event.summary();
-        if !["CER", "CEA", "DWR", "DWA", "DPR", "DPA"].iter().any(|upkeep| summary.starts_with(upkeep)) {
-            ladder.add(event);
-        }
+        let party = ladder.column(&title(&host.name), kind(&host.name), [address]);
+        let seen = world.traced().iter().filter(|traced| world.hosts()[traced.host].name == host.name);
+        let events = seen.map(|traced| &traced.event).filter(|event| !is_upkeep(event));
+        ladder.report(party, events.cloned());
     }
     ladder
+}
+
+/// Whether it is one of the Diameter connections' own messages.
+fn is_upkeep(event: &Event) -> bool {
+    let summary = event.summary();
+    ["CER", "CEA", "DWR", "DWA", "DPR", "DPA"].iter().any(|upkeep| summary.starts_with(upkeep))
 }
 
 fn kind(name: &str) -> Kind {
