@@ -78,7 +78,7 @@ pub fn sip_station<R: Role>(
     };
     let transports = Transports::new(
         locals.clone(),
-        trust_list(config),
+        TrustList::new(config.trust.domain.clone()),
         TransportLimits {
             connections_max: config.limits.connections,
             connections_per_remote_max: config.limits.connections_per_remote,
@@ -121,11 +121,6 @@ fn hss_peers(config: &Config) -> Vec<PeerConfig> {
         priority: u16::try_from(priority).unwrap_or(u16::MAX),
     };
     config.diameter.hss.iter().enumerate().map(peer).collect()
-}
-
-fn trust_list(config: &Config) -> TrustList {
-    TrustList::parse(config.trust.domain.iter().map(ToString::to_string))
-        .expect("a trusted network prints as it is read: the configuration has checked it")
 }
 
 fn static_names(config: &Config) -> StaticNames {

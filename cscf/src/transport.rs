@@ -11,7 +11,7 @@ mod trust_list;
 
 pub use limits::TransportLimits;
 pub use output::TransportOutput;
-pub use trust_list::{TrustList, TrustListError};
+pub use trust_list::TrustList;
 
 use crate::flow::{Flow, Hop, Local, Source, Transport, Trust};
 use crate::input::{Exit, Ticket};

@@ -1,6 +1,7 @@
 //! The transport layer, told as what a driver and a node see.
 
 use super::*;
+use crate::config::TrustedNet;
 use crate::flow::{Side, Trust};
 
 const OPTIONS: &[u8] = b"OPTIONS sip:p.example SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.5:5070;branch=z9hG4bK1\r\n\
@@ -24,7 +25,7 @@ impl Bench {
 
     fn with(limits: TransportLimits) -> Bench {
         let local = |transport| Local { side: Side::Core, transport, address: at(OURS) };
-        let trust = TrustList::parse(["192.0.2.5"]).unwrap();
+        let trust = TrustList::new(vec![TrustedNet::host("192.0.2.5".parse().unwrap())]);
         let locals = vec![local(Transport::Udp), local(Transport::Tcp)];
         Bench {
             transports: Transports::new(locals, trust, limits, &mut Entropy::seeded(1)),
