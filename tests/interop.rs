@@ -18,6 +18,8 @@ mod loopback;
 mod phone;
 #[path = "interop/process.rs"]
 mod process;
+#[path = "interop/sipp.rs"]
+mod sipp;
 #[path = "interop/template.rs"]
 mod template;
 
@@ -92,4 +94,25 @@ fn freediameter_relays_cx() {
         !told.contains("peer=\"icscf.") && !told.contains("peer=\"scscf."),
         "a CSCF has gone past the relay: {told}"
     );
+}
+
+/// RFC 3310 by SIPp's own implementation, and a call on the Service-Route to a registered contact.
+#[test]
+fn sipp_registers_by_aka_and_calls_a_phone() {
+    if !carillon_tests::needs("sipp") {
+        return;
+    }
+    let mut lab = Lab::new();
+    lab.add_subscriber(sipp::SUBSCRIBER);
+    for part in Part::ALL {
+        lab.start(part);
+    }
+    lab.wait_for_diameter();
+    let mut bob = lab.phone("bob");
+    bob.register();
+    let mut sipp = sipp::start(&lab, "caller");
+    bob.is_called();
+    let status = sipp.wait(sipp::SCENARIO_MAX);
+    assert!(status.success(), "{status}: {}", sipp::story(&lab));
+    bob.deregister();
 }

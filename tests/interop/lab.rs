@@ -86,9 +86,12 @@ impl Lab {
             host(s),
             at(hss),
             host(hss),
-            top().join("docs/config/lab-subscribers.csv").display(),
+            lab.folder().join("subscribers.csv").display(),
             lab.folder().join("store").display(),
         );
+        let subscribers =
+            fs::read_to_string(top().join("docs/config/lab-subscribers.csv")).expect("the ready-made lab");
+        fs::write(lab.folder().join("subscribers.csv"), subscribers).expect("the scratch folder is writable");
         fs::write(lab.config_file(), text).expect("the scratch folder is writable");
         // A mistake shows here, and not in the log of a process.
         lab.config();
@@ -100,6 +103,13 @@ impl Lab {
         let text = fs::read_to_string(self.config_file()).expect("the configuration was written");
         fs::write(self.config_file(), text + settings).expect("the scratch folder is writable");
         self.config();
+    }
+
+    /// Adds a subscriber (imsi,k,opc,msisdn,name), before the HSS is started.
+    pub fn add_subscriber(&self, line: &str) {
+        let file = self.folder().join("subscribers.csv");
+        let text = fs::read_to_string(&file).expect("the subscribers were written");
+        fs::write(file, format!("{text}{line}\n")).expect("the scratch folder is writable");
     }
 
     /// The network that the core runs on.

@@ -1,0 +1,48 @@
+//! SIPp as a phone that we did not write.
+
+use crate::lab::{DOMAIN, Lab, Part};
+use crate::process::Process;
+use crate::template;
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+/// The subscription of SIPp's user, with K and OPc of TS 35.208 §4.3, test set 2.
+///
+/// A key with the byte of "[" or "]" would not do: SIPp reads keywords in what it has made of the key.
+pub const SUBSCRIBER: &str =
+    "001010000009999,fec86ba6eb707ed08905757b1bb44b8f,1006020f0a478bf6b699f15c062e42b3,+49301009999,sipp";
+
+/// Runs `sipp/SCENARIO.xml` against the P-CSCF, with bob of the lab as the called one.
+pub fn start(lab: &Lab, scenario: &str) -> Process {
+    let folder = lab.folder().join("sipp");
+    fs::create_dir_all(&folder).expect("the scratch folder is writable");
+    let names = [
+        ("@DOMAIN@", DOMAIN.to_owned()),
+        ("@IMSI@", "001010000009999".to_owned()),
+        ("@CALLED@", "+49301000002".to_owned()),
+        ("@K@", "fec86ba6eb707ed08905757b1bb44b8f".to_owned()),
+        // SIPp computes OPc from it.
+        ("@OP@", "dbc59adcb6f9a0ef735477b7fadf8374".to_owned()),
+    ];
+    template::write("sipp", &names, &folder);
+    let mut command = Command::new(carillon_tests::find("sipp").expect("the test has asked for it"));
+    command
+        .arg("-sf")
+        .arg(folder.join(format!("{scenario}.xml")))
+        .args(["-m", "1", "-i", &lab.loopback().host(110).to_string(), "-p", "5060"])
+        .args(["-timeout", "30", "-timeout_error", "-nostdin", "-trace_err", "-trace_msg"])
+        .args(["-message_file", "messages.log", "-error_file", "errors.log"])
+        .arg(lab.address(Part::Pcscf).to_string())
+        .current_dir(&folder);
+    Process::start("sipp", &mut command, lab.folder())
+}
+
+/// Every message that SIPp sent and received, and its complaints.
+pub fn story(lab: &Lab) -> String {
+    let read = |name| fs::read_to_string(lab.folder().join("sipp").join(name)).unwrap_or_default();
+    format!("{}\n{}", read("messages.log"), read("errors.log"))
+}
+
+/// How long a scenario may take.
+pub const SCENARIO_MAX: Duration = Duration::from_secs(40);
