@@ -28,6 +28,7 @@ impl Role for Relay {
             return Err(Reject::new(Status::FORBIDDEN, "not here"));
         }
         if message.uri().starts_with(b"sip:fork@") {
+            turn.fork_into(request, 2);
             for contact in ["sip:one@127.0.0.21", "sip:two@127.0.0.22"] {
                 let mut edits = turn.edits();
                 edits.set_uri(contact);
@@ -402,4 +403,52 @@ fn the_next_hop_of_a_request_is_its_top_route_else_its_uri() {
     let mut bench = Bench::new();
     let sent = bench.receive(UPSTREAM, &text);
     assert_eq!(sent[0].0, "udp:127.0.0.30:5060");
+}
+
+#[test]
+fn timer_c_cancels_a_call_that_rings_for_ever() {
+    let mut bench = Bench::new();
+    let forwarded = bench.receive(UPSTREAM, &request("INVITE", "sip:bob@127.0.0.20", "1"))[1].1.clone();
+    bench.receive("127.0.0.20:5060", &response(&forwarded, "180 Ringing"));
+    bench.advance(Duration::from_secs(180));
+    bench.receive("127.0.0.20:5060", &response(&forwarded, "180 Ringing"));
+    let sent = bench.advance(Duration::from_secs(180));
+    assert!(sent.is_empty(), "each provisional response starts Timer C anew: {sent:?}");
+    let sent = bench.advance(Duration::from_secs(6));
+    assert!(sent[0].1.starts_with("CANCEL sip:bob@127.0.0.20 SIP/2.0"), "{sent:?}");
+    let sent = bench.receive("127.0.0.20:5060", &response(&forwarded, "487 Request Terminated"));
+    assert_eq!(first_line(&sent.last().unwrap().1), "SIP/2.0 487 Request Terminated");
+}
+
+#[test]
+fn a_cancelled_branch_that_never_ends_is_given_up() {
+    let mut bench = Bench::new();
+    let forwarded = bench.receive(UPSTREAM, &request("INVITE", "sip:bob@127.0.0.20", "1"))[1].1.clone();
+    bench.receive("127.0.0.20:5060", &response(&forwarded, "180 Ringing"));
+    bench.receive(UPSTREAM, &request("CANCEL", "sip:bob@127.0.0.20", "1"));
+    let sent = bench.advance(Duration::from_secs(33));
+    assert!(sent.iter().any(|(_, text)| text.starts_with("SIP/2.0 487")), "RFC 3261 §9.1: 64*T1 later: {sent:?}");
+}
+
+#[test]
+fn a_fork_shares_its_breadth() {
+    let mut bench = Bench::new();
+    let text = request("INVITE", "sip:fork@example.org", "1").replace("Max-Forwards", "Max-Breadth: 5\nMax-Forwards");
+    let sent = bench.receive(UPSTREAM, &text);
+    let breadths: Vec<_> = sent[1..].iter().map(|(_, text)| text.contains("\r\nMax-Breadth: 2\r\n")).collect();
+    assert_eq!(breadths, [true, true], "{sent:?}");
+}
+
+#[test]
+fn requests_of_rfc_2543_are_told_apart_without_a_branch() {
+    let mut bench = Bench::new();
+    let old = |number: u8| {
+        request("OPTIONS", "sip:bob@127.0.0.20", "1").replace(";branch=z9hG4bK1", "").replace("CSeq: 1", &format!("CSeq: {number}"))
+    };
+    assert_eq!(bench.receive(UPSTREAM, &old(1)).len(), 1);
+    assert_eq!(bench.receive(UPSTREAM, &old(1)).len(), 0, "the same request again");
+    assert_eq!(bench.receive(UPSTREAM, &old(2)).len(), 1, "another request");
+    let bare = |number: u8| old(number).replace(UPSTREAM, &format!("{UPSTREAM};branch=z9hG4bK"));
+    assert_eq!(bench.receive(UPSTREAM, &bare(3)).len(), 1);
+    assert_eq!(bench.receive(UPSTREAM, &bare(4)).len(), 1, "RFC 4475 §3.2.1: the bare cookie names nothing");
 }
