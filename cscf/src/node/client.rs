@@ -249,7 +249,7 @@ impl<R: Role> Core<R> {
         {
             context.clients += 1;
         }
-        let line_end = memchr_line_end(&request);
+        let (len, line_end) = (request.len(), memchr_line_end(&request));
         let (slot, generation) = self.clients.insert(Client {
             owner,
             state: ClientState::Resolving,
@@ -268,6 +268,10 @@ impl<R: Role> Core<R> {
         });
         let id = ClientId(slot, generation);
         self.name_branch(id);
+        if len > REQUEST_BYTES_MAX {
+            self.pending.push_back(Pending::ClientFailed(id, "request has grown too long"));
+            return id;
+        }
         match self.resolve(&target) {
             Ok(Resolved::Hops(hops)) => {
                 let flow = match target {
@@ -524,7 +528,7 @@ impl<R: Role> Core<R> {
         let Some(client) = self.clients.get((id.0, id.1)) else { return };
         let Some(attempt) = client.attempt else { return };
         let to = response.first(Name::To).unwrap_or_default().to_vec();
-        let Some(bytes) = derived_request(&client.request, Method::Ack, Some(&to), &self.limits) else {
+        let Some(bytes) = derived_request(&client.request, Method::Ack, Some(&to)) else {
             return;
         };
         let exit = self.exit_of(attempt);
@@ -556,7 +560,7 @@ impl<R: Role> Core<R> {
         let Some(client) = self.clients.get((id.0, id.1)) else { return };
         let Some(attempt) = client.attempt else { return };
         let (timing, random, via) = (client.timing, client.random, client.via.clone());
-        let Some(bytes) = derived_request(&client.request, Method::Cancel, None, &self.limits) else {
+        let Some(bytes) = derived_request(&client.request, Method::Cancel, None) else {
             return;
         };
         let line_end = memchr_line_end(&bytes);
@@ -738,6 +742,9 @@ impl<R: Role> Core<R> {
     }
 }
 
+/// A request with our Via beyond 65 535 bytes fits into no datagram, and no element of ours would read it.
+const REQUEST_BYTES_MAX: usize = 65_535 - 256;
+
 /// The offset behind the start line.
 fn memchr_line_end(request: &[u8]) -> usize {
     request.windows(2).position(|pair| pair == b"\r\n").map_or(request.len(), |at| at + 2)
@@ -763,13 +770,10 @@ fn install_via(
 
 /// The ACK or CANCEL of an INVITE of ours: same Request-URI, top Via, From, Call-ID, CSeq number and Route
 /// (RFC 3261 §9.1, §17.1.1.3).
-fn derived_request(
-    invite: &[u8],
-    method: Method<'_>,
-    to: Option<&[u8]>,
-    limits: &sip_core::Limits,
-) -> Option<Vec<u8>> {
-    let message = Message::parse(invite.to_vec(), limits).ok()?;
+fn derived_request(invite: &[u8], method: Method<'_>, to: Option<&[u8]>) -> Option<Vec<u8>> {
+    // Ours has more lines than the one that was let in.
+    let limits = sip_core::Limits { headers: usize::MAX, values: usize::MAX, ..sip_core::Limits::default() };
+    let message = Message::parse(invite.to_vec(), &limits).ok()?;
     let cseq = message.cseq().ok()?.number;
     let mut builder = RequestBuilder::new(method, message.uri()).header(Name::Via, message.first(Name::Via)?);
     for (_, route) in message.all(Name::Route) {

@@ -1,5 +1,7 @@
 //! A node with the plainest role, driven by SIP text: what RFC 3261 §16 and §17 ask of every proxy.
 
+mod hostile;
+
 use super::*;
 use crate::flow::{Flow, Source};
 use crate::input::{Exit, Ticket};
