@@ -117,6 +117,7 @@ fn hss_peers(config: &Config) -> Vec<PeerConfig> {
         host: Some(hss.host.clone()),
         realm: hss.realm.clone(),
         addr: hss.address,
+        transport: hss.transport,
         role: PeerRole::Connect,
         priority: u16::try_from(priority).unwrap_or(u16::MAX),
     };

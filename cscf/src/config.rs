@@ -15,7 +15,7 @@ mod reader;
 mod scscf;
 mod value;
 
-pub use address::{DiameterPeer, Points, StoreUrl, TrustedNet};
+pub use address::{DiameterPeer, DiameterPoint, Points, StoreUrl, TrustedNet};
 pub use fault::{ConfigError, suggestion};
 pub use hss::HssSection;
 pub use icscf::{IcscfSection, ScscfEntry};

@@ -4,6 +4,7 @@
 
 mod wire;
 
+pub use diameter_client::endpoint::StreamTransport;
 pub use wire::{LinkId, Machine, Operated, Protocol, WireInput, WireOutput};
 
 use crate::bucket::TokenKey;
@@ -261,13 +262,14 @@ impl<R: Role> Station<R> {
 
     fn on_endpoint(&mut self, now: Now, output: EndpointOutput) {
         match output {
-            EndpointOutput::Connect { conn, addr } => {
+            EndpointOutput::Connect { conn, addr, transport } => {
                 let link = link(conn);
                 // Our end is known only once the connection stands.
                 self.tap_opened(link, SocketAddr::new(unspecified(addr), 0), addr);
                 self.outputs.push_back(WireOutput::Connect {
                     link,
                     protocol: Protocol::Diameter,
+                    transport,
                     local: None,
                     remote: addr,
                 });

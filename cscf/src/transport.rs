@@ -15,7 +15,7 @@ pub use trust_list::TrustList;
 
 use crate::flow::{Flow, Hop, Local, Source, Transport, Trust};
 use crate::input::{Exit, Ticket};
-use crate::station::{LinkId, Protocol, WireOutput};
+use crate::station::{LinkId, Protocol, StreamTransport, WireOutput};
 use ambient::{Entropy, Instant, Timers};
 use connection::{Connection, Connections, State};
 use datagram::DatagramFlows;
@@ -346,6 +346,7 @@ impl Transports {
         self.outputs.push_back(TransportOutput::Wire(WireOutput::Connect {
             link,
             protocol: Protocol::Sip,
+            transport: StreamTransport::Tcp,
             local: Some(SocketAddr::new(local.ip(), 0)),
             remote,
         }));

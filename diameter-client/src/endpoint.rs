@@ -14,6 +14,7 @@
 //!     host: None,
 //!     realm: "ims.example".into(),
 //!     addr: ([127, 0, 0, 13], 3868).into(),
+//!     transport: StreamTransport::Tcp,
 //!     role: PeerRole::Connect,
 //!     priority: 0,
 //! });
@@ -37,11 +38,13 @@ mod neighbour;
 mod output;
 mod routing;
 mod slots;
+mod transport;
 
 pub use config::{EndpointConfig, PeerConfig, PeerRole};
 pub use failure::CxFailure;
 pub use input::{ConnId, Destination, EndpointInput, RequestId};
 pub use output::EndpointOutput;
+pub use transport::StreamTransport;
 
 use crate::peer::PeerEvent;
 use crate::watchdog::{WatchdogEvent, WatchdogState};

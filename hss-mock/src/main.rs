@@ -9,7 +9,6 @@ use hss_mock::store::Store as Database;
 use hss_mock::{Hss, HssConfig, HssRecord, HssStation, Subscriber, csv};
 use shell::process::{self, Failure};
 use shell::{Acknowledge, Backend, Binding, Store, system_entropy};
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -29,7 +28,7 @@ fn serve(config: Arc<Config>) -> Result<(), Failure> {
     hss.load(kept.subscribers, Vec::new()).map_err(Failure::usage)?;
     tracing::info!(count, "subscribers are loaded");
     let station = HssStation::new(hss, Endpoint::new(endpoint_config(&config), entropy()?));
-    let bindings = config.hss.listen.iter().copied().map(Binding::diameter);
+    let bindings = config.hss.listen.iter().map(Binding::from);
     process::serve(NAME, station, bindings, kept.store, kept.records, &config)
 }
 
@@ -59,7 +58,7 @@ fn hss_config(config: &Config) -> HssConfig {
 
 fn endpoint_config(config: &Config) -> EndpointConfig {
     let HssSection { listen, host, realm, accept_unknown_peers, .. } = &config.hss;
-    let host_ips = listen.iter().map(SocketAddr::ip).take(1).collect();
+    let host_ips = listen.iter().map(|point| point.address.ip()).take(1).collect();
     EndpointConfig {
         origin_realm: realm.clone(),
         accept_unknown_peers: *accept_unknown_peers,

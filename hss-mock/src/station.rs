@@ -69,13 +69,19 @@ impl HssStation {
 
     fn on_endpoint(&mut self, now: Now, output: EndpointOutput) {
         match output {
-            EndpointOutput::Connect { conn, addr } => {
+            EndpointOutput::Connect { conn, addr, transport } => {
                 let link = LinkId(conn.0);
                 if let Some(tap) = &mut self.tap {
                     tap.opened(link, SocketAddr::new(unspecified(addr), 0), addr);
                 }
                 let protocol = Protocol::Diameter;
-                self.outputs.push_back(WireOutput::Connect { link, protocol, local: None, remote: addr });
+                self.outputs.push_back(WireOutput::Connect {
+                    link,
+                    protocol,
+                    transport,
+                    local: None,
+                    remote: addr,
+                });
             }
             EndpointOutput::Send { conn, bytes } => {
                 if let Some(tap) = &mut self.tap {

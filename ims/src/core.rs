@@ -1,10 +1,10 @@
 //! A whole core in this process: four machines, each on a thread and on sockets of its own.
 
 use crate::exit::Failure;
-use cscf::ladder::{Kind, Ladder, Party};
 use crate::roster::Roster;
 use cscf::assembly::{self, Part};
 use cscf::config::{Config, LabAddresses, Personality};
+use cscf::ladder::{Kind, Ladder, Party};
 use cscf::station::Protocol;
 use cscf::trace;
 use diameter_client::endpoint::{Endpoint, EndpointConfig};
@@ -39,7 +39,7 @@ impl CoreSockets {
             pcscf: sip(Part::Pcscf)?,
             icscf: sip(Part::Icscf)?,
             scscf: sip(Part::Scscf)?,
-            hss: bind(config.hss.listen.iter().copied().map(Binding::diameter))?,
+            hss: bind(config.hss.listen.iter().map(Binding::from))?,
         })
     }
 
@@ -140,7 +140,7 @@ impl Core {
             ladder.column("P-CSCF", Kind::Cscf, of(Part::Pcscf)),
             ladder.column("I-CSCF", Kind::Cscf, of(Part::Icscf)),
             ladder.column("S-CSCF", Kind::Cscf, of(Part::Scscf)),
-            ladder.column("HSS", Kind::Hss, self.config.hss.listen.iter().copied()),
+            ladder.column("HSS", Kind::Hss, self.config.hss.listen.iter().map(|point| point.address)),
         ]
     }
 
@@ -211,7 +211,7 @@ fn hss_station(config: &Config, roster: &Roster) -> Result<HssStation, Failure> 
     let mut hss = Hss::new(hss, entropy()?);
     let subscribers = roster.subscribers().to_vec();
     hss.load(subscribers, Default::default()).map_err(|error| Failure::Usage(error.to_string()))?;
-    let host_ips = config.hss.listen.iter().map(SocketAddr::ip).take(1).collect();
+    let host_ips = config.hss.listen.iter().map(|point| point.address.ip()).take(1).collect();
     let endpoint = EndpointConfig {
         origin_realm: config.hss.realm.clone(),
         accept_unknown_peers: config.hss.accept_unknown_peers,

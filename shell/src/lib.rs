@@ -10,6 +10,7 @@ pub mod dns;
 pub mod driver;
 pub mod logging;
 pub mod process;
+mod sctp;
 pub mod sockets;
 pub mod store;
 mod stream;

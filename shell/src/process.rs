@@ -6,13 +6,14 @@
 use crate::clock::{Clock, system_entropy};
 use crate::driver::{Driver, Ended, Handle, Setup};
 use crate::logging;
+use crate::sctp;
 use crate::sockets::{Binding, Sockets};
 use crate::store::Store;
 use cscf::Role;
 use cscf::assembly::{self, Part};
 use cscf::config::{Config, LogLevel, StoreKind};
 use cscf::query::Record;
-use cscf::station::{Operated, Station};
+use cscf::station::{Operated, Station, StreamTransport};
 use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -64,6 +65,9 @@ where
     Station<R>: Operated,
 {
     run(R::NAME, about, |config| {
+        if matches!(part, Part::Icscf | Part::Scscf) {
+            check_transports(&config)?;
+        }
         // The store is read before the first socket opens: nobody is served by a process that has forgotten.
         let (store, restored) = open_store(R::NAME, &config)?;
         let bindings = part.locals(&config);
@@ -179,6 +183,17 @@ fn word(level: LogLevel) -> &'static str {
 
 fn say(text: &str) -> Result<(), Failure> {
     io::stdout().write_all(text.as_bytes()).map_err(Failure::failed)
+}
+
+/// Whether this program and its system have the transports of the peers that it will connect to.
+fn check_transports(config: &Config) -> Result<(), Failure> {
+    let mut peers = config.diameter.hss.iter();
+    match peers.find(|peer| peer.transport == StreamTransport::Sctp) {
+        Some(peer) => sctp::probe().map_err(|error| {
+            Failure::Failed(format!("cannot connect to {} at {}: {error}", peer.host, peer.point()))
+        }),
+        None => Ok(()),
+    }
 }
 
 /// The store that `[store]` asks for, and what it holds.

@@ -1,6 +1,8 @@
 //! Listening sockets: bound before the machine exists, so that a mistake shows at once and a free port is known.
 
-use cscf::station::Protocol;
+use crate::sctp;
+use cscf::config::DiameterPoint;
+use cscf::station::{Protocol, StreamTransport};
 use cscf::{Local, Transport};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fmt;
@@ -16,6 +18,8 @@ pub enum Speaks {
     SipStreams,
     /// Diameter over TCP.
     DiameterStreams,
+    /// Diameter over SCTP.
+    DiameterSctp,
 }
 
 impl Speaks {
@@ -24,7 +28,7 @@ impl Speaks {
         match self {
             Speaks::SipDatagrams => None,
             Speaks::SipStreams => Some(Protocol::Sip),
-            Speaks::DiameterStreams => Some(Protocol::Diameter),
+            Speaks::DiameterStreams | Speaks::DiameterSctp => Some(Protocol::Diameter),
         }
     }
 }
@@ -35,6 +39,7 @@ impl fmt::Display for Speaks {
             Speaks::SipDatagrams => "SIP on udp",
             Speaks::SipStreams => "SIP on tcp",
             Speaks::DiameterStreams => "Diameter on tcp",
+            Speaks::DiameterSctp => "Diameter on sctp",
         })
     }
 }
@@ -49,9 +54,19 @@ pub struct Binding {
 }
 
 impl Binding {
-    /// A Diameter listening point.
+    /// A Diameter listening point of TCP.
     pub const fn diameter(address: SocketAddr) -> Binding {
         Binding { speaks: Speaks::DiameterStreams, address }
+    }
+}
+
+impl From<&DiameterPoint> for Binding {
+    fn from(point: &DiameterPoint) -> Binding {
+        let speaks = match point.transport {
+            StreamTransport::Tcp => Speaks::DiameterStreams,
+            StreamTransport::Sctp => Speaks::DiameterSctp,
+        };
+        Binding { speaks, address: point.address }
     }
 }
 
@@ -80,7 +95,11 @@ impl fmt::Display for BindError {
         write!(f, "cannot listen for {speaks} at {address}: ")?;
         match self.error.kind() {
             io::ErrorKind::AddrInUse => {
-                let flag = if speaks == Speaks::SipDatagrams { 'u' } else { 't' };
+                let flag = match speaks {
+                    Speaks::SipDatagrams => 'u',
+                    Speaks::SipStreams | Speaks::DiameterStreams => 't',
+                    Speaks::DiameterSctp => 'S',
+                };
                 let port = address.port();
                 write!(
                     f,
@@ -108,13 +127,19 @@ impl std::error::Error for BindError {
 #[derive(Debug, Default)]
 pub struct Sockets {
     pub(crate) datagrams: Vec<(SocketAddr, UdpSocket)>,
-    pub(crate) streams: Vec<(SocketAddr, Protocol, TcpListener)>,
+    /// One-to-one sockets of SCTP are among them: they listen and accept as those of TCP do.
+    pub(crate) streams: Vec<(SocketAddr, Speaks, TcpListener)>,
 }
 
 impl Sockets {
     /// Binds every address, each one once, or none.
     pub fn bind(bindings: impl IntoIterator<Item = Binding>) -> Result<Sockets, BindError> {
         let mut sockets = Sockets::default();
+        let bindings: Vec<_> = bindings.into_iter().collect();
+        // What this system cannot do shows before anything is bound.
+        for &binding in bindings.iter().filter(|binding| binding.speaks == Speaks::DiameterSctp) {
+            sctp::probe().map_err(|error| BindError { binding, error })?;
+        }
         for binding in bindings {
             let bound = sockets.addresses();
             if !bound.contains(&binding) {
@@ -151,20 +176,18 @@ impl Sockets {
             .datagrams
             .iter()
             .map(|(address, _)| Binding { speaks: Speaks::SipDatagrams, address: *address });
-        let streams = self.streams.iter().map(|(address, protocol, _)| Binding {
-            speaks: match protocol {
-                Protocol::Sip => Speaks::SipStreams,
-                Protocol::Diameter => Speaks::DiameterStreams,
-            },
-            address: *address,
-        });
+        let streams = self.streams.iter().map(|&(address, speaks, _)| Binding { speaks, address });
         datagrams.chain(streams).collect()
     }
 
     fn add(&mut self, binding: Binding) -> io::Result<()> {
         let Binding { speaks, address } = binding;
-        let kind = if speaks == Speaks::SipDatagrams { Type::DGRAM } else { Type::STREAM };
-        let socket = Socket::new(Domain::for_address(address), kind, None)?;
+        let domain = Domain::for_address(address);
+        let socket = match speaks {
+            Speaks::SipDatagrams => Socket::new(domain, Type::DGRAM, None)?,
+            Speaks::SipStreams | Speaks::DiameterStreams => Socket::new(domain, Type::STREAM, None)?,
+            Speaks::DiameterSctp => sctp::socket(domain)?,
+        };
         if address.is_ipv6() {
             // Each family has its own listening point.
             socket.set_only_v6(true)?;
@@ -179,14 +202,14 @@ impl Sockets {
                 let socket = UdpSocket::from(socket);
                 self.datagrams.push((socket.local_addr()?, socket));
             }
-            Some(protocol) => {
+            Some(_) => {
                 // Old connections in TIME-WAIT must not keep a restarted process from its port.
                 socket.set_reuse_address(true)?;
                 socket.bind(&SockAddr::from(address))?;
                 socket.listen(BACKLOG)?;
                 socket.set_nonblocking(true)?;
                 let listener = TcpListener::from(socket);
-                self.streams.push((listener.local_addr()?, protocol, listener));
+                self.streams.push((listener.local_addr()?, speaks, listener));
             }
         }
         Ok(())

@@ -1,10 +1,12 @@
-//! Stream connections: a reading and a writing task each, with bounds on both sides.
+//! Stream connections, TCP and SCTP: a reading and a writing task each, with bounds on both sides.
 //!
-//! A machine that is slow stops the reading task at the full channel, and TCP then stops the peer; a peer that is slow
+//! A machine that is slow stops the reading task at the full channel, and the transport then stops the peer; a peer that is slow
 //! fills the connection's write budget, and the connection ends.
 
 use crate::driver::Arrived;
-use cscf::station::{LinkId, Protocol};
+use crate::sctp;
+use crate::sockets::Speaks;
+use cscf::station::{LinkId, StreamTransport};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -37,12 +39,13 @@ impl Link {
     /// Opens a connection in the background: [`Arrived::Connected`] or [`Arrived::ConnectFailed`] follows.
     pub(crate) fn connect(
         link: LinkId,
+        transport: StreamTransport,
         local: Option<SocketAddr>,
         remote: SocketAddr,
         events: Sender<Arrived>,
     ) -> Link {
         let task = tokio::spawn(async move {
-            let event = match connect(local, remote).await {
+            let event = match connect(transport, local, remote).await {
                 Ok((stream, local)) => Arrived::Connected { link, stream, local },
                 Err(error) => Arrived::ConnectFailed { link, why: why(&error) },
             };
@@ -56,10 +59,6 @@ impl Link {
 impl OpenLink {
     /// Begins to read and write an open connection.
     pub(crate) fn start(link: LinkId, stream: TcpStream, events: Sender<Arrived>) -> OpenLink {
-        // Messages are written whole: waiting for more only delays them.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY refused");
-        }
         let (read_half, write_half) = stream.into_split();
         let (writes, written) = unbounded_channel();
         let queued_bytes = Arc::new(AtomicUsize::new(0));
@@ -81,26 +80,48 @@ impl OpenLink {
     }
 }
 
-async fn connect(local: Option<SocketAddr>, remote: SocketAddr) -> io::Result<(TcpStream, SocketAddr)> {
-    let socket = if remote.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+async fn connect(
+    transport: StreamTransport,
+    local: Option<SocketAddr>,
+    remote: SocketAddr,
+) -> io::Result<(TcpStream, SocketAddr)> {
+    let socket = match transport {
+        StreamTransport::Tcp if remote.is_ipv4() => TcpSocket::new_v4()?,
+        StreamTransport::Tcp => TcpSocket::new_v6()?,
+        StreamTransport::Sctp => sctp::tcp_like(remote)?,
+    };
     if let Some(local) = local {
         socket.bind(SocketAddr::new(local.ip(), 0))?;
     }
     let stream = socket.connect(remote).await?;
+    if transport == StreamTransport::Tcp {
+        at_once(&stream);
+    }
     let local = stream.local_addr()?;
     Ok((stream, local))
+}
+
+/// Messages are written whole: waiting for more only delays them.
+fn at_once(stream: &TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY refused");
+    }
 }
 
 /// Accepts connections for as long as the driver lives.
 pub(crate) async fn accept(
     listener: TcpListener,
     local: SocketAddr,
-    protocol: Protocol,
+    speaks: Speaks,
     events: Sender<Arrived>,
 ) {
+    let Some(protocol) = speaks.protocol() else { return };
     loop {
         match listener.accept().await {
             Ok((stream, remote)) => {
+                if speaks != Speaks::DiameterSctp {
+                    at_once(&stream);
+                }
                 if events.send(Arrived::Accepted { stream, protocol, local, remote }).await.is_err() {
                     return;
                 }
@@ -158,6 +179,7 @@ pub(crate) fn why(error: &io::Error) -> &'static str {
         io::ErrorKind::AddrNotAvailable => "own address not available",
         io::ErrorKind::AddrInUse => "no free port",
         io::ErrorKind::PermissionDenied => "not permitted",
+        io::ErrorKind::Unsupported => "no SCTP in this program or kernel",
         _ => "cannot be reached",
     }
 }

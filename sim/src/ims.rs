@@ -141,12 +141,12 @@ impl Ims {
         let subscribers: Vec<Subscriber> = (0..plan.subscribers).map(|n| subscriber(&config, n)).collect();
         world.add(
             "hss",
-            config.hss.listen[0].ip(),
+            config.hss.listen[0].address.ip(),
             Box::new(move |seed| {
                 let mut entropy = Entropy::seeded(seed);
                 let mut hss = Hss::new(HssConfig::default(), entropy.fork());
                 hss.load(subscribers.clone(), Vec::new()).unwrap_or_else(|error| panic!("{error}"));
-                let ips = hss_config.hss.listen.iter().map(SocketAddr::ip).collect();
+                let ips = hss_config.hss.listen.iter().map(|point| point.address.ip()).collect();
                 let endpoint = diameter_client::endpoint::EndpointConfig {
                     accept_unknown_peers: true,
                     ..assembly::endpoint_config(&hss_config, &hss_config.hss.host, ips)

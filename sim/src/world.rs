@@ -346,7 +346,7 @@ impl World {
                     );
                 }
             }
-            WireOutput::Connect { link, protocol, local, remote } => {
+            WireOutput::Connect { link, protocol, local, remote, .. } => {
                 self.connect(id, link, protocol, local, remote);
             }
             WireOutput::Write { link, bytes } => {

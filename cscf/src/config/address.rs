@@ -2,6 +2,7 @@
 
 use super::value::Fault;
 use crate::flow::{Hop, Local, Side, Transport};
+use diameter_client::endpoint::StreamTransport;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -140,6 +141,46 @@ impl fmt::Display for TrustedNet {
     }
 }
 
+/// Where Diameter is spoken, written `ip:port` for TCP or `sctp:ip:port`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiameterPoint {
+    /// What connections run over.
+    pub transport: StreamTransport,
+    /// The address.
+    pub address: SocketAddr,
+}
+
+impl DiameterPoint {
+    /// A point of TCP.
+    pub const fn tcp(address: SocketAddr) -> DiameterPoint {
+        DiameterPoint { transport: StreamTransport::Tcp, address }
+    }
+
+    pub(super) fn from_text(text: &str) -> Result<DiameterPoint, Fault> {
+        let (transport, address) = match text.split_once(':') {
+            Some(("sctp", address)) => (StreamTransport::Sctp, address),
+            Some(("tcp", address)) => (StreamTransport::Tcp, address),
+            _ => (StreamTransport::Tcp, text),
+        };
+        match address.parse() {
+            Ok(address) => Ok(DiameterPoint { transport, address }),
+            Err(_) => Err(Fault::new(
+                format!("\"{text}\" is not an address with a port"),
+                "write \"192.0.2.1:3868\" or \"[2001:db8::1]:3868\", with \"sctp:\" before it for SCTP",
+            )),
+        }
+    }
+}
+
+impl fmt::Display for DiameterPoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.transport {
+            StreamTransport::Tcp => write!(f, "{}", self.address),
+            StreamTransport::Sctp => write!(f, "sctp:{}", self.address),
+        }
+    }
+}
+
 /// A Diameter peer to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiameterPeer {
@@ -149,6 +190,15 @@ pub struct DiameterPeer {
     pub realm: String,
     /// Where it listens.
     pub address: SocketAddr,
+    /// What the connection runs over.
+    pub transport: StreamTransport,
+}
+
+impl DiameterPeer {
+    /// Where it listens, and for what.
+    pub const fn point(&self) -> DiameterPoint {
+        DiameterPoint { transport: self.transport, address: self.address }
+    }
 }
 
 /// Where the HSS keeps its subscribers.
@@ -244,6 +294,23 @@ mod tests {
         assert_eq!(points.texts(), ["127.0.0.1:5060", "tcp:[::1]:5060", "udp:127.0.0.2:5070"]);
         assert!(points.add("tls:127.0.0.1:5061").is_err());
         assert!(points.add("127.0.0.1").is_err());
+    }
+
+    #[test]
+    fn a_diameter_point_is_tcp_unless_it_says_sctp() {
+        for (text, transport, shown) in [
+            ("127.0.0.13:3868", StreamTransport::Tcp, "127.0.0.13:3868"),
+            ("tcp:[::1]:3868", StreamTransport::Tcp, "[::1]:3868"),
+            ("sctp:127.0.0.13:3868", StreamTransport::Sctp, "sctp:127.0.0.13:3868"),
+            ("sctp:[2001:db8::1]:3868", StreamTransport::Sctp, "sctp:[2001:db8::1]:3868"),
+        ] {
+            let point = DiameterPoint::from_text(text).unwrap_or_else(|fault| panic!("{}", fault.message));
+            assert_eq!((point.transport, point.to_string().as_str()), (transport, shown));
+        }
+        for wrong in ["sctp:", "sctp:127.0.0.13", "udp:127.0.0.13:3868", "SCTP:127.0.0.13:3868"] {
+            let remedy = DiameterPoint::from_text(wrong).map_err(|fault| fault.remedy);
+            assert!(remedy.is_err_and(|remedy| remedy.contains("\"sctp:\"")), "{wrong}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::Config;
 use super::reader::Reader;
 use super::value::Fault;
-use crate::flow::{Local, Transport};
+use crate::flow::Local;
 use std::net::SocketAddr;
 
 /// Compares the sections with each other.
@@ -82,14 +82,15 @@ fn sockets(config: &Config, reader: &mut Reader<'_>) {
         ("icscf", "listen", &config.icscf.listen),
         ("scscf", "listen", &config.scscf.listen),
     ];
-    let diameter = config.hss.listen.iter().map(|&address| ("hss", "listen", Transport::Tcp, address));
+    let diameter = config.hss.listen.iter();
+    let diameter = diameter.map(|point| ("hss", "listen", point.transport.to_string(), point.address));
     let all = sip
         .into_iter()
         .flat_map(|(section, key, locals)| {
-            locals.iter().map(move |Local { transport, address, .. }| (section, key, *transport, *address))
+            locals.iter().map(move |local| (section, key, local.transport.to_string(), local.address))
         })
         .chain(diameter);
-    let mut seen: Vec<(&str, &str, Transport, SocketAddr)> = Vec::new();
+    let mut seen: Vec<(&str, &str, String, SocketAddr)> = Vec::new();
     for (section, key, transport, address) in all {
         if address.ip().is_unspecified() {
             let fault = Fault::new(

@@ -1,6 +1,6 @@
 //! `[hss]`: the mock HSS.
 
-use super::address::StoreUrl;
+use super::address::{DiameterPoint, StoreUrl};
 use super::reader::{Fallback, Reader};
 use super::value::Personality;
 use crate::identity::HomeNetwork;
@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 /// The HSS's section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HssSection {
-    /// Where it listens for Diameter over TCP.
-    pub listen: Vec<SocketAddr>,
+    /// Where it listens for Diameter.
+    pub listen: Vec<DiameterPoint>,
     /// Its Diameter identity.
     pub host: String,
     /// Its realm.
@@ -29,8 +29,8 @@ pub struct HssSection {
 impl HssSection {
     pub(super) fn read(reader: &mut Reader<'_>, home: &HomeNetwork, directory: &Path) -> HssSection {
         let mut section = reader.section("hss");
-        let listen = section
-            .get("listen", Fallback::Default(Listeners(vec![SocketAddr::from(([127, 0, 0, 13], 3868))])));
+        let own = DiameterPoint::tcp(SocketAddr::from(([127, 0, 0, 13], 3868)));
+        let listen = section.get("listen", Fallback::Default(Listeners(vec![own])));
         let host = section.get("host", Fallback::Derived(home.host("hss")));
         let realm = section.get("realm", Fallback::Derived(home.realm().to_owned()));
         let read = HssSection {
@@ -48,13 +48,13 @@ impl HssSection {
 }
 
 /// One address, or a list of them.
-struct Listeners(Vec<SocketAddr>);
+struct Listeners(Vec<DiameterPoint>);
 
 impl super::value::Value for Listeners {
     fn read(value: &toml::de::DeValue<'_>) -> Result<Listeners, super::value::Fault> {
         let listeners = match value.as_array() {
             Some(_) => Vec::read(value)?,
-            None => vec![SocketAddr::read(value)?],
+            None => vec![DiameterPoint::read(value)?],
         };
         match listeners.is_empty() {
             true => Err(super::value::Fault::new("is an empty list", "name at least one address")),

@@ -30,10 +30,11 @@ pub struct DiameterSection {
 
 impl DiameterSection {
     pub(super) fn read(reader: &mut Reader<'_>, hss: &HssSection) -> DiameterSection {
-        let own_hss = hss.listen.first().map(|&address| DiameterPeer {
+        let own_hss = hss.listen.first().map(|point| DiameterPeer {
             host: hss.host.clone(),
             realm: hss.realm.clone(),
-            address,
+            address: point.address,
+            transport: point.transport,
         });
         let seconds = Duration::from_secs;
         let mut section = reader.section("diameter");

@@ -23,7 +23,7 @@ fn a_plmn_is_all_that_a_configuration_needs() {
     assert_eq!(config.scscf.uri, format!("sip:scscf.{domain}:6060"));
     assert_eq!(config.icscf.scscfs, [ScscfEntry { uri: config.scscf.uri.clone(), capabilities: vec![] }]);
     assert_eq!(config.diameter.hss[0].host, format!("hss.{domain}"));
-    assert_eq!(config.diameter.hss[0].address, config.hss.listen[0]);
+    assert_eq!(config.diameter.hss[0].point(), config.hss.listen[0]);
     assert_eq!(config.names[domain][0].remote.to_string(), "127.0.0.11:4060");
     assert!(config.trust.contains("127.0.0.12:40000".parse().unwrap()));
     assert!(!config.trust.contains("127.0.0.1:5060".parse().unwrap()), "a UE of the lab");

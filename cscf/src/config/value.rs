@@ -1,6 +1,6 @@
 //! The kinds of values a configuration has, each read from TOML with its own remedy and shown as TOML again.
 
-use super::address::{DiameterPeer, Points, StoreUrl, TrustedNet};
+use super::address::{DiameterPeer, DiameterPoint, Points, StoreUrl, TrustedNet};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -177,6 +177,7 @@ macro_rules! from_text {
 
 from_text! {
     TrustedNet, "10.0.0.0/8";
+    DiameterPoint, "127.0.0.13:3868";
     StoreUrl, "sqlite:hss.db";
 }
 
@@ -222,11 +223,13 @@ impl Value for DiameterPeer {
         };
         let within =
             |name: &str, fault: Fault| Fault { at: table.get(name).map(toml::Spanned::span), ..fault };
+        let point = DiameterPoint::read(field("address")?.get_ref());
+        let DiameterPoint { transport, address } = point.map_err(|fault| within("address", fault))?;
         Ok(DiameterPeer {
             host: String::read(field("host")?.get_ref()).map_err(|fault| within("host", fault))?,
             realm: String::read(field("realm")?.get_ref()).map_err(|fault| within("realm", fault))?,
-            address: SocketAddr::read(field("address")?.get_ref())
-                .map_err(|fault| within("address", fault))?,
+            address,
+            transport,
         })
     }
 
@@ -235,7 +238,7 @@ impl Value for DiameterPeer {
             "{{ host = {}, realm = {}, address = {} }}",
             self.host.show(),
             self.realm.show(),
-            self.address.show()
+            self.point().show()
         )
     }
 }

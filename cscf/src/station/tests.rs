@@ -10,7 +10,7 @@ use crate::transport::{TransportLimits, TrustList};
 use crate::turn::Turn;
 use ambient::Entropy;
 use diameter_client::cx::{CxRequest, Lir};
-use diameter_client::endpoint::{Destination, EndpointConfig, PeerConfig, PeerRole};
+use diameter_client::endpoint::{Destination, EndpointConfig, PeerConfig, PeerRole, StreamTransport};
 use sip_core::{Method, Status};
 
 /// Answers every request, and asks the world on command.
@@ -95,6 +95,7 @@ fn endpoint() -> Endpoint {
         host: None,
         realm: "home.example".to_owned(),
         addr: at(HSS),
+        transport: StreamTransport::Tcp,
         role: PeerRole::Connect,
         priority: 0,
     }];

@@ -4,6 +4,7 @@
 
 use crate::query::{Answer, Query, QueryId, Record};
 use ambient::{Instant, Now};
+use diameter_client::endpoint::StreamTransport;
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -180,6 +181,8 @@ pub enum WireOutput {
         link: LinkId,
         /// What it will speak.
         protocol: Protocol,
+        /// What carries it.
+        transport: StreamTransport,
         /// The address to bind, its port not used; `None` leaves it to the system.
         local: Option<SocketAddr>,
         /// Where to.

@@ -1,5 +1,6 @@
 //! What an endpoint is told at its start: who it is, whom it talks to, and every limit.
 
+use super::StreamTransport;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -70,6 +71,8 @@ pub struct PeerConfig {
     pub realm: String,
     /// Where to connect to, and where it may connect from (the port is then not looked at).
     pub addr: SocketAddr,
+    /// What a connection to it runs over; it may come to us over either.
+    pub transport: StreamTransport,
     /// Who opens the connection.
     pub role: PeerRole,
     /// Which peer of a realm is taken first: the lowest; of equals, in turn.

@@ -1,7 +1,7 @@
 //! CER and CEA: who a connection belongs to, and whether it may stay (RFC 6733 §5.3).
 
 use super::neighbour::Neighbour;
-use super::{ConnId, Endpoint, EndpointOutput, PeerConfig, PeerRole};
+use super::{ConnId, Endpoint, EndpointOutput, PeerConfig, PeerRole, StreamTransport};
 use crate::capabilities::Capabilities;
 use crate::cx::{CxResult, Fault};
 use crate::peer::{PeerEvent, PeerState};
@@ -115,6 +115,7 @@ impl Endpoint {
             host: Some(offered.origin_host.clone()),
             realm: offered.origin_realm.clone(),
             addr: remote.unwrap_or_else(|| (std::net::Ipv4Addr::UNSPECIFIED, 0).into()),
+            transport: StreamTransport::Tcp,
             role: PeerRole::Accept,
             priority: u16::MAX,
         };

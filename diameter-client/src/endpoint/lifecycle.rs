@@ -2,7 +2,7 @@
 
 use super::connection::Connection;
 use super::routing::Otherwise;
-use super::{ConnId, Endpoint, EndpointOutput, TimerKey};
+use super::{ConnId, Endpoint, EndpointOutput, PeerConfig, TimerKey};
 use crate::cx::CxResult;
 use crate::dictionary::{APPLICATION_BASE, DEVICE_WATCHDOG, DISCONNECT_PEER, avp};
 use crate::peer::{PeerAction, PeerEvent, PeerState, Side, wins_election};
@@ -101,9 +101,9 @@ impl Endpoint {
         let conn = ConnId(self.conn_count);
         let Some(peer) = self.peer_mut(index) else { return };
         peer.initiator = Some(conn);
-        let addr = peer.config.addr;
+        let PeerConfig { addr, transport, .. } = peer.config;
         self.conns.insert(conn, Connection::initiated(index));
-        self.outputs.push_back(EndpointOutput::Connect { conn, addr });
+        self.outputs.push_back(EndpointOutput::Connect { conn, addr, transport });
     }
 
     /// CER and CEA were exchanged, and one connection is left.

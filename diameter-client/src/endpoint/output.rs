@@ -1,6 +1,6 @@
 //! What the endpoint wants done, and what it has to say.
 
-use super::{ConnId, CxFailure, RequestId};
+use super::{ConnId, CxFailure, RequestId, StreamTransport};
 use crate::cx::{CxAnswer, CxRequest};
 use std::net::SocketAddr;
 
@@ -13,6 +13,8 @@ pub enum EndpointOutput {
         conn: ConnId,
         /// Where to.
         addr: SocketAddr,
+        /// Over what.
+        transport: StreamTransport,
     },
     /// Write bytes: one whole message.
     Send {

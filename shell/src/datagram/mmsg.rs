@@ -1,6 +1,6 @@
 //! `recvmmsg`, `sendmmsg` and the error queue of Linux, behind safe functions.
 //!
-//! The only unsafe code of the project: the standard library has no call that moves more than one datagram, and that
+//! Unsafe code: the standard library has no call that moves more than one datagram, and that
 //! call is most of what a SIP server costs. Every pointer handed to the kernel points into a buffer that this module
 //! owns for the length of the call, and every length is set right before it.
 #![allow(unsafe_code)]

@@ -5,7 +5,7 @@ use crate::clock::system_entropy;
 use crate::sockets::{Binding, Speaks};
 use ambient::Instant;
 use cscf::query::Query;
-use cscf::station::{Machine, WireOutput};
+use cscf::station::{Machine, StreamTransport, WireOutput};
 use cscf::trace;
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -96,6 +96,7 @@ impl Operated for Echo {
             Ask::Connect(remote) => self.outputs.push_back(WireOutput::Connect {
                 link: LinkId(1),
                 protocol: Protocol::Sip,
+                transport: StreamTransport::Tcp,
                 local: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
                 remote,
             }),

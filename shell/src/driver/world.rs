@@ -41,9 +41,9 @@ pub(super) struct World {
 impl World {
     /// Begins to listen; within the runtime of the main loop.
     pub(super) fn open(setup: Setup, events: Sender<Arrived>) -> io::Result<World> {
-        for (local, protocol, listener) in setup.sockets.streams {
+        for (local, speaks, listener) in setup.sockets.streams {
             let listener = TcpListener::from_std(listener)?;
-            tokio::spawn(accept(listener, local, protocol, events.clone()));
+            tokio::spawn(accept(listener, local, speaks, events.clone()));
         }
         Ok(World {
             datagrams: DatagramPorts::new(setup.sockets.datagrams, &events)?,
@@ -151,8 +151,8 @@ impl World {
     pub(super) fn carry_out(&mut self, now: Now, output: WireOutput) {
         match output {
             WireOutput::Datagram { local, remote, bytes } => self.datagrams.send(local, remote, bytes),
-            WireOutput::Connect { link, local, remote, .. } => {
-                let connecting = Link::connect(link, local, remote, self.events.clone());
+            WireOutput::Connect { link, transport, local, remote, .. } => {
+                let connecting = Link::connect(link, transport, local, remote, self.events.clone());
                 self.links.insert(link, connecting);
             }
             WireOutput::Write { link, bytes } => {

@@ -30,7 +30,8 @@ pub(super) fn addr(n: u8) -> SocketAddr {
 
 pub(super) fn connect_to(n: u8, host: Option<&str>, priority: u16) -> PeerConfig {
     let host = host.map(|host| format!("{host}.{REALM}"));
-    PeerConfig { host, realm: REALM.into(), addr: addr(n), role: PeerRole::Connect, priority }
+    let transport = StreamTransport::Tcp;
+    PeerConfig { host, realm: REALM.into(), addr: addr(n), transport, role: PeerRole::Connect, priority }
 }
 
 pub(super) fn accept_from(n: u8, host: &str) -> PeerConfig {
@@ -94,7 +95,7 @@ impl Lab {
     pub(super) fn carry_out(&mut self, node: usize, output: EndpointOutput) {
         let now = self.now;
         match output {
-            EndpointOutput::Connect { conn, addr } => {
+            EndpointOutput::Connect { conn, addr, .. } => {
                 let target = self.nodes.iter().position(|n| n.addr == addr && !n.is_dead);
                 let Some(target) = target else {
                     return self.nodes[node].endpoint.handle(now, EndpointInput::ConnectFailed { conn });
