@@ -39,6 +39,8 @@ pub enum Waiting {
 pub struct Data {
     search: Search,
     side: SessionSide,
+    /// Whether the S-CSCFs are tried in turn because the HSS could not be asked.
+    is_blind: bool,
     /// The wildcarded identity that the served user matched.
     profile_key: Option<String>,
     /// The charging vector of a request that came without one.

@@ -6,7 +6,9 @@ use crate::selection::Assignment;
 use crate::{Icscf, Waiting};
 use cscf::identity::Impu;
 use cscf::{Answer, Failure, Incoming, Next, Reject, Target, Trust, Turn};
-use diameter_client::cx::{CxAnswer, CxRequest, CxResult, Lia, Lir, UserAuthorizationType};
+use diameter_client::cx::{
+    CxAnswer, CxRequest, CxResult, Lia, Lir, ServerCapabilities, UserAuthorizationType,
+};
 use diameter_client::endpoint::CxFailure;
 use sip_core::{Message, Method, Name, Status, Uri};
 
@@ -73,13 +75,29 @@ pub fn located(
     let Answer::Cx(answer) = answer else {
         return Err(Reject::new(Status::SERVER_INTERNAL_ERROR, "another question was answered"));
     };
-    let Location { assignment, profile_key } = location(answer)?;
     let data = turn.data();
+    let Location { assignment, profile_key } = match answer {
+        Err(failure) if is_hss_gone(&failure) && data.side == SessionSide::Terminating => {
+            tracing::warn!(%failure, "the callee is looked for without the HSS");
+            data.is_blind = true;
+            let any = Assignment::Select(ServerCapabilities::default());
+            Location { assignment: any, profile_key: None }
+        }
+        answer => location(answer)?,
+    };
     data.profile_key = profile_key;
     data.search.assign(assignment, &icscf.config.icscf.scscfs);
     let scscf = icscf.next_scscf(turn)?;
     forward(icscf, turn, request, &scscf);
     Ok(())
+}
+
+/// Whether the HSS cannot be asked, so that nothing is known of the callee.
+///
+/// TS 24.229 leaves open what follows. An S-CSCF that has the callee registered needs no HSS, so those of the
+/// configuration are tried in turn; one that has not answers 5xx, for it cannot ask the HSS either.
+fn is_hss_gone(failure: &CxFailure) -> bool {
+    matches!(failure, CxFailure::NoPeer | CxFailure::Timeout | CxFailure::Rejected { .. })
 }
 
 /// Forwards with the S-CSCF as the only Route (TS 24.229 §5.3.2.1).
@@ -107,17 +125,24 @@ pub fn failed(
 ) -> Result<Next, Reject> {
     let is_silent = matches!(failure, Failure::Timeout { answered: false } | Failure::Unreachable(_));
     let data = turn.data();
+    let is_elsewhere =
+        matches!(failure, Failure::Response(response) if data.is_blind && is_server_failure(response));
     // A request that went on by its own Route was nobody's to reselect.
-    if !is_silent || data.is_cancelled || !data.search.is_begun() {
+    if !(is_silent || is_elsewhere) || data.is_cancelled || !data.search.is_begun() {
         return Ok(Next::Collect);
     }
-    tracing::warn!(scscf = data.search.last(), ?failure, "S-CSCF does not answer");
-    turn.count("scscf_failed", "session");
+    if is_silent {
+        tracing::warn!(scscf = data.search.last(), ?failure, "S-CSCF does not answer");
+        turn.count("scscf_failed", "session");
+    }
     if let Some(scscf) = turn.data().search.next(icscf.config.icscf.scscf_tries_max) {
         forward(icscf, turn, request, &scscf);
         return Ok(Next::Handled);
     }
-    if turn.data().search.has_asked_anew {
+    if is_elsewhere {
+        return Ok(Next::Collect);
+    }
+    if turn.data().search.has_asked_anew || turn.data().is_blind {
         return Err(Reject::new(Status::SERVER_TIMEOUT, "no S-CSCF answers")
             .detail(format!("last tried: {}", turn.data().search.last())));
     }
@@ -127,6 +152,10 @@ pub fn failed(
     lir.authorization_type = Some(UserAuthorizationType::RegistrationAndCapabilities);
     icscf.ask(turn, &request.message, CxRequest::Lir(lir), Waiting::Lia);
     Ok(Next::Handled)
+}
+
+fn is_server_failure(response: &Message) -> bool {
+    response.status().is_some_and(|status| (500..600).contains(&status.code()))
 }
 
 /// The LIR for a request (TS 29.228 §6.1.4).

@@ -124,7 +124,7 @@ fn what_the_hss_says_of_the_callee_becomes_a_status_or_a_choice() {
         (lia(CxResult::IDENTITY_NOT_REGISTERED, None), "SIP/2.0 480 "),
         (lia(CxResult::UNABLE_TO_COMPLY, None), "SIP/2.0 504 "),
         (lia(CxResult::SUCCESS, Some("mailto:x")), "SIP/2.0 504 "),
-        (Err(CxFailure::Timeout), "SIP/2.0 504 "),
+        (Err(CxFailure::Undecodable { reason: "cut short".to_owned() }), "SIP/2.0 504 "),
         (Err(CxFailure::Overload), "SIP/2.0 503 "),
         (select(&[9]), "SIP/2.0 504 "),
         (select(&[7]), "MESSAGE sip:bob"),
@@ -165,6 +165,35 @@ fn a_silent_scscf_is_replaced_and_a_refusing_one_is_not() {
     let back = bench.receive(&address(to), &response(text, "480 Temporarily Unavailable"));
     assert!(back[0].1.starts_with("SIP/2.0 480 "), "{back:?}");
     assert!(bench.settles());
+}
+
+/// While the HSS is gone, registered users are found where they are registered; others get the S-CSCF's 5xx.
+#[test]
+fn without_the_hss_each_scscf_is_tried_until_one_knows_the_callee() {
+    for failure in [CxFailure::NoPeer, CxFailure::Timeout] {
+        let mut bench = Bench::new();
+        bench.receive(SCSCF, &request("MESSAGE", &bob(), ""));
+        let sent = bench.answer(Err(failure.clone()));
+        assert_eq!(sent[0].0, "udp:127.0.0.12:6060");
+        let sent = bench.receive(&address(&sent[0].0), &response(&sent[0].1, "504 Server Time-out"));
+        let second = sent.iter().find(|(to, _)| to == "udp:127.0.0.22:6060");
+        let (to, text) = second.unwrap_or_else(|| panic!("{sent:?}"));
+        let back = bench.receive(&address(to), &response(text, "504 Server Time-out"));
+        assert!(back.iter().any(|(_, text)| text.starts_with("SIP/2.0 504 ")), "nobody knows bob: {back:?}");
+        assert!(bench.settles());
+
+        let mut bench = Bench::new();
+        bench.receive(SCSCF, &request("MESSAGE", &bob(), ""));
+        let sent = bench.answer(Err(failure));
+        let back = bench.receive(&address(&sent[0].0), &response(&sent[0].1, "486 Busy Here"));
+        assert!(back[0].1.starts_with("SIP/2.0 486 "), "whoever knows bob decides: {back:?}");
+        assert!(bench.settles());
+    }
+    let mut bench = Bench::new();
+    bench.receive(SCSCF, &request("MESSAGE", &bob(), ""));
+    let sent = bench.answer_with_all_unreachable(Err(CxFailure::NoPeer));
+    assert!(sent.iter().any(|(_, text)| text.starts_with("SIP/2.0 504 ")), "{sent:?}");
+    assert!(bench.settles(), "the HSS is not asked again");
 }
 
 /// RFC 3261 §16.10: a call that was cancelled while the HSS was asked goes nowhere.
