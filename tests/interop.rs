@@ -6,6 +6,8 @@
 
 #[path = "interop/binaries.rs"]
 mod binaries;
+#[path = "interop/demo.rs"]
+mod demo;
 #[path = "interop/freediameter.rs"]
 mod freediameter;
 #[path = "interop/kamailio.rs"]
@@ -26,10 +28,6 @@ mod template;
 mod wireshark;
 
 use lab::{DOMAIN, Lab, Part, START_MAX};
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
-use std::process::Command;
-use std::time::Duration;
 use wireshark::{Capture, NotPermitted};
 
 /// Alice and bob register, refresh, call each other both ways, and de-register.
@@ -111,10 +109,7 @@ fn sipp_registers_by_aka_and_calls_a_phone() {
     }
     let mut lab = Lab::new();
     lab.add_subscriber(sipp::SUBSCRIBER);
-    for part in Part::ALL {
-        lab.start(part);
-    }
-    lab.wait_for_diameter();
+    lab.start_all();
     let mut bob = lab.phone("bob");
     bob.register();
     let mut sipp = sipp::start(&lab, "caller");
@@ -123,92 +118,6 @@ fn sipp_registers_by_aka_and_calls_a_phone() {
     assert!(status.success(), "{status}: {}", sipp::story(&lab));
     bob.deregister();
 }
-
-/// One line of `ims demo --list`.
-struct Listed {
-    time_s: f64,
-    source: String,
-    destination: String,
-    protocol: String,
-    summary: String,
-}
-
-/// Runs `ims demo`; what it lists.
-fn demo(folder: &std::path::Path) -> Vec<Listed> {
-    let mut command = Command::new(binaries::binary("ims"));
-    command.args(["demo", "--list", "--talk", "300ms"]);
-    let mut process = process::Process::start("demo", &mut command, folder);
-    let status = process.wait(Duration::from_secs(30));
-    let output = process.output();
-    assert!(status.success(), "{status}: {output}");
-    output.lines().filter(|line| line.matches('\t').count() == 4).map(Listed::of).collect()
-}
-
-impl Listed {
-    fn of(line: &str) -> Listed {
-        let columns: Vec<&str> = line.split('\t').collect();
-        let [time, source, destination, protocol, summary] = columns[..] else { panic!("{line}") };
-        let own = str::to_owned;
-        let time_s = time.parse().unwrap_or_else(|_| panic!("{line}"));
-        let (source, destination) = (own(source), own(destination));
-        Listed { time_s, source, destination, protocol: own(protocol), summary: own(summary) }
-    }
-}
-
-/// Every address that a protocol of a list runs between.
-fn addresses(list: &[Listed], protocol: &str) -> BTreeSet<SocketAddr> {
-    let of_protocol = list.iter().filter(|listed| listed.protocol == protocol);
-    of_protocol
-        .flat_map(|listed| [&listed.source, &listed.destination])
-        .map(|address| address.parse().unwrap_or_else(|_| panic!("{address} is no address")))
-        .collect()
-}
-
-/// Whether `wanted` stands in `list` in this order, with whatever else between.
-fn assert_in_order(list: &[Listed], wanted: &[&str]) {
-    let mut rest = list.iter();
-    for summary in wanted {
-        assert!(rest.any(|listed| listed.summary == *summary), "{summary} is missing, or comes too early");
-    }
-}
-
-/// The capture of a run, compared with what the run tells of itself; gives Call-IDs and nonces.
-fn assert_as_captured(list: &[Listed], capture: &std::path::Path) -> BTreeSet<String> {
-    let (sip, diameter) = (addresses(list, "SIP"), addresses(list, "Diameter"));
-    let reading = wireshark::read(capture, &sip, &diameter);
-    assert!(reading.complaints.is_empty(), "{:#?}", reading.complaints);
-    // Two messages of two parties may pass each other between the list's clock and the wire; those of one may not.
-    let mut listed = BTreeMap::<_, Vec<_>>::new();
-    for line in list {
-        let flow = (line.source.clone(), line.destination.clone());
-        listed.entry(flow).or_default().push((line.time_s, line.protocol.clone(), line.summary.clone()));
-    }
-    let mut captured = BTreeMap::<_, Vec<_>>::new();
-    let start = reading.messages.first().map_or(0.0, |message| message.time_s);
-    for message in &reading.messages {
-        let flow = (message.source.clone(), message.destination.clone());
-        let what = (message.time_s - start, message.protocol.to_owned(), message.summary.clone());
-        captured.entry(flow).or_default().push(what);
-    }
-    assert_eq!(reading.messages.len(), list.len());
-    assert_eq!(captured.keys().collect::<Vec<_>>(), listed.keys().collect::<Vec<_>>());
-    for (flow, listed) in &listed {
-        let captured = &captured[flow];
-        let what = |messages: &[(f64, String, String)]| -> Vec<_> {
-            messages.iter().map(|(_, protocol, summary)| format!("{protocol} {summary}")).collect()
-        };
-        assert_eq!(what(captured), what(listed), "{flow:?}");
-        for (captured, listed) in captured.iter().zip(listed) {
-            let apart = (captured.0 - listed.0).abs();
-            assert!(apart < CLOCKS_APART_S, "{flow:?}: {listed:?} was on the wire at {}", captured.0);
-        }
-    }
-    let ids = reading.messages.into_iter().flat_map(|message| [message.call_id, message.nonce]);
-    ids.filter(|id| !id.is_empty()).collect()
-}
-
-/// A message is stamped when its cause is handled; a busy machine may send it a little later.
-const CLOCKS_APART_S: f64 = 0.25;
 
 #[test]
 fn wireshark_reads_the_demo_as_the_demo_tells_it() {
@@ -225,40 +134,19 @@ fn wireshark_reads_the_demo_as_the_demo_tells_it() {
             return;
         }
     };
-    let (first, second) = (demo(folder.path()), demo(folder.path()));
+    let (first, second) = (demo::run(folder.path()), demo::run(folder.path()));
     let capture = capture.stop();
     for list in [&first, &second] {
-        let registration = [
-            "REGISTER",
-            "UAR",
-            "UAA 2001",
-            "MAR",
-            "MAA 2001",
-            "401 Unauthorized (REGISTER)",
-            "REGISTER",
-            "UAR",
-            "UAA 2002",
-            "SAR",
-            "SAA 2001",
-            "200 OK (REGISTER)",
-        ];
-        let call = [
-            "INVITE",
-            "LIR",
-            "LIA 2001",
-            "180 Ringing (INVITE)",
-            "200 OK (INVITE)",
-            "ACK",
-            "BYE",
-            "200 OK (BYE)",
-        ];
-        assert_in_order(
-            list,
-            &[&registration[..], &registration, &["MESSAGE"], &call, &["SAR", "SAA 2001"]].concat(),
-        );
+        let story =
+            [&demo::REGISTRATION[..], &demo::REGISTRATION, &["MESSAGE"], &demo::CALL, &["SAR", "SAA 2001"]];
+        demo::assert_in_order(list, &story.concat());
     }
-    let ids = assert_as_captured(&first, &capture);
-    let others = assert_as_captured(&second, &capture);
+    let ids = demo::assert_as_captured(&first, &capture);
+    let others = demo::assert_as_captured(&second, &capture);
     assert!(ids.len() > 4 && ids.is_disjoint(&others), "Call-IDs and RANDs of two runs: {ids:?} {others:?}");
-    assert_ne!(addresses(&first, "SIP"), addresses(&second, "SIP"), "two runs take ports of their own");
+    assert_ne!(
+        demo::addresses(&first, "SIP"),
+        demo::addresses(&second, "SIP"),
+        "two runs take ports of their own"
+    );
 }

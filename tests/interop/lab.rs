@@ -59,6 +59,26 @@ pub struct Lab {
 }
 
 impl Lab {
+    /// The ready-made lab of the documentation, with its addresses and paths replaced.
+    pub fn ready_made() -> Lab {
+        let lab = Lab::new();
+        let mut text = fs::read_to_string(top().join("docs/config/lab.toml")).expect("the ready-made lab");
+        for (written, part) in [
+            ("127.0.0.10:5060", Part::Pcscf),
+            ("127.0.0.11:4060", Part::Icscf),
+            ("127.0.0.12:6060", Part::Scscf),
+            ("127.0.0.13:3868", Part::Hss),
+        ] {
+            assert!(text.contains(&format!("\nlisten = [\"{written}\"]\n")), "{part:?} is not at {written}");
+            text = text.replace(written, &lab.address(part).to_string());
+        }
+        text =
+            text.replace("lab-subscribers.csv", "subscribers.csv").replace("../../target/lab-store", "store");
+        fs::write(lab.config_file(), text).expect("the scratch folder is writable");
+        lab.config();
+        lab
+    }
+
     /// A place for a core, and its configuration.
     ///
     /// Hosts are named by their addresses, because not every peer resolves names.
@@ -149,6 +169,14 @@ impl Lab {
         self.run(part, process);
     }
 
+    /// Starts all four parts, and waits until they know each other.
+    pub fn start_all(&mut self) {
+        for part in Part::ALL {
+            self.start(part);
+        }
+        self.wait_for_diameter();
+    }
+
     /// Puts `process` in the place of a part, and waits until it is there.
     pub fn run(&mut self, part: Part, mut process: Process) {
         process.wait_for_port(self.address(part), START_MAX);
@@ -160,6 +188,13 @@ impl Lab {
         for name in ["icscf", "scscf"] {
             let told = format!("Diameter peer is up role=\"hss\" peer=\"{name}.{DOMAIN}\"");
             self.process(Part::Hss).wait_for_output(&told, START_MAX);
+        }
+    }
+
+    /// Waits until a CSCF that was started anew has its Diameter connection, where it has any.
+    pub fn wait_for_diameter_again(&mut self, part: Part) {
+        if matches!(part, Part::Icscf | Part::Scscf) {
+            self.process(part).wait_for_output("Diameter peer is up", START_MAX);
         }
     }
 

@@ -9,7 +9,7 @@ use ims_aka::Usim;
 use shell::{Clock, Driver, Handle, Setup, Sockets, system_entropy};
 use std::fmt::Write;
 use std::time::{Duration, Instant};
-use ue::{Answering, Command, Deregistration, Ending, Notice, Policy, Ue, UeConfig};
+use ue::{Answering, Command, Deregistration, Ending, Notice, Policy, RegistrationFailure, Ue, UeConfig};
 
 /// A phone that is switched on.
 pub struct Phone {
@@ -53,16 +53,9 @@ impl Phone {
         Phone { name: name.to_owned(), sip, handle: Some(handle), traced: Vec::new() }
     }
 
-    /// Its number as a SIP URI.
-    pub fn sip(&self) -> &str {
-        &self.sip
-    }
-
     /// Registers, or refreshes the registration; whether it was a refresh.
     pub fn register(&mut self) -> bool {
-        match self.ask(Command::Register, |notice| {
-            matches!(notice, Notice::Registered { .. } | Notice::RegistrationFailed(_))
-        }) {
+        match self.attempt() {
             Notice::Registered { refresh, identities, .. } => {
                 assert!(identities.contains(&self.sip), "{}: P-Associated-URI has {identities:?}", self.name);
                 refresh
@@ -73,14 +66,23 @@ impl Phone {
 
     /// Tries to register, and tells the status and the reason of the refusal.
     pub fn is_refused(&mut self) -> (u16, String) {
-        match self.ask(Command::Register, |notice| {
-            matches!(notice, Notice::Registered { .. } | Notice::RegistrationFailed(_))
-        }) {
-            Notice::RegistrationFailed(ue::RegistrationFailure::Refused { status, reason }) => {
+        match self.attempt() {
+            Notice::RegistrationFailed(RegistrationFailure::Refused { status, reason }) => {
                 (status.code(), reason)
             }
             other => panic!("{} is not refused: {other:?}", self.name),
         }
+    }
+
+    /// Tries to register; whether that went well.
+    pub fn try_register(&mut self) -> bool {
+        matches!(self.attempt(), Notice::Registered { .. })
+    }
+
+    fn attempt(&mut self) -> Notice {
+        self.ask(Command::Register, |notice| {
+            matches!(notice, Notice::Registered { .. } | Notice::RegistrationFailed(_))
+        })
     }
 
     /// De-registers.
