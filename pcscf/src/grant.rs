@@ -58,9 +58,9 @@ impl Asked<'_> {
             return change;
         }
         let listed = listed(response, now);
-        let is_wanted = |uri: &str| {
-            wanted.iter().any(|wanted| *wanted == b"*" || is_same_contact(wanted, uri.as_bytes()))
-        };
+        // `*` names every contact of the UE and asks for none: what the registrar still lists is another UE's.
+        let is_all = wanted.contains(&&b"*"[..]);
+        let is_wanted = |uri: &str| wanted.iter().any(|wanted| is_same_contact(wanted, uri.as_bytes()));
         let is_listed =
             |uri: &str| listed.iter().any(|contact| is_same_contact(contact.uri.as_bytes(), uri.as_bytes()));
         let granted: Vec<BoundContact> =
@@ -80,7 +80,8 @@ impl Asked<'_> {
                 left.contacts.retain(|contact| is_listed(&contact.uri) && !is_wanted(&contact.uri));
             } else if other.hop.remote.ip() == self.source.remote.ip() {
                 // A contact that ends does so for the whole set that the UE registered it with.
-                left.contacts.retain(|contact| is_listed(&contact.uri) || !is_wanted(&contact.uri));
+                left.contacts
+                    .retain(|contact| is_listed(&contact.uri) || !(is_all || is_wanted(&contact.uri)));
             }
             if left.contacts.len() < other.contacts.len() {
                 change.leave(left);

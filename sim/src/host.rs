@@ -83,6 +83,8 @@ pub struct Host {
     pub notices: Vec<(Instant, Box<dyn Any>)>,
     /// Whether the disk refuses to write.
     pub disk_fails: bool,
+    /// Whether connections of SIP to it are refused.
+    pub refuses_streams: bool,
     /// The timeout that is on the heap.
     pub wakes_at: Option<Instant>,
 }

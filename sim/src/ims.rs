@@ -13,6 +13,7 @@ use icscf::Icscf;
 use ims_aka::{Algorithm, Key, Opc, Usim};
 use pcscf::Pcscf;
 use scscf::Scscf;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,14 +36,29 @@ pub struct Plan {
     pub subscribers: u8,
     /// Lines added to the configuration of every part.
     pub settings: String,
+    /// Lines added to the section of the S-CSCF.
+    pub scscf_settings: String,
     /// Whether messages are traced.
     pub traced: bool,
+    /// Subscribers that differ from the others, by their number.
+    pub special: BTreeMap<u8, Subscriber>,
+    /// What the S-CSCFs can do, by their number, where they can do anything.
+    pub capabilities: BTreeMap<u8, Vec<u32>>,
 }
 
 impl Plan {
     /// One S-CSCF, alice and bob.
     pub fn seeded(seed: u64) -> Plan {
-        Plan { seed, scscfs: 1, subscribers: 2, settings: String::new(), traced: true }
+        Plan {
+            seed,
+            scscfs: 1,
+            subscribers: 2,
+            settings: String::new(),
+            scscf_settings: String::new(),
+            traced: true,
+            special: BTreeMap::new(),
+            capabilities: BTreeMap::new(),
+        }
     }
 
     /// With so many S-CSCFs.
@@ -60,6 +76,25 @@ impl Plan {
         Plan { settings: settings.to_owned(), ..self }
     }
 
+    /// With these lines in the section of the S-CSCF.
+    pub fn with_scscf_settings(self, settings: &str) -> Plan {
+        Plan { scscf_settings: settings.to_owned(), ..self }
+    }
+
+    /// With an S-CSCF that has capabilities; they count from 1.
+    pub fn with_capabilities(mut self, scscf: u8, capabilities: &[u32]) -> Plan {
+        self.capabilities.insert(scscf, capabilities.to_vec());
+        self
+    }
+
+    /// With a change of a subscriber: 0 is alice.
+    pub fn with_subscriber(mut self, n: u8, change: impl FnOnce(&mut Subscriber)) -> Plan {
+        let mut changed = self.special.remove(&n).unwrap_or_else(|| subscriber(&self.config(1), n));
+        change(&mut changed);
+        self.special.insert(n, changed);
+        self
+    }
+
     /// Without a trace: for long runs.
     pub fn untraced(self) -> Plan {
         Plan { traced: false, ..self }
@@ -71,14 +106,18 @@ impl Plan {
     }
 
     fn config(&self, scscf: u8) -> Config {
-        let entries: Vec<String> =
-            (1..=self.scscfs).map(|n| format!("{{ uri = \"{}\" }}", scscf_uri(n))).collect();
+        let none = Vec::new();
+        let entry = |n| {
+            let capabilities = self.capabilities.get(&n).unwrap_or(&none);
+            format!("{{ uri = \"{}\", capabilities = {capabilities:?} }}", scscf_uri(n))
+        };
+        let entries: Vec<String> = (1..=self.scscfs).map(entry).collect();
         let names: Vec<String> = (1..=self.scscfs)
             .map(|n| format!("\"{}\" = [\"{}:6060\"]", scscf_host(n), scscf_address(n)))
             .collect();
         let text = format!(
             "[plmn]\nmcc = \"001\"\nmnc = \"01\"\n\
-             [scscf]\nlisten = \"{address}:6060\"\nhost = \"{host}\"\nuri = \"{uri}\"\n\
+             [scscf]\nlisten = \"{address}:6060\"\nhost = \"{host}\"\nuri = \"{uri}\"\n{scscf_settings}\n\
              [icscf]\nscscfs = [{entries}]\n\
              [trust]\ndomain = [\"127.0.0.0/24\"]\n\
              [names]\n{names}\n{settings}",
@@ -88,6 +127,7 @@ impl Plan {
             entries = entries.join(", "),
             names = names.join("\n"),
             settings = self.settings,
+            scscf_settings = self.scscf_settings,
         );
         Config::parse(&text, "simulation").unwrap_or_else(|errors| panic!("{errors:?}\n{text}"))
     }
@@ -138,7 +178,9 @@ impl Ims {
         let config = Arc::new(plan.config(1));
         let traced = plan.traced;
         let hss_config = config.clone();
-        let subscribers: Vec<Subscriber> = (0..plan.subscribers).map(|n| subscriber(&config, n)).collect();
+        let subscribers: Vec<Subscriber> = (0..plan.subscribers)
+            .map(|n| plan.special.get(&n).cloned().unwrap_or_else(|| subscriber(&config, n)))
+            .collect();
         world.add(
             "hss",
             config.hss.listen[0].address.ip(),
@@ -204,10 +246,21 @@ impl Ims {
         let n = self.phones;
         assert!(n < self.plan.subscribers, "the plan has {} subscribers", self.plan.subscribers);
         self.phones += 1;
+        self.phone_of(n, &name_of(n), Ipv4Addr::new(10, 1, 0, n + 1), change)
+    }
+
+    /// Switches on one more phone of a subscriber, on a host and an address of its own.
+    pub fn phone_of(
+        &mut self,
+        n: u8,
+        name: &str,
+        address: Ipv4Addr,
+        change: impl FnOnce(&mut UeConfig),
+    ) -> Phone {
         let subscriber = subscriber(&self.config, n);
         let impi = subscriber.private_identities[0].impi.clone();
         let domain = self.config.home.domain().to_owned();
-        let address: IpAddr = Ipv4Addr::new(10, 1, 0, n + 1).into();
+        let address = IpAddr::V4(address);
         let pcscf =
             Hop { transport: Transport::Udp, remote: SocketAddr::new(P.parse().expect("an address"), 5060) };
         let mut ue = UeConfig::new(impi.clone(), format!("sip:{impi}"), domain.clone(), usim(), pcscf);
@@ -215,9 +268,8 @@ impl Ims {
         change(&mut ue);
         let traced = self.plan.traced;
         let config = self.config.clone();
-        let name = name_of(n);
         let host = self.world.add(
-            &name,
+            name,
             address,
             Box::new(move |seed| {
                 let address = SocketAddr::new(address, PHONE_PORT);
@@ -233,7 +285,12 @@ impl Ims {
                 )
             }),
         );
-        Phone { name, host, sip: format!("sip:{}@{domain}", msisdn(n)), tel: format!("tel:{}", msisdn(n)) }
+        Phone {
+            name: name.to_owned(),
+            host,
+            sip: format!("sip:{}@{domain}", msisdn(n)),
+            tel: format!("tel:{}", msisdn(n)),
+        }
     }
 
     /// Registers a phone; the notice that ended it.

@@ -5,12 +5,16 @@
 //! phones on it; [`checker`] watches what must hold in every run.
 
 pub mod checker;
+pub mod errors;
+pub mod evidence;
 pub mod host;
 pub mod ims;
 pub mod ladder;
 pub mod network;
+pub mod stranger;
 pub mod world;
 
 pub use ims::{Ims, Phone, Plan};
 pub use network::Link;
-pub use world::World;
+pub use stranger::{Heard, Say, Stranger};
+pub use world::{Fate, World};

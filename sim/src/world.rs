@@ -64,6 +64,18 @@ const SEGMENT_RETRY: Duration = Duration::from_millis(500);
 /// How long a stream goes on trying: then it is reset.
 const SEGMENT_GIVE_UP: Duration = Duration::from_secs(60);
 
+/// What becomes of something on its way, after a story had its hands on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It goes on, as it is by then.
+    Pass,
+    /// It is lost. (What a stream loses is not sent again.)
+    Drop,
+}
+
+/// Told the sender, the receiver and the bytes, which it may change.
+type Tamper = Box<dyn FnMut(&str, &str, &mut Vec<u8>) -> Fate>;
+
 /// One thing that was traced.
 #[derive(Clone, Debug)]
 pub struct Traced {
@@ -87,6 +99,7 @@ pub struct World {
     pub network: Network,
     entropy: Entropy,
     traced: Vec<Traced>,
+    tamper: Option<Tamper>,
     next_port: u16,
     next_link: u64,
     /// How long a store takes to acknowledge, at most.
@@ -97,6 +110,7 @@ pub struct World {
 impl World {
     /// An empty world.
     pub fn seeded(seed: u64) -> World {
+        crate::errors::watch();
         let mut entropy = Entropy::seeded(seed);
         World {
             // A date that all seeds share, so that golden files do not change.
@@ -109,6 +123,7 @@ impl World {
             network: Network::new(Link::GOOD, entropy.fork()),
             entropy,
             traced: Vec::new(),
+            tamper: None,
             next_port: 30_000,
             next_link: 0,
             store_delay_max: Duration::from_millis(5),
@@ -155,6 +170,7 @@ impl World {
             life: 0,
             notices: Vec::new(),
             disk_fails: false,
+            refuses_streams: false,
             wakes_at: None,
         });
         let id = self.hosts.len() - 1;
@@ -199,6 +215,39 @@ impl World {
     /// Makes a host's disk refuse to write, or write again.
     pub fn set_disk_fails(&mut self, id: HostId, fails: bool) {
         self.hosts[id].disk_fails = fails;
+    }
+
+    /// Makes a host refuse connections of SIP, or take them again.
+    pub fn set_refuses_streams(&mut self, id: HostId, refuses: bool) {
+        self.hosts[id].refuses_streams = refuses;
+    }
+
+    /// Makes other machines of a host from its next start on.
+    pub fn replace(&mut self, id: HostId, factory: Factory) {
+        self.hosts[id].factory = factory;
+    }
+
+    /// Shows every packet between hosts to `tamper`, which may change it or lose it.
+    pub fn set_tamper(&mut self, tamper: impl FnMut(&str, &str, &mut Vec<u8>) -> Fate + 'static) {
+        self.tamper = Some(Box::new(tamper));
+    }
+
+    /// Leaves packets alone again.
+    pub fn clear_tamper(&mut self) {
+        self.tamper = None;
+    }
+
+    /// A datagram arrives, whoever sent it: source addresses can be forged.
+    pub fn inject(&mut self, remote: SocketAddr, local: SocketAddr, bytes: &[u8]) {
+        let to = self.owner(local.ip()).unwrap_or_else(|| panic!("nobody is at {local}"));
+        self.schedule(self.now.instant, Happening::Datagram { to, local, remote, bytes: bytes.to_vec() });
+    }
+
+    fn tampered(&mut self, from: HostId, to: HostId, bytes: &mut Vec<u8>) -> Fate {
+        match &mut self.tamper {
+            Some(tamper) => tamper(&self.hosts[from].name, &self.hosts[to].name, bytes),
+            None => Fate::Pass,
+        }
     }
 
     /// Gives a command to the machine of a host that is up.
@@ -335,8 +384,11 @@ impl World {
     fn output(&mut self, id: HostId, output: WireOutput) {
         let now = self.now.instant;
         match output {
-            WireOutput::Datagram { local, remote, bytes } => {
+            WireOutput::Datagram { local, remote, mut bytes } => {
                 let Some(to) = self.owner(remote.ip()) else { return };
+                if self.tampered(id, to, &mut bytes) == Fate::Drop {
+                    return;
+                }
                 let (a, b) = (self.hosts[id].name.clone(), self.hosts[to].name.clone());
                 for delay in self.network.datagram(&a, &b) {
                     let bytes = bytes.clone();
@@ -349,8 +401,13 @@ impl World {
             WireOutput::Connect { link, protocol, local, remote, .. } => {
                 self.connect(id, link, protocol, local, remote);
             }
-            WireOutput::Write { link, bytes } => {
+            WireOutput::Write { link, mut bytes } => {
                 if let Some((stream, end)) = self.stream_of(id, link) {
+                    let Stream { opener, accepter, .. } = self.streams[stream];
+                    let to = if end == End::Opener { accepter.0 } else { opener.0 };
+                    if self.tampered(id, to, &mut bytes) == Fate::Drop {
+                        return;
+                    }
                     self.write(stream, end, StreamEvent::Bytes(bytes));
                 }
             }
@@ -411,7 +468,7 @@ impl World {
             self.network.segment(&a, &b)
         });
         match (to, delay) {
-            (Some(to), Some(delay)) if self.is_up(to) => {
+            (Some(to), Some(delay)) if self.is_up(to) && self.takes(to, protocol) => {
                 let opened = |end| Happening::Stream { stream, end, what: StreamEvent::Opened };
                 self.streams[stream].arrives = [now + delay, now + delay * 2];
                 self.schedule(now + delay, opened(End::Accepter));
@@ -426,6 +483,10 @@ impl World {
                 self.schedule(now + CONNECT_TIMEOUT, refused);
             }
         }
+    }
+
+    fn takes(&self, host: HostId, protocol: Protocol) -> bool {
+        protocol != Protocol::Sip || !self.hosts[host].refuses_streams
     }
 
     fn stream_of(&self, id: HostId, link: LinkId) -> Option<(usize, End)> {
@@ -514,5 +575,15 @@ impl World {
         }
         // Order holds: the heap gives equal moments in the order of scheduling, and the whole direction waits alike.
         self.schedule(now + SEGMENT_RETRY, Happening::Stream { stream, end, what });
+    }
+}
+
+impl Drop for World {
+    /// Whatever else a run shows, one in which a machine logged an ERROR has failed.
+    fn drop(&mut self) {
+        let logged = crate::errors::take();
+        if !std::thread::panicking() {
+            assert!(logged.is_empty(), "ERROR was logged: {logged:#?}");
+        }
     }
 }

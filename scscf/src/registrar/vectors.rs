@@ -86,9 +86,10 @@ impl Scscf {
         };
         if maa.result == CxResult::AUTH_SCHEME_NOT_SUPPORTED
             && scheme == AuthScheme::DigestAkaV1Md5
-            && register.authorization.integrity == Integrity::Absent
+            && matches!(register.authorization.integrity, Integrity::Absent | Integrity::Unprotected)
         {
-            // Nobody said which scheme it is: a user without AKA gets SIP digest.
+            // A first REGISTER names no scheme, and without security associations on Gm the P-CSCF writes `no` for SIP
+            // digest too: a user without AKA gets it.
             self.ask_for_scheme(turn, register, AuthScheme::SipDigest, None);
             return Ok(());
         }
