@@ -160,6 +160,16 @@ impl Edits {
         self.insertions.retain(|insertion| insertion.name != name);
     }
 
+    /// Removes every value of the header fields that `goes` says, in one pass, and what was inserted under them.
+    pub fn remove_where(&mut self, message: &Message, goes: impl Fn(Name) -> bool) {
+        for (id, slot) in message.index.slots.iter().enumerate() {
+            if goes(slot.name) {
+                self.remove_slot(SlotId(id as u16));
+            }
+        }
+        self.insertions.retain(|insertion| !goes(insertion.name));
+    }
+
     /// Removes every line of the header field spelled `name` in any case, whether this stack knows it or not.
     pub fn remove_other(&mut self, message: &Message, name: &[u8]) {
         match Name::from_bytes(name) {

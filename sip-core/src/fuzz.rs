@@ -21,8 +21,10 @@ pub fn fuzz_message(data: &[u8]) {
             let Some(request) = error.into_request() else { return };
             let status = crate::Status::BAD_REQUEST;
             let response = crate::ResponseBuilder::for_request(&request, status).to_tag("fuzz").build();
-            // A field that a response copies may be as long as the request, so the response may outgrow the limit.
+            // A field that a response copies may be as long as the request, so the response may outgrow the limit; and it
+            // has a line for each Via, where the request may have had them all in one.
             if response.len() <= limits.message_bytes {
+                let limits = Limits { headers: limits.values + limits.headers, ..limits };
                 let parsed = Message::parse(response, &limits).expect("a response to anything can be parsed");
                 assert_eq!(parsed.status(), Some(status));
             }

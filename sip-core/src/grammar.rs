@@ -10,18 +10,23 @@ pub const fn is_token_byte(byte: u8) -> bool {
     TOKEN_BYTES[byte as usize]
 }
 
-/// A table, because every byte of every header name is looked up in it.
-static TOKEN_BYTES: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < table.len() {
-        table[byte] =
-            matches!(byte as u8, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
-                || (byte as u8).is_ascii_alphanumeric();
-        byte += 1;
-    }
-    table
-};
+/// Which bytes an expression holds for, as a table: one look-up a byte, whatever the expression.
+macro_rules! byte_table {
+    ($byte:ident => $holds:expr) => {{
+        let mut table = [false; 256];
+        let mut at = 0;
+        while at < table.len() {
+            let $byte = at as u8;
+            table[at] = $holds;
+            at += 1;
+        }
+        table
+    }};
+}
+pub(crate) use byte_table;
+
+static TOKEN_BYTES: [bool; 256] = byte_table!(byte => byte.is_ascii_alphanumeric()
+    || matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~'));
 
 /// Whether `bytes` is a token: at least one byte, all of them token bytes.
 pub fn is_token(bytes: &[u8]) -> bool {
@@ -252,9 +257,12 @@ fn take_param(bytes: &[u8]) -> Option<(Param<'_>, &[u8])> {
 ///
 /// Wider than `token / host`: base64 in branches, `@` in charging identifiers and IPv6 addresses without brackets
 /// (RFC 5118 §4.5) are all met.
-const fn is_param_byte(byte: u8) -> bool {
-    !matches!(byte, 0..=b' ' | b';' | b',' | b'"' | b'<' | b'>' | 0x7f)
+fn is_param_byte(byte: u8) -> bool {
+    PARAM_BYTES[usize::from(byte)]
 }
+
+static PARAM_BYTES: [bool; 256] =
+    byte_table!(byte => !matches!(byte, 0..=b' ' | b';' | b',' | b'"' | b'<' | b'>' | 0x7f));
 
 #[cfg(test)]
 mod tests {

@@ -23,15 +23,49 @@ pub struct Message {
 }
 
 /// The slots of a message, kept apart from it between two messages so that parsing needs no allocation.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Index {
     pub(crate) slots: Vec<Slot>,
+    /// By name: one more than the number of its first slot, 0 for a name that is not there. [`FAR`] stands for every
+    /// number that does not fit.
+    firsts: [u8; NAMES],
+}
+
+/// How many names there are, [`Name::Other`] the last.
+const NAMES: usize = Name::Other as usize + 1;
+/// A first slot that is somewhere from this number on.
+const FAR: u8 = u8::MAX;
+
+impl Default for Index {
+    fn default() -> Index {
+        Index { slots: Vec::new(), firsts: [0; NAMES] }
+    }
 }
 
 impl Index {
     /// An empty index, which grows with the first message that is parsed into it.
     pub fn new() -> Index {
         Index::default()
+    }
+
+    /// Notes where each name comes first, once all slots are there.
+    pub(crate) fn note_firsts(&mut self) {
+        self.firsts = [0; NAMES];
+        for (at, slot) in self.slots.iter().enumerate().rev() {
+            self.firsts[slot.name as usize] = u8::try_from(at + 1).unwrap_or(FAR);
+        }
+    }
+
+    /// The number of the first slot of a name.
+    fn first(&self, name: Name) -> Option<usize> {
+        match self.firsts[name as usize] {
+            0 => None,
+            FAR => {
+                let from = usize::from(FAR) - 1;
+                self.slots[from..].iter().position(|slot| slot.name == name).map(|at| from + at)
+            }
+            near => Some(usize::from(near) - 1),
+        }
     }
 }
 
@@ -133,6 +167,36 @@ impl Message {
         &self.bytes
     }
 
+    /// Writes another value over the one in `slot`, in the buffer itself; false when it does not fit into a message.
+    ///
+    /// For what the transport layer writes into a Via (RFC 3261 §18.2.1): `value` is one value, without a line end or a
+    /// comma. What a proxy changes is a matter of [`Edits`](crate::Edits).
+    pub fn overwrite(&mut self, slot: SlotId, value: &[u8]) -> bool {
+        let Some(old) = self.index.slots.get(usize::from(slot.0)).copied() else { return false };
+        let (from, to) = (usize::from(old.value), usize::from(old.end));
+        let len = self.bytes.len() - (to - from) + value.len();
+        if len > usize::from(u16::MAX) || value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | b',')) {
+            return false;
+        }
+        let old_len = self.bytes.len();
+        self.bytes.resize(old_len.max(len), 0);
+        self.bytes.copy_within(to..old_len, from + value.len());
+        self.bytes.truncate(len);
+        self.bytes[from..from + value.len()].copy_from_slice(value);
+        // Everything behind the value moves by as much; the whole stays below 2^16, so no offset wraps.
+        let moved = |offset: u16| {
+            if offset >= old.end { (usize::from(offset) + value.len() - (to - from)) as u16 } else { offset }
+        };
+        for later in self.index.slots.iter_mut().skip(usize::from(slot.0) + 1) {
+            (later.start, later.value, later.end) =
+                (moved(later.start), moved(later.value), moved(later.end));
+        }
+        self.index.slots[usize::from(slot.0)].end = moved(old.end);
+        self.headers_end = moved(self.headers_end);
+        self.body_start = moved(self.body_start);
+        true
+    }
+
     /// The buffer itself.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
@@ -145,24 +209,27 @@ impl Message {
 
     /// The first value of the header field `name`, white space trimmed.
     pub fn first(&self, name: Name) -> Option<&[u8]> {
-        self.index.slots.iter().find(|slot| slot.name == name).map(|slot| self.span(slot.value, slot.end))
+        let slot = self.index.slots[self.index.first(name)?];
+        Some(self.span(slot.value, slot.end))
     }
 
     /// Every value of the header field `name`, in order. A list field gives its values one by one.
     pub fn all(&self, name: Name) -> impl DoubleEndedIterator<Item = (SlotId, &[u8])> {
+        let first = self.index.first(name).unwrap_or(self.index.slots.len());
         self.enumerate_slots()
+            .skip(first)
             .filter(move |(_, slot)| slot.name == name)
             .map(|(id, slot)| (id, self.span(slot.value, slot.end)))
     }
 
     /// How many values the header field `name` has.
     pub fn count(&self, name: Name) -> usize {
-        self.index.slots.iter().filter(|slot| slot.name == name).count()
+        self.all(name).count()
     }
 
     /// Whether the header field `name` is there, empty or not.
     pub fn has(&self, name: Name) -> bool {
-        self.index.slots.iter().any(|slot| slot.name == name)
+        self.index.first(name).is_some()
     }
 
     /// Every value of every header field in order: id, name, the name as it stands, value.
@@ -198,7 +265,7 @@ impl Message {
             .map(|(id, slot)| (id, self.span(slot.value, slot.end)))
     }
 
-    fn enumerate_slots(&self) -> impl DoubleEndedIterator<Item = (SlotId, &Slot)> {
+    fn enumerate_slots(&self) -> impl DoubleEndedIterator<Item = (SlotId, &Slot)> + ExactSizeIterator {
         // The parser refuses more values than an index of 16 bits can name.
         self.index.slots.iter().enumerate().map(|(at, slot)| (SlotId(at as u16), slot))
     }
@@ -259,6 +326,23 @@ mod tests {
         assert_eq!(invite.count(Name::From), 1);
     }
 
+    /// The first slot of a name is noted in one byte.
+    #[test]
+    fn a_field_behind_very_many_others_is_found() {
+        for others in [252, 253, 254, 255, 256, 400] {
+            let text = format!(
+                "INFO sip:a SIP/2.0\r\nRoute: <sip:r0>{}\r\nTo: <sip:b>\r\nCSeq: 1 INFO\r\n\r\n",
+                ", <sip:r>".repeat(others)
+            );
+            let limits = Limits { values: 1000, ..Limits::default() };
+            let info = Message::parse(text.into_bytes(), &limits).unwrap();
+            assert_eq!(info.first(Name::To), Some(&b"<sip:b>"[..]), "behind {others}");
+            assert_eq!(info.first(Name::CSeq), Some(&b"1 INFO"[..]));
+            assert_eq!((info.has(Name::From), info.count(Name::Route)), (false, others + 1));
+            assert_eq!(info.all(Name::CSeq).map(|(id, _)| usize::from(id.0)).next(), Some(others + 2));
+        }
+    }
+
     #[test]
     fn an_unknown_field_is_found_in_any_case_and_kept_whole() {
         let invite = invite();
@@ -280,6 +364,36 @@ mod tests {
     fn an_empty_value_is_there_and_an_absent_field_is_not() {
         assert_eq!(invite().first(Name::Supported), Some(&b""[..]));
         assert_eq!(invite().first(Name::Require), None);
+    }
+
+    #[test]
+    fn a_value_that_is_written_over_leaves_the_rest_as_it_was() {
+        for value in [&b"SIP/2.0/UDP a;branch=z9hG4bK1;received=192.0.2.1"[..], b"SIP/2.0/UDP x", b""] {
+            let mut written = invite();
+            let (via, _) = written.all(Name::Via).next().unwrap();
+            assert!(written.overwrite(via, value));
+            let before = INVITE[..INVITE.len() - 4].to_vec();
+            let expected = String::from_utf8(before).unwrap().replacen(
+                "SIP/2.0/UDP a;branch=z9hG4bK1",
+                &String::from_utf8_lossy(value),
+                1,
+            );
+            assert_eq!(written.bytes(), expected.as_bytes());
+            let read = Message::parse(expected.into_bytes(), &Limits::default()).unwrap();
+            assert_eq!(written.slots().collect::<Vec<_>>(), read.slots().collect::<Vec<_>>());
+            assert_eq!((written.body(), written.body_start), (&b"body"[..], read.body_start));
+        }
+    }
+
+    #[test]
+    fn a_value_that_would_be_more_than_one_is_not_written() {
+        let mut written = invite();
+        let (via, _) = written.all(Name::Via).next().unwrap();
+        for value in [&b"a, b"[..], b"a\r\nX: 1", &[b'x'; 65_535]] {
+            assert!(!written.overwrite(via, value));
+        }
+        assert!(!written.overwrite(SlotId(999), b"x"));
+        assert_eq!(written.bytes(), invite().bytes());
     }
 
     #[test]

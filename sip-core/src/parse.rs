@@ -165,9 +165,10 @@ pub(crate) fn parse(mut bytes: Vec<u8>, limits: &Limits, mut index: Index) -> Re
     let (start, headers_start) = pass.start_line();
     let (headers_end, body_start) = pass.header_lines(headers_start);
     let body_bytes = pass.body_bytes(body_start);
-    let has_control = pass.has_control;
+    let (has_control, fault) = (pass.has_control, pass.fault);
+    index.note_firsts();
 
-    match (pass.fault, start) {
+    match (fault, start) {
         (None, Some(start)) => {
             bytes.truncate(body_start + body_bytes);
             Ok(Message {

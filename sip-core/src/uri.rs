@@ -1,6 +1,6 @@
 //! URIs: `sip:` and `sips:` (RFC 3261 §19.1), `tel:` (RFC 3966), `urn:` (RFC 8141), and any other by its scheme.
 
-use crate::grammar;
+use crate::grammar::{self, byte_table};
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -89,7 +89,7 @@ impl<'a> Uri<'a> {
         if scheme.eq_ignore_ascii_case(b"sip") || scheme.eq_ignore_ascii_case(b"sips") {
             return SipUri::parse(rest, scheme.len() == 4).map(Uri::Sip);
         }
-        if !rest.iter().all(|byte| is_uri_byte(*byte)) || rest.is_empty() {
+        if !are_uri_bytes(rest) || rest.is_empty() {
             return Err(UriError::Params);
         }
         if scheme.eq_ignore_ascii_case(b"tel") {
@@ -205,7 +205,7 @@ impl<'a> SipUri<'a> {
         if !params.is_empty() && params[0] != b';' {
             return Err(UriError::Host);
         }
-        if !rest.iter().all(|byte| is_uri_byte(*byte)) {
+        if !are_uri_bytes(rest) {
             return Err(UriError::Params);
         }
         Ok(SipUri { secure, user, password, host, port, params: UriParams { rest: params }, headers })
@@ -417,14 +417,13 @@ fn take_host(bytes: &[u8]) -> Option<(Host<'_>, &[u8])> {
         let close = memchr::memchr(b']', rest)?;
         return Some((Host::V6(read_ipv6(&rest[..close])?), &rest[close + 1..]));
     }
-    let is_host_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    let end = bytes.iter().position(|byte| !is_host_byte(*byte)).unwrap_or(bytes.len());
+    let end = bytes.iter().position(|byte| !HOST_BYTES[usize::from(*byte)]).unwrap_or(bytes.len());
     let (name, rest) = bytes.split_at(end);
     if name.is_empty() {
         return None;
     }
     // RFC 3261 §25.1: the last label of a name begins with a letter, so digits and dots can only be an address.
-    if name.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.') {
+    if !name[0].is_ascii_alphabetic() && name.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.') {
         let address = std::str::from_utf8(name).ok()?.parse().ok()?;
         return Some((Host::V4(address), rest));
     }
@@ -467,9 +466,14 @@ fn is_userinfo(bytes: &[u8]) -> bool {
     bytes.iter().enumerate().all(|(at, byte)| match byte {
         b'%' => hex_pair(&bytes[at + 1..]).is_some(),
         // `#` ought to be escaped; telephone-like users (`*21#`) are met with it bare.
-        byte => is_unreserved(*byte) || is_user_unreserved(*byte) || *byte == b'#',
+        byte => USER_BYTES[usize::from(*byte)],
     })
 }
+
+static HOST_BYTES: [bool; 256] =
+    byte_table!(byte => byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'));
+static USER_BYTES: [bool; 256] =
+    byte_table!(byte => is_unreserved(byte) || is_user_unreserved(byte) || byte == b'#');
 
 const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
@@ -481,8 +485,13 @@ const fn is_user_unreserved(byte: u8) -> bool {
 }
 
 /// Whether `byte` may stand anywhere behind a scheme: visible ASCII, no quote and no angle bracket.
-pub(crate) const fn is_uri_byte(byte: u8) -> bool {
+const fn is_uri_byte(byte: u8) -> bool {
     byte > b' ' && byte < 0x7f && !matches!(byte, b'"' | b'<' | b'>')
+}
+
+/// Whether every byte may stand behind a scheme. Looks at all of them without a branch: the compiler takes many at once.
+pub(crate) fn are_uri_bytes(bytes: &[u8]) -> bool {
+    !bytes.iter().fold(false, |is_bad, byte| is_bad | !is_uri_byte(*byte))
 }
 
 const fn is_visual_separator(byte: u8) -> bool {

@@ -122,8 +122,7 @@ fn is_display_byte(byte: u8) -> bool {
 
 /// Whether `uri` has a scheme and no byte that ends a URI; [`Uri::parse`] looks closer.
 fn is_uri_like(uri: &[u8]) -> bool {
-    memchr::memchr(b':', uri).is_some_and(|colon| uri::is_scheme(&uri[..colon]))
-        && uri.iter().all(|byte| uri::is_uri_byte(*byte))
+    memchr::memchr(b':', uri).is_some_and(|colon| uri::is_scheme(&uri[..colon])) && uri::are_uri_bytes(uri)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub struct Via<'a> {
     pub host: &'a [u8],
     /// The port of sent-by, when given.
     pub port: Option<u16>,
+    sent_by: Host<'a>,
     params: Params<'a>,
 }
 
@@ -94,7 +95,7 @@ impl<'a> Via<'a> {
                 .unwrap_or(sent_by.len()),
         };
         let (host, rest) = sent_by.split_at(host_end);
-        Host::parse(host)?;
+        let sent_by = Host::parse(host)?;
         let (port, rest) = match trim_start(rest).strip_prefix(b":") {
             None => (None, rest),
             Some(rest) => {
@@ -104,12 +105,12 @@ impl<'a> Via<'a> {
             }
         };
         let params = Params::parse(rest)?;
-        Some(Via { transport: Transport::from_token(transport), host, port, params })
+        Some(Via { transport: Transport::from_token(transport), host, port, sent_by, params })
     }
 
     /// The host of sent-by, read.
     pub fn sent_by(&self) -> Host<'a> {
-        Host::parse(self.host).expect("the host was read when the Via was")
+        self.sent_by
     }
 
     /// The branch; `None` when absent or empty.
