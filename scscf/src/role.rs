@@ -2,11 +2,13 @@
 
 use crate::registrar::authentication::Authentications;
 use crate::registrar::expiry::Bounds;
+use crate::registrar::record;
 use crate::registrar::registration::{self, Answerable, Policy};
 use crate::registrar::registrations::Registrations;
 use crate::sessions::Data;
 use crate::sessions::dialog::Sessions;
 use crate::waiting::{Command, Notice, Timer, Waiting};
+use ambient::Now;
 use cscf::config::{Config, Reauthenticate};
 use cscf::flow::Trust;
 use cscf::node::ClientId;
@@ -207,7 +209,10 @@ impl Role for Scscf {
             Timer::RegAwaitAuth(impi) => self.nobody_answered(turn, &impi),
             Timer::Expiry(id) => self.lapsed(turn, id),
             Timer::Session(id) => self.session_lapsed(turn, id),
-            Timer::StoreAgain(records) => {
+            Timer::StoreAgain(failed) => {
+                let now = Now { instant: turn.now(), wall: turn.wall() };
+                let records: Vec<_> =
+                    failed.iter().map(|failed| record::anew(failed, &self.registrations, now)).collect();
                 turn.query(Query::Store(records.clone()), Waiting::StoredAlone { records });
             }
         }

@@ -1,6 +1,7 @@
 //! Server-Assignment: what the HSS is told about a user, and what its answer means (TS 29.228 §6.1.2).
 
 use cscf::Reject;
+use cscf::identity::Impu;
 use cscf::user_data::{self, ImsSubscription};
 use diameter_client::cx::{CxResult, Saa, Sar, ServerAssignmentType, UserDataAlreadyAvailable};
 use diameter_client::endpoint::CxFailure;
@@ -47,6 +48,7 @@ pub fn request(
 /// What the answer to a SAR that takes a user over says.
 pub fn outcome(
     asked: ServerAssignmentType,
+    impu: &Impu,
     answer: Result<&Saa, &CxFailure>,
     available: UserDataAlreadyAvailable,
 ) -> Result<Profile, Refused> {
@@ -69,12 +71,11 @@ pub fn outcome(
             ServerAssignmentType::DeregistrationTooMuchData,
         ),
         Some(xml) => match user_data::parse(xml) {
-            Ok(subscription) if subscription.public_identities().next().is_some() => {
-                Ok(Profile::Given(Box::new(subscription)))
-            }
+            Ok(subscription) if names(&subscription, impu) => Ok(Profile::Given(Box::new(subscription))),
+            // Somebody else's, or nobody's: taken over, it would bring its owners under the contacts of this user.
             Ok(_) => undo(
                 Status::SERVER_INTERNAL_ERROR,
-                "profile without identities",
+                "profile without the identity",
                 String::new(),
                 administrative,
             ),
@@ -83,6 +84,13 @@ pub fn outcome(
             }
         },
     }
+}
+
+/// Whether a profile is one of `impu`.
+fn names(subscription: &ImsSubscription, impu: &Impu) -> bool {
+    subscription
+        .public_identities()
+        .any(|(identity, _)| Impu::parse(identity.identity.as_bytes()).is_some_and(|own| own == *impu))
 }
 
 fn refusal(asked: ServerAssignmentType, result: CxResult) -> Refused {
@@ -132,6 +140,10 @@ mod tests {
         Saa { result, user_data: user_data.map(|xml| xml.as_bytes().to_vec()), ..Default::default() }
     }
 
+    fn alice() -> Impu {
+        Impu::parse(b"sip:alice@home1.net").expect("a SIP URI")
+    }
+
     #[test]
     fn every_refusal_of_the_hss_has_its_status() {
         let table = [
@@ -144,7 +156,7 @@ mod tests {
             (Registration, CxResult::MISSING_AVP, Status::SERVER_INTERNAL_ERROR),
         ];
         for (asked, result, status) in table {
-            match outcome(asked, Ok(&saa(result, None)), NotAvailable) {
+            match outcome(asked, &alice(), Ok(&saa(result, None)), NotAvailable) {
                 Err(Refused::Final(reject)) => assert_eq!(reject.status, status, "{result:?}"),
                 other => panic!("{result:?} gave {other:?}"),
             }
@@ -155,10 +167,13 @@ mod tests {
     fn an_assignment_type_that_the_state_forbids_is_asked_again_with_the_one_it_allows() {
         for (asked, again) in [(Registration, ReRegistration), (UnregisteredUser, NoAssignment)] {
             let answer = saa(CxResult::IN_ASSIGNMENT_TYPE, None);
-            assert_eq!(outcome(asked, Ok(&answer), NotAvailable), Err(Refused::Again(again)));
+            assert_eq!(outcome(asked, &alice(), Ok(&answer), NotAvailable), Err(Refused::Again(again)));
         }
         let answer = saa(CxResult::IN_ASSIGNMENT_TYPE, None);
-        assert!(matches!(outcome(ReRegistration, Ok(&answer), NotAvailable), Err(Refused::Final(_))));
+        assert!(matches!(
+            outcome(ReRegistration, &alice(), Ok(&answer), NotAvailable),
+            Err(Refused::Final(_))
+        ));
     }
 
     #[test]
@@ -173,13 +188,13 @@ mod tests {
                 ServerAssignmentType::DeregistrationTooMuchData,
             ),
         ] {
-            match outcome(Registration, Ok(&saa(CxResult::SUCCESS, xml)), NotAvailable) {
+            match outcome(Registration, &alice(), Ok(&saa(CxResult::SUCCESS, xml)), NotAvailable) {
                 Err(Refused::Undo(reject, asked)) => assert_eq!((reject.status, asked), (status, undo)),
                 other => panic!("{other:?}"),
             }
         }
         assert_eq!(
-            outcome(ReRegistration, Ok(&saa(CxResult::SUCCESS, None)), AlreadyAvailable),
+            outcome(ReRegistration, &alice(), Ok(&saa(CxResult::SUCCESS, None)), AlreadyAvailable),
             Ok(Profile::Kept)
         );
     }

@@ -55,8 +55,11 @@ impl Authentications {
             return Challenged::Idle;
         };
         let challenge = &outstanding.challenge;
-        // TS 24.229 §5.4.1.2.2: the answer has the Call-ID of the 401.
-        if challenge.call_id == register.origin.call_id && challenge.has_nonce(&register.authorization.nonce)
+        // TS 24.229 §5.4.1.2.2: the answer has the Call-ID of the 401. The digest covers no To, so that it is compared too:
+        // whoever proves to be one user says nothing about another.
+        if challenge.call_id == register.origin.call_id
+            && outstanding.impu == register.impu
+            && challenge.has_nonce(&register.authorization.nonce)
         {
             Challenged::Same
         } else {

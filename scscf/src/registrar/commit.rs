@@ -124,7 +124,7 @@ impl Scscf {
         answer: Result<CxAnswer, CxFailure>,
     ) -> Result<(), Reject> {
         let saa = saa(&answer);
-        match assignment::outcome(asked, saa, self.available(&register.impu)) {
+        match assignment::outcome(asked, &register.impu, saa, self.available(&register.impu)) {
             Ok(profile) => {
                 let charging = saa.ok().and_then(|saa| saa.charging_information.clone());
                 self.commit(turn, request, register, profile, charging, authentication_info)

@@ -4,9 +4,9 @@
 //! binding that ran out while the process was down is seen to have done so.
 
 use super::binding::{Binding, Contact};
-use super::registrations::{Registration, State};
+use super::registrations::{Registration, Registrations, State};
 use ambient::{Instant, Now, Wall};
-use cscf::identity::Impi;
+use cscf::identity::{Impi, Impu};
 use cscf::query::Record;
 use cscf::user_data;
 use diameter_client::cx::ChargingInformation;
@@ -62,6 +62,22 @@ pub fn read(record: &Record, now: Now) -> Option<Registration> {
         registration.bindings.push(read_binding(&mut rest, now)?);
     }
     rest.is_empty().then_some(registration)
+}
+
+/// The record that brings the store up to date with what stands: what a failed write wanted is outdated by the time
+/// that it is tried again.
+pub fn anew(failed: &Record, registrations: &Registrations, now: Now) -> Record {
+    let named = failed.key.split_first().filter(|(kind, _)| **kind == KEY_REGISTRATION);
+    let key = named.and_then(|(_, key)| Impu::parse(key));
+    let standing = key.and_then(|key| match failed.value {
+        Some(_) => registrations.by_key(&key),
+        // Most of these are gone for good: no walk for each.
+        None => registrations.find(&key).map(|(_, found)| found).filter(|found| *found.key() == key),
+    });
+    match standing.filter(|registration| registration.state == State::Registered) {
+        Some(registration) => of(registration, now),
+        None => Record { key: failed.key.clone(), value: None },
+    }
 }
 
 fn key(registration: &Registration) -> Vec<u8> {

@@ -139,6 +139,14 @@ impl Registrations {
         self.by_id.get_mut(&id)
     }
 
+    /// The registration whose record in the store has this name.
+    ///
+    /// A walk through the table when a later profile has moved the identity away.
+    pub fn by_key(&self, key: &Impu) -> Option<&Registration> {
+        let found = self.find(key).map(|(_, found)| found).filter(|found| found.key() == key);
+        found.or_else(|| self.by_id.values().find(|registration| registration.key() == key))
+    }
+
     /// All, in the order in which they came.
     pub fn iter(&self) -> impl Iterator<Item = (RegistrationId, &Registration)> {
         self.by_id.iter().map(|(id, registration)| (*id, registration))
@@ -175,7 +183,7 @@ impl Registrations {
         if subscription.public_identities().next().is_none() || !self.by_id.contains_key(&id) {
             return false;
         }
-        self.by_impu.retain(|_, held_by| *held_by != id);
+        self.unindex(id);
         if let Some(registration) = self.by_id.get_mut(&id) {
             registration.subscription = subscription;
         }
@@ -185,13 +193,18 @@ impl Registrations {
 
     /// Takes a registration out.
     pub fn remove(&mut self, id: RegistrationId) -> Option<Registration> {
-        let registration = self.by_id.remove(&id)?;
+        self.unindex(id);
+        self.by_id.remove(&id)
+    }
+
+    /// Forgets the identities that lead to a registration; those that another one took over stay with it.
+    fn unindex(&mut self, id: RegistrationId) {
+        let Some(registration) = self.by_id.get(&id) else { return };
         for impu in identities(&registration.subscription) {
             if self.by_impu.get(&impu) == Some(&id) {
                 self.by_impu.remove(&impu);
             }
         }
-        Some(registration)
     }
 
     fn index(&mut self, id: RegistrationId) {

@@ -79,7 +79,12 @@ impl Scscf {
         }
         // Registered in the meantime: that profile is the better one.
         if self.registrations.find(&served.impu).is_none() {
-            match assignment::outcome(asked, saa(&answer), UserDataAlreadyAvailable::NotAvailable) {
+            match assignment::outcome(
+                asked,
+                &served.impu,
+                saa(&answer),
+                UserDataAlreadyAvailable::NotAvailable,
+            ) {
                 Ok(profile) => {
                     let id = self.adopt(&served.impu, profile)?;
                     self.arm_expiry(turn, id);
