@@ -87,7 +87,7 @@ impl Data {
     }
 }
 
-/// A session without a timer of its own is forgotten after this.
+/// A session is forgotten after this when nobody refreshes it, whatever interval its ends have agreed on.
 const SESSION_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// An INVITE without a final response is over at last when Timer C has fired everywhere.
 const SETUP_KEPT: Duration = Duration::from_secs(3600);
@@ -253,7 +253,13 @@ impl Scscf {
         let mut session = turn.data().session;
         if message.method() == Method::Invite && session.is_none() {
             let interval_s = self.time_session(message, &mut Edits::new())?;
-            session = Session::of_invite(message, served.impu.clone(), turn.context()).map(|kept| {
+            let has_room = self.sessions.len() < self.sessions_max();
+            if !has_room {
+                // The call goes on: it only cannot be released from here.
+                turn.count("session", "not remembered");
+            }
+            let kept = Session::of_invite(message, served.impu.clone(), turn.context()).filter(|_| has_room);
+            session = kept.map(|kept| {
                 let id = SessionId(turn.entropy().next_u64() >> (64 - SessionId::BITS));
                 self.sessions.insert(id, kept);
                 self.arm_session(turn, id, SETUP_KEPT);
@@ -264,6 +270,11 @@ impl Scscf {
             data.interval_s = Some(interval_s);
         }
         self.record_route(turn, message, served, session, edits)
+    }
+
+    /// How many sessions are remembered: what the users who fit in here can have, two each.
+    fn sessions_max(&self) -> usize {
+        self.config.scscf.registrations_max.saturating_mul(2)
     }
 
     fn record_route(
@@ -374,7 +385,7 @@ impl Scscf {
         }
         let kept = match refresh {
             Refresh::Every(seconds) | Refresh::CallerEvery(seconds) => {
-                Duration::from_secs(u64::from(seconds))
+                Duration::from_secs(u64::from(seconds)).min(SESSION_KEPT)
             }
             Refresh::Never => SESSION_KEPT,
         };
