@@ -4,7 +4,9 @@
 //! happens here, at start: every mistake is a [`ConfigError`] with file, line, key and remedy.
 
 mod address;
+mod change;
 mod check;
+mod control;
 mod fault;
 mod hss;
 mod icscf;
@@ -16,6 +18,7 @@ mod scscf;
 mod value;
 
 pub use address::{DiameterPeer, DiameterPoint, Points, StoreUrl, TrustedNet};
+pub use control::ControlSection;
 pub use fault::{ConfigError, suggestion};
 pub use hss::HssSection;
 pub use icscf::{IcscfSection, ScscfEntry};
@@ -58,6 +61,8 @@ pub struct Config {
     pub dns: DnsSection,
     /// Where the CSCFs keep what must survive them.
     pub store: StoreSection,
+    /// Where running processes take commands.
+    pub control: ControlSection,
     /// Bounds of every table and buffer.
     pub limits: LimitsSection,
     /// The SIP timers.
@@ -137,6 +142,7 @@ impl Config {
         let names = network::read_names(&mut reader, &home, &pcscf, &icscf, &scscf);
         let dns = DnsSection::read(&mut reader);
         let store = StoreSection::read(&mut reader, directory);
+        let control = ControlSection::read(&mut reader, directory);
         let limits = LimitsSection::read(&mut reader);
         let timers = TimersSection::read(&mut reader);
         let log = LogSection::read(&mut reader);
@@ -151,6 +157,7 @@ impl Config {
             names,
             dns,
             store,
+            control,
             limits,
             timers,
             log,

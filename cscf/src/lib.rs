@@ -24,6 +24,7 @@ pub mod transport;
 pub mod trust;
 pub mod turn;
 pub mod user_data;
+pub mod wording;
 
 pub use flow::{Flow, Hop, Local, Side, Source, Transport, Trust};
 pub use input::{Event, Input, Output};

@@ -72,8 +72,13 @@ impl Lab {
             assert!(text.contains(&format!("\nlisten = [\"{written}\"]\n")), "{part:?} is not at {written}");
             text = text.replace(written, &lab.address(part).to_string());
         }
-        text =
-            text.replace("lab-subscribers.csv", "subscribers.csv").replace("../../target/lab-store", "store");
+        for (written, name) in [
+            ("lab-subscribers.csv", "subscribers.csv"),
+            ("../../target/lab-store", "store"),
+            ("../../target/lab-control", "control"),
+        ] {
+            text = text.replace(written, name);
+        }
         fs::write(lab.config_file(), text).expect("the scratch folder is writable");
         lab.config();
         lab
