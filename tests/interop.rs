@@ -13,12 +13,16 @@ mod freediameter;
 #[path = "interop/kamailio.rs"]
 mod kamailio;
 #[path = "interop/lab.rs"]
+#[allow(dead_code, reason = "`processes.rs` uses the rest")]
 mod lab;
 #[path = "interop/loopback.rs"]
+#[allow(dead_code, reason = "`processes.rs` uses the rest")]
 mod loopback;
 #[path = "interop/phone.rs"]
+#[allow(dead_code, reason = "`processes.rs` uses the rest")]
 mod phone;
 #[path = "interop/process.rs"]
+#[allow(dead_code, reason = "`processes.rs` uses the rest")]
 mod process;
 #[path = "interop/sipp.rs"]
 mod sipp;

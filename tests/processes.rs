@@ -4,12 +4,16 @@
 #[path = "interop/binaries.rs"]
 mod binaries;
 #[path = "interop/lab.rs"]
+#[allow(dead_code, reason = "`interop.rs` uses the rest")]
 mod lab;
 #[path = "interop/loopback.rs"]
+#[allow(dead_code, reason = "`interop.rs` uses the rest")]
 mod loopback;
 #[path = "interop/phone.rs"]
+#[allow(dead_code, reason = "`interop.rs` uses the rest")]
 mod phone;
 #[path = "interop/process.rs"]
+#[allow(dead_code, reason = "`interop.rs` uses the rest")]
 mod process;
 
 use binaries::{binary, top};

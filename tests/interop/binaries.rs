@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Packages whose programs the tests run; each program is called like its package.
-const PACKAGES: [&str; 5] = ["pcscf", "icscf", "scscf", "hss-mock", "ims"];
+/// The programs that the tests run.
+const PROGRAMS: [&str; 5] = ["pcscf", "icscf", "scscf", "hss-mock", "ims"];
 
 /// Where a program is. The first call builds them all: cargo gives a test only the programs of its own package.
 pub fn binary(name: &str) -> PathBuf {
@@ -24,9 +24,10 @@ fn build() -> PathBuf {
     };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--bins", "--profile", profile, "--target-dir"]).arg(target);
-    for package in PACKAGES {
-        command.args(["--package", package]);
+    // Of the whole workspace, for then the features of dependencies are those that its tests were built with.
+    command.args(["build", "--quiet", "--workspace", "--profile", profile, "--target-dir"]).arg(target);
+    for program in PROGRAMS {
+        command.args(["--bin", program]);
     }
     let built = command.current_dir(top()).output().expect("cargo runs");
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));

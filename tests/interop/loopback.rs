@@ -11,7 +11,7 @@ pub struct Loopback {
 }
 
 /// Where a claim is bound in its network.
-const CLAIM: (u8, u16) = (254, 9);
+const CLAIM: (u8, u16) = (254, 9999);
 
 impl Loopback {
     /// Takes a network that nobody has.

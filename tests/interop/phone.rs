@@ -1,6 +1,7 @@
 //! A phone of our own on real sockets, and what a test asks of it.
 
 use crate::loopback::Loopback;
+use ambient::Entropy;
 use cscf::config::Config;
 use cscf::flow::{Hop, Local, Side, Transport};
 use cscf::{assembly, trace};
@@ -47,9 +48,9 @@ impl Phone {
         let address = sockets.addresses()[0].address;
         let local = |transport| Local { side: Side::Access, transport, address };
         let locals = [Transport::Udp, Transport::Tcp].map(local).to_vec();
-        let station = assembly::sip_station(Ue::new(ue), config, locals, None, system_entropy().unwrap());
-        let setup = Setup { trace: true, ..Setup::new(sockets, Clock::start(), system_entropy().unwrap()) };
-        let handle = Driver::spawn(name, station, setup).unwrap();
+        let station = assembly::sip_station(Ue::new(ue), config, locals, None, entropy());
+        let setup = Setup { trace: true, ..Setup::new(sockets, Clock::start(), entropy()) };
+        let handle = Driver::spawn(name, station, setup).expect("a thread for the phone");
         Phone { name: name.to_owned(), sip, handle: Some(handle), traced: Vec::new() }
     }
 
@@ -106,6 +107,15 @@ impl Phone {
         assert!(matches!(notice, Notice::Ended { ending: Ending::Remote, .. }), "{notice:?}");
     }
 
+    /// Calls `other` in vain, and tells the status of the refusal.
+    pub fn call_refused(&mut self, other: &Phone) -> u16 {
+        let is_over = |notice: &Notice| matches!(notice, Notice::Established { .. } | Notice::Ended { .. });
+        match self.ask(Command::Call { to: other.sip.clone(), offer: None }, is_over) {
+            Notice::Ended { ending: Ending::Refused { status, .. }, .. } => status.code(),
+            other => panic!("{} is not refused: {other:?}", self.name),
+        }
+    }
+
     /// Waits for a call, and for its end.
     pub fn is_called(&mut self) {
         let notice = self.listen(|notice| matches!(notice, Notice::Established { .. }));
@@ -130,7 +140,7 @@ impl Phone {
         let handle = self.handle.as_ref().expect("a phone that is switched on");
         // What it said before is about something else.
         while handle.notices.try_recv().is_ok() {}
-        handle.command(command).unwrap();
+        handle.command(command).expect("a phone takes commands");
         self.listen(ends)
     }
 
@@ -178,10 +188,14 @@ impl Drop for Phone {
     }
 }
 
+fn entropy() -> Entropy {
+    system_entropy().expect("a system with randomness")
+}
+
 fn subscriber(name: &str, config: &Config) -> Subscriber {
     let file = config.hss.subscribers.as_ref().expect("the lab's subscribers");
-    let text = std::fs::read_to_string(file).unwrap();
-    let import = csv::import(&text, &config.home).unwrap();
+    let text = std::fs::read_to_string(file).expect("the lab has written them");
+    let import = csv::import(&text, &config.home).expect("valid subscribers");
     import
         .subscribers
         .into_iter()
