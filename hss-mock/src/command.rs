@@ -2,6 +2,7 @@
 
 use crate::directory::Conflict;
 use crate::refusal::Refusal;
+use crate::registration::State;
 use crate::subscriber::Subscriber;
 use diameter_client::cx::{CxResult, ReasonCode};
 use diameter_client::endpoint::CxFailure;
@@ -15,6 +16,8 @@ pub enum HssCommand {
     AddSubscriber(Box<Subscriber>),
     /// Another version of a subscription of the same name; its registrations stay. See [`HssCommand::PushProfile`].
     ReplaceSubscriber(Box<Subscriber>),
+    /// The subscription as given: added, or in the place of another version of it. The same version changes nothing.
+    PutSubscriber(Box<Subscriber>),
     /// A subscription ends; its S-CSCF is told with PERMANENT_TERMINATION.
     RemoveSubscriber {
         /// Whose.
@@ -45,6 +48,13 @@ pub enum HssCommand {
         /// The last number used.
         sqn: Sqn,
     },
+    /// Tell the state of a subscription.
+    Show {
+        /// Whose.
+        target: String,
+    },
+    /// Tell the names of all subscriptions.
+    ListSubscribers,
 }
 
 /// What came of a command that could be carried out.
@@ -56,6 +66,38 @@ pub enum CommandReport {
     NotServed,
     /// It is done and durable, and the S-CSCF answered this.
     Answered(CxResult),
+    /// It was so before.
+    Unchanged,
+    /// A subscription, as it was asked for.
+    Shown(Box<Shown>),
+    /// The names of all subscriptions, in order.
+    Listed(Vec<String>),
+}
+
+/// What an operator is shown of a subscription: no secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Its name.
+    pub name: String,
+    /// Its IMSI.
+    pub imsi: Option<String>,
+    /// The S-CSCF on record.
+    pub server_name: Option<String>,
+    /// The private identities, and the last sequence number used with each.
+    pub private_identities: Vec<(String, Sqn)>,
+    /// The implicit sets, in order.
+    pub sets: Vec<ShownSet>,
+}
+
+/// What an operator is shown of an implicit set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownSet {
+    /// Its state.
+    pub state: State,
+    /// The private identities that are registered with it.
+    pub registered: Vec<String>,
+    /// The public identities, in order, each with whether it is barred.
+    pub identities: Vec<(String, bool)>,
 }
 
 /// Why a command was not carried out, or not all of it.

@@ -14,7 +14,7 @@ pub use config::HssConfig;
 use crate::assignment;
 use crate::command::{CommandError, CommandReport, HssCommand};
 use crate::directory::{Conflict, Directory};
-use crate::record::{HssRecord, read_registration, read_sqn, registration_key, sqn_key};
+use crate::record::{HssRecord, read_registration, read_sqn, registration_key, sqn_key, subscriber_key};
 use crate::refusal::Refusals;
 use crate::registration::{Registration, Server, State};
 use crate::subscriber::Subscriber;
@@ -153,30 +153,59 @@ impl Hss {
         }
     }
 
-    /// Takes over what a store holds: subscriptions, and the dynamic records by key. Done once, before any input.
+    /// Takes over what a store holds: subscriptions, and the records by key. Done before any other input.
     ///
-    /// Records of subscriptions and identities that are gone are passed over.
+    /// A subscription among the records was changed while an HSS ran: it goes before the one of its name. Dynamic records
+    /// of subscriptions and identities that are gone are passed over. What can be read is taken over even when something
+    /// else cannot.
     pub fn load(
         &mut self,
         subscribers: Vec<Subscriber>,
         records: Vec<(String, Vec<u8>)>,
     ) -> Result<(), LoadError> {
+        let mut result = Ok(());
         for subscriber in subscribers {
-            self.directory.add(subscriber).map_err(LoadError::Conflict)?;
+            result = result.and(self.directory.add(subscriber).map_err(LoadError::Conflict));
         }
-        for (key, value) in records {
-            if let Some(name) = key.strip_prefix(registration_key("").as_str()) {
-                let registration =
-                    read_registration(&value).ok_or_else(|| LoadError::Damaged(key.clone()))?;
-                if self.directory.get(name).is_some() {
-                    self.served.entry(name.to_owned()).or_default().registration = registration;
-                }
-            } else if let Some(impi) = key.strip_prefix(sqn_key("").as_str()) {
-                let sqn = read_sqn(&value).ok_or_else(|| LoadError::Damaged(key.clone()))?;
-                if let Some(name) = self.directory.owner(impi) {
-                    let served = self.served.entry(name.to_owned()).or_default();
-                    served.continue_after(impi, sqn);
-                }
+        let (changed, dynamic): (Vec<_>, Vec<_>) =
+            records.into_iter().partition(|(key, _)| key.starts_with(subscriber_key("").as_str()));
+        for (key, value) in changed {
+            result = result.and(self.load_subscriber(key, value));
+        }
+        for (key, value) in dynamic {
+            result = result.and(self.load_dynamic(key, &value));
+        }
+        result
+    }
+
+    fn load_subscriber(&mut self, key: String, value: Vec<u8>) -> Result<(), LoadError> {
+        let Some(HssRecord::Subscriber(changed)) = HssRecord::from_stored(key.clone(), Some(value)) else {
+            return Err(LoadError::Damaged(key));
+        };
+        let listed = self.directory.remove(&changed.name);
+        if listed.as_ref().is_some_and(|listed| *listed != *changed) {
+            tracing::warn!(
+                "a subscription was changed while the HSS ran and differs from the one it was started with"
+            );
+        }
+        self.directory.add(*changed).map_err(|conflict| {
+            if let Some(listed) = listed {
+                self.directory.add(listed).expect("what was in the directory fits in again");
+            }
+            LoadError::Conflict(conflict)
+        })
+    }
+
+    fn load_dynamic(&mut self, key: String, value: &[u8]) -> Result<(), LoadError> {
+        if let Some(name) = key.strip_prefix(registration_key("").as_str()) {
+            let Some(registration) = read_registration(value) else { return Err(LoadError::Damaged(key)) };
+            if self.directory.get(name).is_some() {
+                self.served.entry(name.to_owned()).or_default().registration = registration;
+            }
+        } else if let Some(impi) = key.strip_prefix(sqn_key("").as_str()) {
+            let Some(sqn) = read_sqn(value) else { return Err(LoadError::Damaged(key)) };
+            if let Some(name) = self.directory.owner(impi) {
+                self.served.entry(name.to_owned()).or_default().continue_after(impi, sqn);
             }
         }
         Ok(())
@@ -219,7 +248,9 @@ impl Hss {
     }
 
     fn request(&mut self, id: RequestId, request: CxRequest, origin_host: String, origin_realm: String) {
-        if let Some(result) = self.refusals.take(&request) {
+        let is_served_all = self.refusals.is_empty();
+        let about = if is_served_all { None } else { self.owner_of(&request).ok() };
+        if let Some(result) = self.refusals.take(&request, about.as_deref()) {
             return self.outputs.push_back(HssOutput::Answer { id, answer: request.refuse(result) });
         }
         match self.owner_of(&request) {

@@ -6,12 +6,11 @@ use cscf::config::{Config, HssSection, Personality, StoreUrl};
 use cscf::query::{Record, StoreFailure};
 use diameter_client::endpoint::{Endpoint, EndpointConfig};
 use hss_mock::store::Store as Database;
-use hss_mock::{Hss, HssConfig, HssRecord, HssStation, Subscriber, csv};
-use shell::process::{self, Failure};
+use hss_mock::{Hss, HssConfig, HssRecord, HssStation, Subscriber, WORDING, csv};
+use shell::process::{self, Deployment, Failure};
 use shell::{Acknowledge, Backend, Binding, Store, system_entropy};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use tokio::runtime::Runtime;
@@ -20,16 +19,17 @@ fn main() -> ExitCode {
     process::run(NAME, "A Cx HSS for labs (TS 29.228)", serve)
 }
 
-fn serve(config: Arc<Config>) -> Result<(), Failure> {
-    let listed = listed(&config)?;
-    let kept = Kept::open(&config, listed)?;
-    let mut hss = Hss::new(hss_config(&config), entropy()?);
+fn serve(deployment: Deployment) -> Result<(), Failure> {
+    let config = &deployment.config;
+    let listed = listed(config)?;
+    let kept = Kept::open(config, listed)?;
+    let mut hss = Hss::new(hss_config(config), entropy()?);
     let count = kept.subscribers.len();
     hss.load(kept.subscribers, Vec::new()).map_err(Failure::usage)?;
     tracing::info!(count, "subscribers are loaded");
-    let station = HssStation::new(hss, Endpoint::new(endpoint_config(&config), entropy()?));
+    let station = HssStation::new(hss, Endpoint::new(endpoint_config(config), entropy()?));
     let bindings = config.hss.listen.iter().map(Binding::from);
-    process::serve(NAME, station, bindings, kept.store, kept.records, &config)
+    process::serve(NAME, station, bindings, kept.store, kept.records, &deployment, WORDING)
 }
 
 /// The subscribers of the CSV file that `hss.subscribers` names.
@@ -162,7 +162,7 @@ fn write(runtime: &Runtime, database: Database, received: &Receiver<(Vec<Record>
         let (mut records, mut acknowledges) = (Vec::new(), Vec::new());
         let more = received.try_iter().take(GATHERED_MAX);
         for (batch, acknowledge) in std::iter::once(first).chain(more) {
-            match batch.into_iter().map(dynamic).collect::<Result<Vec<_>, _>>() {
+            match batch.into_iter().map(of_station).collect::<Result<Vec<_>, _>>() {
                 Ok(batch) => {
                     records.extend(batch);
                     acknowledges.push(acknowledge);
@@ -181,16 +181,11 @@ fn write(runtime: &Runtime, database: Database, received: &Receiver<(Vec<Record>
     runtime.block_on(database.close());
 }
 
-/// A record of the station as the database keeps it.
-///
-/// Whole subscriptions are written to the database beside this process (`ims sub`), and read at its start.
-fn dynamic(record: Record) -> Result<HssRecord, StoreFailure> {
-    match String::from_utf8(record.key) {
-        Ok(key) if !key.starts_with("subscriber/") => Ok(HssRecord::Dynamic { key, value: record.value }),
-        Ok(_) | Err(_) => {
-            Err(StoreFailure::Failed("a subscription is not changed while the HSS runs".to_owned()))
-        }
-    }
+/// A record of the station as the database keeps it: subscriptions become rows.
+fn of_station(record: Record) -> Result<HssRecord, StoreFailure> {
+    let key = String::from_utf8(record.key).ok();
+    key.and_then(|key| HssRecord::from_stored(key, record.value))
+        .ok_or_else(|| StoreFailure::Failed("a record of the HSS cannot be read".to_owned()))
 }
 
 const NAME: &str = "hss-mock";

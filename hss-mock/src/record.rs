@@ -5,6 +5,7 @@
 
 use crate::registration::{Registration, Server};
 use crate::subscriber::Subscriber;
+use crate::subscriber_record::{read_subscriber, write_subscriber};
 use diameter_client::cx::{AuthScheme, RestorationInfo, ScscfRestorationInfo, SubscriptionInfo};
 use ims_aka::Sqn;
 use std::fmt::Write;
@@ -23,6 +24,36 @@ pub enum HssRecord {
     Subscriber(Box<Subscriber>),
     /// A subscription that was removed, by its name.
     RemoveSubscriber(String),
+}
+
+impl HssRecord {
+    /// The key and the value under which a store of keys and values keeps it; no value removes it.
+    pub fn into_stored(self) -> (String, Option<Vec<u8>>) {
+        match self {
+            HssRecord::Dynamic { key, value } => (key, value),
+            HssRecord::Subscriber(subscriber) => {
+                (subscriber_key(&subscriber.name), Some(write_subscriber(&subscriber)))
+            }
+            HssRecord::RemoveSubscriber(name) => (subscriber_key(&name), None),
+        }
+    }
+
+    /// Reads [`HssRecord::into_stored`]; `None` when a subscription is damaged.
+    pub fn from_stored(key: String, value: Option<Vec<u8>>) -> Option<HssRecord> {
+        let Some(name) = key.strip_prefix(subscriber_key("").as_str()) else {
+            return Some(HssRecord::Dynamic { key, value });
+        };
+        let Some(value) = value else {
+            return Some(HssRecord::RemoveSubscriber(name.to_owned()));
+        };
+        let subscriber = read_subscriber(&value).filter(|subscriber| subscriber.name == name)?;
+        Some(HssRecord::Subscriber(Box::new(subscriber)))
+    }
+}
+
+/// The key of a subscription.
+pub fn subscriber_key(name: &str) -> String {
+    format!("subscriber/{name}")
 }
 
 /// The key of the registration of a subscription.
@@ -166,7 +197,7 @@ fn read_subscription(field: &str) -> Option<Option<SubscriptionInfo>> {
 
 /// A field that holds a separator would read back as two; such identities are refused when they are provisioned, and
 /// what a peer sends is cleaned here.
-fn line(text: &mut String, word: &str, fields: &[&str]) {
+pub(crate) fn line(text: &mut String, word: &str, fields: &[&str]) {
     text.push_str(word);
     for field in fields {
         text.push('\t');

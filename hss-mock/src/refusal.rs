@@ -8,7 +8,8 @@ use diameter_client::cx::{CxRequest, CxResult};
 pub struct Refusal {
     /// `UAR`, `MAR`, `SAR` or `LIR`; `None` for each of them.
     pub command: Option<String>,
-    /// A private or public identity that the request must name; `None` for anybody.
+    /// Who the request must be about: a private or public identity that it names, or the name of the subscription;
+    /// `None` for anybody.
     pub identity: Option<String>,
     /// What the answer says.
     pub result: CxResult,
@@ -43,9 +44,15 @@ impl Refusals {
         self.0.iter()
     }
 
-    /// The result of the first rule that a request falls under, which is used up by one.
-    pub fn take(&mut self, request: &CxRequest) -> Option<CxResult> {
-        let at = self.0.iter().position(|refusal| refusal.matches(request))?;
+    /// Whether none is in force.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The result of the first rule that a request falls under, which is used up by one. `subscription` is whom the
+    /// request is about, where one is found.
+    pub fn take(&mut self, request: &CxRequest, subscription: Option<&str>) -> Option<CxResult> {
+        let at = self.0.iter().position(|refusal| refusal.matches(request, subscription))?;
         let result = self.0[at].result;
         if let Some(count) = &mut self.0[at].count {
             *count -= 1;
@@ -58,13 +65,14 @@ impl Refusals {
 }
 
 impl Refusal {
-    fn matches(&self, request: &CxRequest) -> bool {
+    fn matches(&self, request: &CxRequest, subscription: Option<&str>) -> bool {
         let is_command =
             self.command.as_deref().is_none_or(|command| command.eq_ignore_ascii_case(request.name()));
         is_command
             && self.identity.as_deref().is_none_or(|identity| {
                 let wanted = canonical(identity);
-                request.user_name() == Some(identity)
+                subscription == Some(identity)
+                    || request.user_name() == Some(identity)
                     || public_identities(request).iter().any(|impu| canonical(impu) == wanted)
             })
     }
@@ -97,19 +105,29 @@ mod tests {
         let result = CxResult::UNABLE_TO_COMPLY;
         let identity = Some("sip:alice@home1.net".to_owned());
         assert!(refusals.add(Refusal { command: Some("lir".to_owned()), identity, result, count: Some(2) }));
-        assert_eq!(refusals.take(&lir("sip:bob@home1.net")), None);
-        assert_eq!(refusals.take(&CxRequest::Uar(Uar::default())), None);
-        assert_eq!(refusals.take(&lir("sip:alice@HOME1.net;x=y")), Some(result));
-        assert_eq!(refusals.take(&lir("sip:alice@home1.net")), Some(result));
-        assert_eq!(refusals.take(&lir("sip:alice@home1.net")), None);
+        assert_eq!(refusals.take(&lir("sip:bob@home1.net"), None), None);
+        assert_eq!(refusals.take(&CxRequest::Uar(Uar::default()), None), None);
+        assert_eq!(refusals.take(&lir("sip:alice@HOME1.net;x=y"), None), Some(result));
+        assert_eq!(refusals.take(&lir("sip:alice@home1.net"), None), Some(result));
+        assert_eq!(refusals.take(&lir("sip:alice@home1.net"), None), None);
     }
 
     #[test]
     fn a_rule_for_anybody_holds_until_it_is_cleared() {
         let mut refusals = Refusals::default();
         refusals.add(Refusal { command: None, identity: None, result: CxResult::TOO_BUSY, count: None });
-        assert!((0..10).all(|_| refusals.take(&lir("sip:x")) == Some(CxResult::TOO_BUSY)));
+        assert!((0..10).all(|_| refusals.take(&lir("sip:x"), None) == Some(CxResult::TOO_BUSY)));
         refusals.clear();
-        assert_eq!(refusals.take(&lir("sip:x")), None);
+        assert_eq!(refusals.take(&lir("sip:x"), None), None);
+    }
+
+    #[test]
+    fn a_rule_for_a_subscription_refuses_by_whatever_identity_it_is_asked_for() {
+        let mut refusals = Refusals::default();
+        let (identity, result) = (Some("alice".to_owned()), CxResult::USER_UNKNOWN);
+        refusals.add(Refusal { command: None, identity, result, count: None });
+        assert_eq!(refusals.take(&lir("sip:x"), Some("bob")), None);
+        assert_eq!(refusals.take(&lir("sip:x"), None), None);
+        assert_eq!(refusals.take(&lir("sip:x"), Some("alice")), Some(result));
     }
 }

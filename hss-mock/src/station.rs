@@ -235,17 +235,8 @@ impl Operated for HssStation {
 
 /// A record as a driver stores it.
 fn to_record(record: HssRecord) -> Record {
-    match record {
-        HssRecord::Dynamic { key, value } => Record { key: key.into_bytes(), value },
-        HssRecord::Subscriber(subscriber) => {
-            Record { key: subscriber_key(&subscriber.name), value: Some(Vec::new()) }
-        }
-        HssRecord::RemoveSubscriber(name) => Record { key: subscriber_key(&name), value: None },
-    }
-}
-
-fn subscriber_key(name: &str) -> Vec<u8> {
-    format!("subscriber/{name}").into_bytes()
+    let (key, value) = record.into_stored();
+    Record { key: key.into_bytes(), value }
 }
 
 fn unspecified(like: SocketAddr) -> IpAddr {

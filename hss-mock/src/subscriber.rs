@@ -134,6 +134,10 @@ impl Subscriber {
 
     /// What makes it unusable, in words; `Ok` when an HSS can serve it.
     pub fn check(&self) -> Result<(), String> {
+        let impis = self.private_identities.iter().map(|identity| &identity.impi);
+        if self.name.is_empty() || impis.chain([&self.name]).any(|name| name.contains(char::is_control)) {
+            return Err("has no name, or a control character in a name".to_owned());
+        }
         if self.private_identities.is_empty() {
             return Err("has no private identity".to_owned());
         }

@@ -2,12 +2,12 @@
 
 use super::served::{Job, Served, Undo};
 use super::{Hss, HssOutput, destination};
-use crate::command::{CommandError, CommandReport, HssCommand};
+use crate::command::{CommandError, CommandReport, HssCommand, Shown, ShownSet};
 use crate::deregistration::{self, Scope};
 use crate::profile::{self, SharedSupport};
 use crate::push::Push;
 use crate::record::HssRecord;
-use crate::registration::Server;
+use crate::registration::{Server, SetRegistration};
 use crate::sequence::Sequence;
 use crate::subscriber::Subscriber;
 use diameter_client::cx::{CxAnswer, CxRequest, CxResult, DeregistrationReason, ReasonCode, Rtr};
@@ -34,13 +34,20 @@ impl Hss {
                 self.refusals.clear();
                 return self.done(id, Ok(CommandReport::Done));
             }
-            HssCommand::AddSubscriber(subscriber) => Some(subscriber.name.clone()),
+            HssCommand::ListSubscribers => {
+                let names = self.directory.iter().map(|subscriber| subscriber.name.clone()).collect();
+                return self.done(id, Ok(CommandReport::Listed(names)));
+            }
+            HssCommand::AddSubscriber(subscriber) | HssCommand::PutSubscriber(subscriber) => {
+                Some(subscriber.name.clone())
+            }
             HssCommand::ReplaceSubscriber(subscriber) => {
                 self.directory.get(&subscriber.name).map(|known| known.name.clone())
             }
             HssCommand::RemoveSubscriber { target }
             | HssCommand::Deregister { target, .. }
-            | HssCommand::PushProfile { target } => {
+            | HssCommand::PushProfile { target }
+            | HssCommand::Show { target } => {
                 self.directory.find(target).map(|subscriber| subscriber.name.clone())
             }
             HssCommand::SetSqn { impi, .. } => self.directory.owner(impi).map(str::to_owned),
@@ -55,6 +62,11 @@ impl Hss {
         match command {
             HssCommand::AddSubscriber(subscriber) => self.add(name, id, *subscriber),
             HssCommand::ReplaceSubscriber(subscriber) => self.replace(name, id, *subscriber),
+            HssCommand::PutSubscriber(subscriber) => match self.directory.get(name) {
+                None => self.add(name, id, *subscriber),
+                Some(known) if known == &*subscriber => self.done(id, Ok(CommandReport::Unchanged)),
+                Some(_) => self.replace(name, id, *subscriber),
+            },
             HssCommand::RemoveSubscriber { .. } => self.remove(name, id),
             HssCommand::Deregister { target, reason, info } => {
                 let reason = DeregistrationReason { code: reason, info };
@@ -69,10 +81,39 @@ impl Hss {
                 }
                 self.commit_command(name, id, before, Vec::new(), Vec::new(), None);
             }
-            HssCommand::Refuse(_) | HssCommand::ClearRefusals => {
-                unreachable!("refusals concern no subscription and are done at once")
+            HssCommand::Show { .. } => {
+                let shown = self.show(name).map(|shown| CommandReport::Shown(Box::new(shown)));
+                self.done(id, shown.ok_or(CommandError::Unknown));
+            }
+            HssCommand::Refuse(_) | HssCommand::ClearRefusals | HssCommand::ListSubscribers => {
+                unreachable!("what concerns no single subscription is done at once")
             }
         }
+    }
+
+    fn show(&self, name: &str) -> Option<Shown> {
+        let subscriber = self.directory.get(name)?;
+        let served = self.served.get(name);
+        let registration = served.map(|served| &served.registration);
+        let private_identities = subscriber.private_identities.iter().map(|identity| {
+            let sequence = served.and_then(|served| served.sequences.get(&identity.impi));
+            (identity.impi.clone(), sequence.map_or(identity.sqn, Sequence::last))
+        });
+        let sets = subscriber.implicit_sets.iter().enumerate().map(|(position, set)| {
+            let record = registration.and_then(|registration| registration.sets.get(&position));
+            ShownSet {
+                state: record.map(SetRegistration::state).unwrap_or_default(),
+                registered: record.map(|set| set.registered.keys().cloned().collect()).unwrap_or_default(),
+                identities: set.identities().map(|impu| (impu.identity.clone(), impu.is_barred)).collect(),
+            }
+        });
+        Some(Shown {
+            name: subscriber.name.clone(),
+            imsi: subscriber.imsi.clone(),
+            server_name: registration.and_then(|registration| registration.server_name()).map(str::to_owned),
+            private_identities: private_identities.collect(),
+            sets: sets.collect(),
+        })
     }
 
     fn add(&mut self, name: &str, id: u64, subscriber: Subscriber) {
