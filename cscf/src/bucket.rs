@@ -107,6 +107,11 @@ impl TokenKey {
         Some((Bucket(bucket), std::str::from_utf8(payload).ok()?))
     }
 
+    /// A checksum of `text` that only this deployment can compute: 40 bits.
+    pub fn seal(&self, text: &[u8]) -> u64 {
+        self.hash.hash_one((text, "seal")) & ((1 << 40) - 1)
+    }
+
     fn check(&self, body: &[u8]) -> u64 {
         // A second domain, so that a bucket number tells nothing of a checksum.
         self.hash.hash_one((body, "token")) & ((1 << 40) - 1)

@@ -71,9 +71,6 @@ impl ChargingVector {
         let field = field::ChargingVector::parse(value).ok()?;
         let text = |value: Cow<'_, [u8]>| String::from_utf8(value.into_owned()).ok();
         let icid = text(field.icid_value()).filter(|icid| !icid.is_empty())?;
-        let is_own = |name: &[u8]| {
-            [&b"icid-value"[..], b"orig-ioi", b"term-ioi"].iter().any(|own| own.eq_ignore_ascii_case(name))
-        };
         let others = field.params().filter(|(name, _)| !is_own(name)).map(|(name, value)| {
             let name = String::from_utf8_lossy(name);
             match value {
@@ -124,6 +121,37 @@ impl fmt::Display for ChargingVector {
         }
         self.others.iter().try_for_each(|param| write!(f, ";{param}"))
     }
+}
+
+/// The vector that the network `ioi` writes into a request of a dialog whose icid is known, without a copy of either.
+pub fn written<'a>(icid: &'a str, ioi: &'a str) -> impl fmt::Display + 'a {
+    fmt::from_fn(move |f| write!(f, "icid-value={};orig-ioi={}", Quoted(icid), Quoted(ioi)))
+}
+
+/// The vector of `request` as the network `ioi` answers it: [`ChargingVector::answered_by`] without a copy.
+pub fn answer<'a>(request: &'a Message, ioi: &'a str) -> Option<impl fmt::Display + 'a> {
+    let field = field::ChargingVector::parse(request.first(Name::PChargingVector)?).ok()?;
+    let (icid, orig_ioi) = (field.icid_value(), field.orig_ioi());
+    std::str::from_utf8(&icid).ok().filter(|icid| !icid.is_empty())?;
+    Some(fmt::from_fn(move |f| {
+        write!(f, "icid-value={}", Quoted(std::str::from_utf8(&icid).unwrap_or_default()))?;
+        if let Some(orig_ioi) = orig_ioi.as_ref().and_then(|ioi| std::str::from_utf8(ioi).ok()) {
+            write!(f, ";orig-ioi={}", Quoted(orig_ioi))?;
+        }
+        write!(f, ";term-ioi={}", Quoted(ioi))?;
+        for (name, value) in field.params().filter(|(name, _)| !is_own(name)) {
+            write!(f, ";{}", String::from_utf8_lossy(name))?;
+            if let Some(value) = value {
+                write!(f, "={}", String::from_utf8_lossy(value))?;
+            }
+        }
+        Ok(())
+    }))
+}
+
+/// Whether this is one of the parameters that [`ChargingVector`] has a field for.
+fn is_own(name: &[u8]) -> bool {
+    [&b"icid-value"[..], b"orig-ioi", b"term-ioi"].iter().any(|own| own.eq_ignore_ascii_case(name))
 }
 
 /// A parameter value: bare when it is a token (RFC 3261 §25.1), else in quotes.
@@ -179,6 +207,27 @@ mod tests {
             assert_eq!(ChargingVector::parse(value.as_bytes()), None, "{value}");
         }
         assert_eq!(ChargingVector::parse(b"icid-value=\xff"), None);
+    }
+
+    #[test]
+    fn what_is_written_without_a_copy_is_the_same() {
+        for value in [
+            "icid-value=abc;orig-ioi=visited.net",
+            "icid-value=\"a;b c\";orig-ioi=\"v net\";term-ioi=h.net;icid-generated-at=192.0.2.1;x",
+            "icid-value=abc",
+        ] {
+            let text = format!("INFO sip:a SIP/2.0\r\nP-Charging-Vector: {value}\r\n\r\n");
+            let request = Message::parse(text.into_bytes(), &sip_core::Limits::default()).unwrap();
+            let copied = ChargingVector::of(&request).unwrap().answered_by("home.net");
+            assert_eq!(answer(&request, "home.net").unwrap().to_string(), copied.to_string());
+        }
+        let nothing = Message::parse(
+            b"INFO sip:a SIP/2.0\r\nP-Charging-Vector: x\r\n\r\n".to_vec(),
+            &sip_core::Limits::default(),
+        );
+        assert!(answer(&nothing.unwrap(), "home.net").is_none());
+        let icid = Icid("abc".to_owned());
+        assert_eq!(written("abc", "a net").to_string(), ChargingVector::new(icid, "a net").to_string());
     }
 
     #[test]

@@ -29,7 +29,7 @@ use ambient::{Entropy, Instant, Now, TimerId, Timers};
 use buffers::Buffers;
 use client::{Client, Owner};
 use sip_core::transaction::{Timer, Timing};
-use sip_core::{Edits, Limits, Message};
+use sip_core::{Edits, Index, Limits, Message};
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 use table::Table;
@@ -73,6 +73,9 @@ impl Setup {
         }
     }
 }
+
+/// Indexes kept for the next messages: as many as buffers.
+const INDEXES_MAX: usize = 1024;
 
 /// What waits for the answer to a query.
 #[derive(Debug)]
@@ -130,6 +133,10 @@ pub struct Core<R: Role> {
     pub(crate) udp_request_max: usize,
     pub(crate) edits_pool: Vec<Edits>,
     pub(crate) buffers: Buffers,
+    /// Indexes of messages that are done with.
+    pub(crate) indexes: Vec<Index>,
+    /// One line being written.
+    pub(crate) scratch: Vec<u8>,
     pub(crate) counters: Counters,
     pub(crate) scratch_data: R::Data,
     pub(crate) is_draining: bool,
@@ -198,6 +205,8 @@ impl<R: Role> Node<R> {
                 udp_request_max: setup.udp_request_max,
                 edits_pool: Vec::new(),
                 buffers: Buffers::default(),
+                indexes: Vec::new(),
+                scratch: Vec::new(),
                 counters: Counters::default(),
                 scratch_data: R::Data::default(),
                 is_draining: false,
@@ -422,6 +431,15 @@ impl<R: Role> Core<R> {
         self.timers.cancel(id);
     }
 
+    /// Takes buffer and index of a message back.
+    pub(crate) fn reclaim(&mut self, message: Message) {
+        let (bytes, index) = message.into_parts();
+        self.buffers.push(bytes);
+        if self.indexes.len() < INDEXES_MAX {
+            self.indexes.push(index);
+        }
+    }
+
     pub(crate) fn mint_tag(&mut self) -> String {
         let mut tag = Vec::with_capacity(12);
         crate::bucket::base32(self.entropy.next_u64() & ((1 << 60) - 1), 60, &mut tag);
@@ -452,7 +470,7 @@ impl<R: Role> Node<R> {
             Wait::Resolve(client) => self.core.resolved(now, client, answer),
             Wait::Stateless(request) => match answer {
                 Answer::Resolved(Ok(hops)) if !hops.is_empty() => {
-                    self.core.send_stateless(now, request, Target::Hop(hops[0]));
+                    self.core.send_stateless(now, request, Target::Hop(hops[0]), None);
                 }
                 _ => self.core.counters.add("dropped", "ACK without a next hop"),
             },

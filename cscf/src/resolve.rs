@@ -13,7 +13,7 @@ pub use resolution::{Naptr, Question, Records, Resolution, Srv, Step};
 use crate::flow::{Hop, Transport};
 use sip_core::uri::{Host, Uri};
 use smallvec::{SmallVec, smallvec};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// The hops of one request: seldom more than two.
 pub type Hops = SmallVec<[Hop; 2]>;
@@ -60,36 +60,35 @@ pub fn hops(uri: &Uri<'_>, statics: &StaticNames, have: &[Transport]) -> Resolve
         },
     };
     let host = uri.param(b"maddr").and_then(Host::parse).unwrap_or(sip.host);
-    let name = host.name().map(canonical_name).unwrap_or_default();
-    let numeric = host.ip();
-    destination(name, numeric, sip.port, transport, statics, have)
+    destination(host, sip.port, transport, statics, have)
 }
 
-/// RFC 3263 §4.1 and §4.2 for a target that is `numeric`, or else a `name`.
+/// RFC 3263 §4.1 and §4.2 for a target that is an address, or else a name.
 fn destination(
-    name: String,
-    numeric: Option<IpAddr>,
+    host: Host<'_>,
     port: Option<u16>,
     transport: Option<Transport>,
     statics: &StaticNames,
     have: &[Transport],
 ) -> Resolved {
     let Some(default) = default_transport(have) else {
-        return no_transport(&name);
+        return no_transport(&canonical_name(host.name().unwrap_or_default()));
     };
-    if let Some(address) = numeric {
+    if let Some(address) = host.ip() {
         // §4.1: a numeric target without a transport parameter is reached by UDP.
         let transport = transport.unwrap_or(default);
         let remote = SocketAddr::new(address, port.unwrap_or(DEFAULT_PORT));
         return Resolved::Hops(smallvec![Hop { transport, remote }]);
     }
-    if let Some(entries) = statics.entries(&name) {
+    let name = host.name().unwrap_or_default();
+    if let Some(entries) = statics.entries(name) {
         let hops = names::choose(entries, port, transport, have);
         return match hops.is_empty() {
-            true => no_transport(&name),
+            true => no_transport(&canonical_name(name)),
             false => Resolved::Hops(hops),
         };
     }
+    let name = canonical_name(name);
     Resolved::Ask(Lookup { name, port, transport, have: SmallVec::from_slice(have) })
 }
 

@@ -18,11 +18,7 @@ pub enum Outsider {
 ///
 /// A request's `integrity-protected` is not looked at: it is a parameter that the P-CSCF rewrites by itself.
 pub fn entering(message: &Message, outsider: Outsider, edits: &mut Edits) {
-    for &(name, rule) in FIELDS {
-        if rule.entering(outsider) {
-            edits.remove(message, name);
-        }
-    }
+    edits.remove_where(message, |name| rule_of(name).is_some_and(|rule| rule.entering(outsider)));
     remove_reason(message, edits);
     remove_psap_callback(message, edits);
     if outsider == Outsider::Ue {
@@ -36,11 +32,7 @@ pub fn entering(message: &Message, outsider: Outsider, edits: &mut Edits) {
 
 /// Removes what `outsider` may not see of a message.
 pub fn leaving(message: &Message, outsider: Outsider, edits: &mut Edits) {
-    for &(name, rule) in FIELDS {
-        if rule.leaving(outsider) {
-            edits.remove(message, name);
-        }
-    }
+    edits.remove_where(message, |name| rule_of(name).is_some_and(|rule| rule.leaving(outsider)));
     remove_reason(message, edits);
     remove_psap_callback(message, edits);
     // RFC 3325 §7: the asserted identity crosses the edge unless its owner asked for privacy.
@@ -136,6 +128,21 @@ const FIELDS: &[(Name, Rule)] = &[
     (Name::ServiceRoute, Rule::NotFromUe),
     (Name::Path, Rule::NotFromUe),
 ];
+
+/// The rules by name, so that a message is judged in one pass over its fields.
+static RULES: [Option<Rule>; 256] = {
+    let mut rules = [None; 256];
+    let mut at = 0;
+    while at < FIELDS.len() {
+        rules[FIELDS[at].0 as usize] = Some(FIELDS[at].1);
+        at += 1;
+    }
+    rules
+};
+
+fn rule_of(name: Name) -> Option<Rule> {
+    RULES[name as usize]
+}
 
 /// Reason crosses in requests (RFC 3326 has a UE send and read it in BYE and CANCEL), not in responses.
 fn remove_reason(message: &Message, edits: &mut Edits) {

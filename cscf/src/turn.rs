@@ -10,7 +10,7 @@ use crate::role::{Branch, Incoming, Role};
 use ambient::{Entropy, Instant, Now, TimerId, Wall};
 use diameter_client::cx::CxAnswer;
 use diameter_client::endpoint::RequestId;
-use sip_core::{Edits, Message, ResponseBuilder, Status};
+use sip_core::{Edits, Message, ResponseBuilder, SlotId, Status};
 use std::time::Duration;
 
 /// Where a request goes next.
@@ -18,6 +18,10 @@ use std::time::Duration;
 pub enum Target {
     /// To the hops of a SIP URI by RFC 3263: the top Route, else the Request-URI (RFC 3261 §16.6 step 7).
     Uri(Vec<u8>),
+    /// To the hops of a Route value of the request that is forwarded; nothing is copied.
+    Route(SlotId),
+    /// To the hops of the Request-URI that the forwarded request came with; nothing is copied.
+    RequestUri,
     /// To a known hop.
     Hop(Hop),
     /// On a flow that a binding came in on, and by a new one to the hop when it is gone (RFC 5626 §5.3).
@@ -27,11 +31,10 @@ pub enum Target {
 impl Target {
     /// The target that RFC 3261 §16.6 step 6 and 7 choose for `message` as it stands: top Route, else Request-URI.
     pub fn of(message: &Message) -> Target {
-        let uri = match message.routes().next() {
-            Some((_, Ok(route))) => route.uri(),
-            _ => message.uri(),
-        };
-        Target::Uri(uri.to_vec())
+        match message.routes().next() {
+            Some((slot, Ok(_))) => Target::Route(slot),
+            _ => Target::RequestUri,
+        }
     }
 }
 
@@ -180,7 +183,7 @@ impl<'a, R: Role> Turn<'a, R> {
 
     /// Sends a request of our own, complete but for the Via, outside any transaction: the ACK to a 2xx.
     pub fn send_ack(&mut self, ack: Vec<u8>, target: Target) {
-        self.core.send_stateless(self.now, ack, target);
+        self.core.send_stateless(self.now, ack, target, None);
     }
 
     /// Sends bytes as they are: a 2xx to INVITE again (RFC 3261 §13.3.1.4).

@@ -3,6 +3,7 @@
 use crate::gm::{self, Routes};
 use crate::path::{DialogToken, Token};
 use crate::{Data, Pcscf};
+use cscf::charging;
 use cscf::{Incoming, Reject, Target, Turn};
 use sip_core::{Name, Status};
 
@@ -29,10 +30,18 @@ pub fn from_ue(
     let mut edits = turn.edits();
     gm::from_ue(message, &mut edits);
     routes.pop(&mut edits);
-    let charging = gm::charging(pcscf, turn, Some(&dialog.icid));
-    edits.set(message, Name::PChargingVector, format_args!("{charging}"));
+    match dialog.icid() {
+        "" => {
+            let charging = gm::charging(pcscf, turn);
+            edits.set(message, Name::PChargingVector, format_args!("{charging}"));
+        }
+        icid => {
+            let charging = charging::written(icid, &pcscf.config.pcscf.ioi);
+            edits.set(message, Name::PChargingVector, format_args!("{charging}"));
+        }
+    }
     *turn.data() = Data::FromUe { is_cancelled: false };
-    turn.forward(request, edits, Target::Uri(routes.next(message)));
+    turn.forward(request, edits, routes.next());
     Ok(())
 }
 

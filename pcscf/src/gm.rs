@@ -4,8 +4,9 @@ use crate::Pcscf;
 use crate::path::{DialogToken, Token};
 use cscf::charging::{ChargingVector, Icid};
 use cscf::trust::{self, Outsider};
-use cscf::{Hop, Local, Side, Transport, Turn};
-use sip_core::{Edits, Message, Name, SlotId, Uri};
+use cscf::{Hop, Local, Side, Target, Transport, Turn};
+use sip_core::{Edits, Message, Name, NameAddr, SlotId, Uri};
+use smallvec::SmallVec;
 use std::net::SocketAddr;
 
 /// Removes what a message from a UE may not say (TS 24.229 §4.4), and what ends at the first hop: the preferred
@@ -36,11 +37,11 @@ pub const SEC_AGREE: &str = "sec-agree";
 #[derive(Debug, Default)]
 pub struct Routes {
     /// Our own entries at the top.
-    own: Vec<SlotId>,
+    own: SmallVec<[SlotId; 2]>,
     /// What the first of them that has a token says.
     pub token: Option<Token>,
-    /// The URIs that follow.
-    pub rest: Vec<Vec<u8>>,
+    /// What follows.
+    pub rest: SmallVec<[SlotId; 4]>,
 }
 
 impl Routes {
@@ -49,13 +50,12 @@ impl Routes {
         let mut routes = Routes::default();
         for (slot, route) in message.routes() {
             let uri = route.map(|route| route.uri()).unwrap_or_default();
-            if routes.rest.is_empty() && is_own(pcscf, turn, uri) {
-                routes.own.push(slot);
-                let user = Uri::parse(uri).ok().and_then(|uri| uri.user());
-                let token = user.and_then(|user| Token::open(turn.token_key(), user));
-                routes.token = routes.token.take().or(token);
-            } else {
-                routes.rest.push(uri.to_vec());
+            match own(pcscf, turn, uri) {
+                Some(token) if routes.rest.is_empty() => {
+                    routes.own.push(slot);
+                    routes.token = routes.token.take().or(token);
+                }
+                _ => routes.rest.push(slot),
             }
         }
         routes
@@ -66,24 +66,36 @@ impl Routes {
         self.own.iter().for_each(|slot| edits.remove_slot(*slot));
     }
 
-    /// The URI that the request goes to next (RFC 3261 §16.6 step 6 and 7).
-    pub fn next(&self, message: &Message) -> Vec<u8> {
-        self.rest.first().map_or_else(|| message.uri().to_vec(), Clone::clone)
+    /// What the request goes to next (RFC 3261 §16.6 step 6 and 7).
+    pub fn next(&self) -> Target {
+        self.rest.first().map_or(Target::RequestUri, |slot| Target::Route(*slot))
+    }
+
+    /// The URIs of what follows; empty for one that cannot be read.
+    pub fn rest_uris<'m>(&self, message: &'m Message) -> SmallVec<[&'m [u8]; 4]> {
+        let uri = |slot| NameAddr::parse(Name::Route, message.slot(slot)).map(|route| route.uri());
+        self.rest.iter().map(|slot| uri(*slot).unwrap_or_default()).collect()
     }
 }
 
 /// Whether a URI is this node's: a token of its own in the user part, or its host without a user.
 pub fn is_own(pcscf: &Pcscf, turn: &Turn<'_, Pcscf>, uri: &[u8]) -> bool {
-    let Ok(Uri::Sip(sip)) = Uri::parse(uri) else { return false };
+    own(pcscf, turn, uri).is_some()
+}
+
+/// As [`is_own`], with the token.
+fn own(pcscf: &Pcscf, turn: &Turn<'_, Pcscf>, uri: &[u8]) -> Option<Option<Token>> {
+    let Ok(Uri::Sip(sip)) = Uri::parse(uri) else { return None };
     if let Some(user) = sip.user {
-        return Token::open(turn.token_key(), user).is_some();
+        return Token::open(turn.token_key(), user).map(Some);
     }
     let own_port = |address: &SocketAddr| sip.port.is_none_or(|port| port == address.port());
     let own_host = |address: &SocketAddr| match sip.host.name() {
         Some(name) => name.eq_ignore_ascii_case(pcscf.config.pcscf.host.as_bytes()),
         None => sip.host.ip() == Some(address.ip()),
     };
-    turn.locals().iter().any(|local| own_host(&local.address) && own_port(&local.address))
+    let is_ours = turn.locals().iter().any(|local| own_host(&local.address) && own_port(&local.address));
+    is_ours.then_some(None)
 }
 
 /// A loose-routing URI of this node at one of its listening points.
@@ -145,12 +157,7 @@ pub fn record_route(
     edits.push_top(Name::RecordRoute, format_args!("<{top}>"));
 }
 
-/// The charging vector that this P-CSCF writes into a request of a UE (TS 24.229 §4.5): of the dialog's icid when there
-/// is one, else of a new one.
-pub fn charging(pcscf: &Pcscf, turn: &mut Turn<'_, Pcscf>, icid: Option<&str>) -> ChargingVector {
-    let known = icid
-        .filter(|icid| !icid.is_empty())
-        .and_then(|icid| ChargingVector::parse(format!("icid-value=\"{icid}\"").as_bytes()));
-    let icid = known.map_or_else(|| Icid::mint(turn.entropy()), |vector| vector.icid);
-    ChargingVector::new(icid, &pcscf.config.pcscf.ioi)
+/// The charging vector that this P-CSCF writes into a request of a UE outside a dialog (TS 24.229 §4.5).
+pub fn charging(pcscf: &Pcscf, turn: &mut Turn<'_, Pcscf>) -> ChargingVector {
+    ChargingVector::new(Icid::mint(turn.entropy()), &pcscf.config.pcscf.ioi)
 }

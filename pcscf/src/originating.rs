@@ -27,7 +27,7 @@ pub fn begin(
     let Some(first_hop) = binding.service_route.first() else {
         return Err(Reject::new(Status::FORBIDDEN, "registration has no Service-Route"));
     };
-    let follows = follows(&routes.rest, &binding.service_route);
+    let follows = follows(&routes.rest_uris(message), &binding.service_route);
     if !follows && pcscf.config.pcscf.route_enforcement == RouteEnforcement::Reject {
         return Err(Reject::new(Status::BAD_REQUEST, "Route differs from the Service-Route"));
     }
@@ -41,7 +41,7 @@ pub fn begin(
         }
     }
     edits.set(message, Name::PAssertedIdentity, format_args!("<{identity}>"));
-    let charging = gm::charging(pcscf, turn, None);
+    let charging = gm::charging(pcscf, turn);
     edits.set(message, Name::PChargingVector, format_args!("{charging}"));
     if begins_dialog(message.method()) {
         let hop = cscf::Hop { transport: request.source.transport, remote: request.source.remote };
@@ -60,9 +60,8 @@ pub fn begins_dialog(method: Method<'_>) -> bool {
 }
 
 /// Whether the Routes behind our own are the Service-Route, in its order (TS 24.229 §5.2.6.3.3).
-pub fn follows(routes: &[Vec<u8>], service_route: &[String]) -> bool {
-    let is_same = |route: &Vec<u8>, wanted: &String| match (Uri::parse(route), Uri::parse(wanted.as_bytes()))
-    {
+pub fn follows(routes: &[&[u8]], service_route: &[String]) -> bool {
+    let is_same = |route: &[u8], wanted: &String| match (Uri::parse(route), Uri::parse(wanted.as_bytes())) {
         (Ok(route), Ok(wanted)) => route.uri_eq(&wanted),
         _ => false,
     };
@@ -99,7 +98,7 @@ mod tests {
             (&["sip:b@s1:6060;lr", "sip:s2;lr"], false),
             (&[], false),
         ] {
-            let routes: Vec<Vec<u8>> = routes.iter().map(|route| route.as_bytes().to_vec()).collect();
+            let routes: Vec<&[u8]> = routes.iter().map(|route| route.as_bytes()).collect();
             assert_eq!(follows(&routes, &service_route), expected, "{routes:?}");
         }
     }

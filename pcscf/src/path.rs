@@ -7,6 +7,7 @@
 use crate::binding::BindingId;
 use cscf::bucket::{Bucket, TokenKey, base32, unbase32};
 use cscf::{Hop, Transport};
+use smallvec::SmallVec;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// What an own Route entry says.
@@ -25,9 +26,10 @@ pub struct DialogToken {
     pub binding: BindingId,
     /// The UE's address then.
     pub hop: Hop,
-    /// The icid of the dialog; empty when it does not fit into a token.
-    pub icid: String,
-    seal: String,
+    /// Empty when it does not fit into a token.
+    icid: SmallVec<[u8; ICID_MAX]>,
+    /// Over the Call-ID: 40 bits that only this deployment can compute.
+    seal: u64,
 }
 
 impl DialogToken {
@@ -35,13 +37,18 @@ impl DialogToken {
     pub fn new(key: &TokenKey, binding: BindingId, hop: Hop, call_id: &[u8], icid: &str) -> DialogToken {
         let fits = icid.len() <= ICID_MAX
             && icid.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-        let icid = if fits { icid.to_owned() } else { String::new() };
-        DialogToken { binding, hop, icid, seal: seal(key, call_id) }
+        let icid = SmallVec::from_slice(if fits { icid.as_bytes() } else { b"" });
+        DialogToken { binding, hop, icid, seal: key.seal(call_id) }
+    }
+
+    /// The icid of the dialog; empty when it does not fit into a token.
+    pub fn icid(&self) -> &str {
+        std::str::from_utf8(&self.icid).unwrap_or_default()
     }
 
     /// Whether the token was made for a dialog with this Call-ID.
     pub fn is_of(&self, key: &TokenKey, call_id: &[u8]) -> bool {
-        self.seal == seal(key, call_id)
+        self.seal == key.seal(call_id)
     }
 }
 
@@ -57,9 +64,9 @@ impl Token {
             Token::Dialog(dialog) => {
                 payload.push(b'd');
                 base32(dialog.binding.0, ID_BITS, &mut payload);
-                payload.extend_from_slice(dialog.seal.as_bytes());
+                base32(dialog.seal, SEAL_BITS, &mut payload);
                 write_hop(dialog.hop, &mut payload);
-                payload.extend_from_slice(dialog.icid.as_bytes());
+                payload.extend_from_slice(&dialog.icid);
             }
         }
         key.mint(bucket, &String::from_utf8_lossy(&payload))
@@ -76,18 +83,12 @@ impl Token {
             b'd' => {
                 let (seal, rest) = rest.split_at_checked(SEAL_CHARS)?;
                 let (hop, icid) = read_hop(rest)?;
-                let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(str::to_owned);
-                Some(Token::Dialog(DialogToken { binding: id, hop, icid: text(icid)?, seal: text(seal)? }))
+                let icid = SmallVec::from_slice(icid);
+                Some(Token::Dialog(DialogToken { binding: id, hop, icid, seal: unbase32(seal)? }))
             }
             _ => None,
         }
     }
-}
-
-/// The checksum of a token over the Call-ID: 40 bits that only this deployment can compute.
-fn seal(key: &TokenKey, call_id: &[u8]) -> String {
-    let token = key.mint(Bucket::new(0), &format!("call-id {}", String::from_utf8_lossy(call_id)));
-    token[token.len() - SEAL_CHARS..].to_owned()
 }
 
 /// Transport and family as a letter, then the address and the port in base32.
@@ -137,6 +138,7 @@ fn read_hop(bytes: &[u8]) -> Option<(Hop, &[u8])> {
 /// Bits of a binding's id.
 pub const ID_BITS: u32 = 60;
 const ID_CHARS: usize = 12;
+const SEAL_BITS: u32 = 40;
 const SEAL_CHARS: usize = 8;
 /// Longer icids would make the Record-Route too long for a datagram.
 const ICID_MAX: usize = 48;
@@ -182,7 +184,7 @@ mod tests {
     #[test]
     fn an_icid_that_no_user_part_can_hold_is_left_out() {
         let hop = Hop { transport: Transport::Udp, remote: "10.0.0.1:5060".parse().expect("an address") };
-        let icid = |icid: &str| DialogToken::new(&key(1), BindingId(1), hop, b"a@b", icid).icid;
+        let icid = |icid: &str| DialogToken::new(&key(1), BindingId(1), hop, b"a@b", icid).icid().to_owned();
         assert_eq!(icid("abc-1.2"), "abc-1.2");
         assert_eq!(icid("a;b"), "");
         assert_eq!(icid(&"a".repeat(49)), "");

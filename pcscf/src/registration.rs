@@ -43,7 +43,7 @@ pub fn begin(pcscf: &Pcscf, turn: &mut Turn<'_, Pcscf>, request: &Incoming) -> R
         Name::PVisitedNetworkId,
         format_args!("\"{}\"", pcscf.config.pcscf.visited_network_id),
     );
-    let charging = gm::charging(pcscf, turn, None);
+    let charging = gm::charging(pcscf, turn);
     edits.set(message, Name::PChargingVector, format_args!("{charging}"));
     *turn.data() = Data::Register(id);
     let target = pcscf

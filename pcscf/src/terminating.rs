@@ -5,7 +5,7 @@ use crate::gm::{self, Direction, Routes};
 use crate::originating::begins_dialog;
 use crate::path::DialogToken;
 use crate::{Data, Pcscf, assertion};
-use cscf::charging::ChargingVector;
+use cscf::charging::{self, ChargingVector};
 use cscf::identity::Impu;
 use cscf::{Incoming, Reject, Turn};
 use sip_core::{Edits, Message, Name, Status};
@@ -60,8 +60,7 @@ pub fn response(
 
 /// Puts the charging vector of the request back, with our network as the one that answered (TS 24.229 §4.5.4).
 fn charge(pcscf: &Pcscf, request: &Message, response: &Message, edits: &mut Edits) {
-    if let Some(charging) = ChargingVector::of(request) {
-        let answered = charging.answered_by(&pcscf.config.pcscf.ioi);
+    if let Some(answered) = charging::answer(request, &pcscf.config.pcscf.ioi) {
         edits.set(response, Name::PChargingVector, format_args!("{answered}"));
     }
 }

@@ -22,7 +22,8 @@ use cscf::trust::{self, Outsider};
 use cscf::{Incoming, Reject, Target, Turn};
 use dialog::{Session, SessionId};
 use session_timer::Refresh;
-use sip_core::{Edits, Message, Method, Name, SlotId, Status};
+use sip_core::{Edits, Message, Method, Name, NameAddr, SlotId, Status};
+use smallvec::SmallVec;
 use std::time::Duration;
 use token::{Case, Own};
 
@@ -96,15 +97,26 @@ const SETUP_KEPT: Duration = Duration::from_secs(3600);
 #[derive(Debug, Default)]
 pub(crate) struct OwnRoutes {
     /// Their slots, in order.
-    slots: Vec<SlotId>,
+    slots: SmallVec<[SlotId; 4]>,
     /// What the topmost says.
     top: Option<Own>,
     /// The sessions that they name.
-    sessions: Vec<SessionId>,
-    /// The URI of the topmost.
-    top_uri: Vec<u8>,
+    sessions: SmallVec<[SessionId; 2]>,
     /// The first Route that is another's.
-    next: Option<Vec<u8>>,
+    next: Option<SlotId>,
+}
+
+impl OwnRoutes {
+    /// Where the request goes by its Routes, else by its Request-URI (RFC 3261 §16.6 step 6 and 7).
+    fn target(&self) -> Target {
+        self.next.map_or(Target::RequestUri, Target::Route)
+    }
+
+    /// The URI of the topmost; empty without one.
+    fn top_uri<'m>(&self, message: &'m Message) -> &'m [u8] {
+        let top = self.slots.first().map(|slot| NameAddr::parse(Name::Route, message.slot(*slot)));
+        top.and_then(Result::ok).map_or(b"", |route| route.uri())
+    }
 }
 
 impl Scscf {
@@ -132,12 +144,11 @@ impl Scscf {
             let Ok(route) = route else { break };
             let Some(ours) = token::own(&route, &self.config.scscf.uri, turn.locals(), turn.token_key())
             else {
-                own.next = Some(route.uri().to_vec());
+                own.next = Some(slot);
                 break;
             };
             if own.top.is_none() {
                 own.top = Some(ours);
-                own.top_uri = route.uri().to_vec();
             }
             own.slots.push(slot);
             own.sessions.extend(ours.session);
@@ -174,8 +185,7 @@ impl Scscf {
     ) -> Result<(), Reject> {
         let mut edits = turn.edits();
         own.slots.iter().take(1).for_each(|slot| edits.remove_slot(*slot));
-        let target = own.next.unwrap_or_else(|| request.message.uri().to_vec());
-        turn.forward(request, edits, Target::Uri(target));
+        turn.forward(request, edits, own.target());
         Ok(())
     }
 
@@ -218,8 +228,7 @@ impl Scscf {
             data.also = own.sessions.iter().skip(1).copied().collect();
             data.interval_s = interval_s;
         }
-        let target = own.next.unwrap_or_else(|| message.uri().to_vec());
-        turn.forward(request, edits, Target::Uri(target));
+        turn.forward(request, edits, own.target());
         Ok(())
     }
 
@@ -330,7 +339,8 @@ impl Scscf {
         if response.source.trust == Trust::Outside {
             trust::entering(message, Outsider::Network, &mut edits);
         }
-        let (served, vector) = (turn.data().served.clone(), turn.data().vector.clone());
+        let Data { served, vector, .. } = turn.data();
+        let (served, vector) = (served.clone(), vector.clone());
         if let Some(request_vector) = &vector {
             let answer = ChargingVector::of(message).unwrap_or_else(|| request_vector.clone());
             let answer = answer.restored(request_vector).answered_by(&self.config.scscf.ioi);

@@ -14,11 +14,13 @@ use sip_core::proxy::best;
 use sip_core::proxy::loop_detection::loop_hash;
 use sip_core::transaction::Class;
 use sip_core::{Edits, Message, Method, Name, ParseError, ResponseBuilder, Status};
+use std::io::Write;
 
 impl<R: Role> Node<R> {
     /// One received message.
     pub(super) fn message(&mut self, now: Now, source: Source, bytes: Vec<u8>) {
-        let message = match Message::parse(bytes, &self.core.limits) {
+        let index = self.core.indexes.pop().unwrap_or_default();
+        let message = match Message::parse_into(bytes, &self.core.limits, index) {
             Ok(message) => message,
             Err(error) => return self.core.malformed(source, error),
         };
@@ -42,10 +44,10 @@ impl<R: Role> Node<R> {
         self.core.client_event(now, id, event, Some(Incoming { message, source }));
     }
 
-    fn request(&mut self, now: Now, source: Source, message: Message) {
-        let Some(message) = self.core.stamp_via(&source, message) else {
+    fn request(&mut self, now: Now, source: Source, mut message: Message) {
+        if !self.core.stamp_via(&source, &mut message) {
             return self.core.counters.add("dropped", "request without a readable Via");
-        };
+        }
         let Ok(via) = message.top_via() else { return };
         let method = message.method();
         let (is_ack, is_cancel, is_invite) =
@@ -57,10 +59,10 @@ impl<R: Role> Node<R> {
             if !is_ack {
                 self.core.counters.add("retransmission", "request");
                 self.core.server_event(now, id, ServerEvent::Request, None);
-                return;
+                return self.core.reclaim(message);
             }
             if !self.core.server_event(now, id, ServerEvent::Ack, None) {
-                return;
+                return self.core.reclaim(message);
             }
         }
         if is_ack {
@@ -71,6 +73,7 @@ impl<R: Role> Node<R> {
                 if let Err(reject) = self.role.request(&mut turn, &request) {
                     self.core.counters.add("ack_dropped", reject.cause);
                 }
+                self.core.reclaim(request.message);
             } else {
                 self.core.counters.add("dropped", "malformed ACK");
             }
@@ -213,6 +216,7 @@ impl<R: Role> Node<R> {
                 if !is_answered {
                     self.pass_up(now, context_id, branch, &response);
                 }
+                self.core.reclaim(response.message);
             }
             Class::Success => {
                 let is_invite = response.message.method() == Method::Invite;
@@ -223,6 +227,7 @@ impl<R: Role> Node<R> {
                 if !is_answered || is_invite {
                     self.pass_up(now, context_id, branch, &response);
                 }
+                self.core.reclaim(response.message);
                 if is_invite && !is_answered {
                     // RFC 3261 §16.7 step 10.
                     self.core.cancel_branches(now, context_id);
@@ -352,6 +357,7 @@ impl<R: Role> Node<R> {
                     let code = response.message.status().map_or(500, Status::code);
                     if own.is_none_or(|own| !best::is_better(own, code)) {
                         self.pass_up(now, id, Branch { number, hop: None }, &response);
+                        self.core.reclaim(response.message);
                     } else {
                         self.answer_own(now, id, own.unwrap_or(500));
                     }
@@ -362,7 +368,9 @@ impl<R: Role> Node<R> {
             }
         }
         if self.core.contexts.get(id).is_some_and(|context| context.is_over()) {
-            self.core.contexts.remove(id);
+            if let Some(request) = self.core.contexts.remove(id).and_then(|context| context.request) {
+                self.core.reclaim(request.message);
+            }
         }
     }
 
@@ -461,44 +469,37 @@ impl<R: Role> Core<R> {
     }
 
     /// Writes what the packet says of the sender into the top Via: received and rport (RFC 3261 §18.2.1, RFC 3581 §4).
-    fn stamp_via(&self, source: &Source, message: Message) -> Option<Message> {
-        let stamped = {
-            let via = message.top_via().ok()?;
-            let is_named_right = via.sent_by().ip() == Some(source.remote.ip());
-            if is_named_right && via.rport().is_none() && via.received().is_none() {
-                None
-            } else {
-                let (_, raw) = message.all(Name::Via).next()?;
-                let mut value = Vec::with_capacity(raw.len() + 64);
-                let head = raw.iter().position(|byte| *byte == b';').unwrap_or(raw.len());
-                value.extend_from_slice(raw[..head].trim_ascii_end());
-                for (name, param) in via.params() {
-                    if name.eq_ignore_ascii_case(b"received") || name.eq_ignore_ascii_case(b"rport") {
-                        continue;
-                    }
-                    value.push(b';');
-                    value.extend_from_slice(name);
-                    if let Some(param) = param {
-                        value.push(b'=');
-                        value.extend_from_slice(param);
-                    }
-                }
-                value.extend_from_slice(format!(";received={}", source.remote.ip()).as_bytes());
-                if via.rport().is_some() {
-                    value.extend_from_slice(format!(";rport={}", source.remote.port()).as_bytes());
-                }
-                let at = raw.as_ptr() as usize - message.bytes().as_ptr() as usize;
-                Some((at..at + raw.len(), value))
-            }
+    ///
+    /// False when there is no readable Via, or no room for it.
+    fn stamp_via(&mut self, source: &Source, message: &mut Message) -> bool {
+        let (Ok(via), Some((slot, raw))) = (message.top_via(), message.all(Name::Via).next()) else {
+            return false;
         };
-        match stamped {
-            None => Some(message),
-            Some((range, value)) => {
-                let (mut bytes, index) = message.into_parts();
-                bytes.splice(range, value);
-                Message::parse_into(bytes, &self.limits, index).ok()
+        let is_named_right = via.sent_by().ip() == Some(source.remote.ip());
+        if is_named_right && via.rport().is_none() && via.received().is_none() {
+            return true;
+        }
+        let value = &mut self.scratch;
+        value.clear();
+        let head = raw.iter().position(|byte| *byte == b';').unwrap_or(raw.len());
+        value.extend_from_slice(raw[..head].trim_ascii_end());
+        for (name, param) in via.params() {
+            if name.eq_ignore_ascii_case(b"received") || name.eq_ignore_ascii_case(b"rport") {
+                continue;
+            }
+            value.push(b';');
+            value.extend_from_slice(name);
+            if let Some(param) = param {
+                value.push(b'=');
+                value.extend_from_slice(param);
             }
         }
+        // Writing into memory does not fail.
+        let _ = write!(value, ";received={}", source.remote.ip());
+        if via.rport().is_some() {
+            let _ = write!(value, ";rport={}", source.remote.port());
+        }
+        message.overwrite(slot, value)
     }
 
     /// A message that could not be parsed: answered where that is possible (RFC 3261 §8.2, RFC 4475).

@@ -3,7 +3,6 @@
 use crate::context::{Context, ContextId};
 use crate::flow::{Hop, Source, Transport};
 use crate::input::{Exit, Output, Ticket};
-use crate::node::branch_id::MAGIC_COOKIE;
 use crate::node::{Core, Key};
 use crate::role::{Incoming, Role};
 use ambient::{Now, TimerId};
@@ -11,7 +10,7 @@ use sip_core::transaction::{Action, Class, Step, Timer, Timing, invite_server, n
 use sip_core::{Message, Method, ResponseBuilder, Status, Via};
 use siphasher::sip128::{Hasher128, SipHasher13};
 use smallvec::SmallVec;
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -97,9 +96,11 @@ pub(crate) fn transaction_key(
     let mut hasher = SipHasher13::new_with_keys(hash_key.0, hash_key.1);
     method.as_bytes().hash(&mut hasher);
     match via.branch() {
-        Some(branch) if branch.starts_with(MAGIC_COOKIE) => {
+        Some(branch) if via.is_rfc3261_branch() => {
             branch.hash(&mut hasher);
-            via.host.to_ascii_lowercase().hash(&mut hasher);
+            for byte in via.host {
+                hasher.write_u8(byte.to_ascii_lowercase());
+            }
             via.port.hash(&mut hasher);
         }
         // RFC 2543 clients: the To tag is left out, for an ACK carries the one of the response.

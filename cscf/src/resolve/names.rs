@@ -2,6 +2,7 @@
 
 use super::{Hops, canonical_name, default_transport};
 use crate::flow::{Hop, Transport};
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -30,9 +31,11 @@ impl StaticNames {
         self.0.contains_key(&canonical_name(name.as_bytes()))
     }
 
-    /// The hops of a name in its canonical form.
-    pub(super) fn entries(&self, name: &str) -> Option<&[Hop]> {
-        self.0.get(name).map(Vec::as_slice)
+    /// The hops of a name, in any case and with or without the dot of the root.
+    pub(super) fn entries(&self, name: &[u8]) -> Option<&[Hop]> {
+        let mut lower: SmallVec<[u8; 256]> = SmallVec::from_slice(name.strip_suffix(b".").unwrap_or(name));
+        lower.make_ascii_lowercase();
+        self.0.get(std::str::from_utf8(&lower).ok()?).map(Vec::as_slice)
     }
 }
 

@@ -74,8 +74,8 @@ impl Scscf {
         // The route that stands behind ours was chosen by who knows more: an application server, a border.
         let further_own = own.slots.len() > 1;
         let target = match (&own.next, further_own) {
-            (_, true) => Target::Uri(own.top_uri.clone()),
-            (Some(next), false) => Target::Uri(next.clone()),
+            (_, true) => Target::Route(own.slots[0]),
+            (Some(next), false) => Target::Route(*next),
             (None, false) => self.leave_for(message, &mut edits)?,
         };
         self.charge(turn, message, &mut edits);
@@ -99,7 +99,7 @@ impl Scscf {
             }
             NextHop::Foreign => {
                 trust::leaving(message, Outsider::Network, edits);
-                Ok(Target::Uri(message.uri().to_vec()))
+                Ok(Target::RequestUri)
             }
         }
     }

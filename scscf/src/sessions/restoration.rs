@@ -14,7 +14,7 @@ impl Scscf {
     pub(super) fn ask_to_register(&self, turn: &mut Turn<'_, Scscf>, request: &Incoming, own: &OwnRoutes) {
         turn.count("session", "registration lost");
         // TS 24.229 §5.1.2A.1.6: the UE believes it only from a URI of its Service-Route.
-        let uri = String::from_utf8_lossy(&own.top_uri).into_owned();
+        let uri = String::from_utf8_lossy(own.top_uri(&request.message)).into_owned();
         turn.reply(request, Status::SERVER_TIMEOUT, |response| {
             response
                 .header(Name::PAssertedIdentity, format_args!("<{uri}>"))
