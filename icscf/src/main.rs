@@ -1,9 +1,12 @@
 //! The process of the I-CSCF (TS 24.229 §5.3).
 
 use cscf::assembly::Part;
+use cscf::wording::Wording;
 use icscf::Icscf;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    shell::process::run_role(Part::Icscf, "The I-CSCF: where requests enter the home network", Icscf::new)
+    shell::process::run_role(Part::Icscf, ABOUT, Icscf::new, Wording::NONE)
 }
+
+const ABOUT: &str = "The I-CSCF: where requests enter the home network";

@@ -1,9 +1,12 @@
 //! The process of the P-CSCF (TS 24.229 §5.2).
 
 use cscf::assembly::Part;
+use cscf::wording::Wording;
 use pcscf::Pcscf;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    shell::process::run_role(Part::Pcscf, "The P-CSCF: where UEs enter the IMS", Pcscf::new)
+    shell::process::run_role(Part::Pcscf, ABOUT, Pcscf::new, Wording::NONE)
 }
+
+const ABOUT: &str = "The P-CSCF: where UEs enter the IMS";

@@ -7,6 +7,8 @@ pub mod registrar;
 mod role;
 pub mod sessions;
 mod waiting;
+mod wording;
 
 pub use role::Scscf;
 pub use waiting::{Cause, Command, Notice, Timer, Waiting};
+pub use wording::WORDING;

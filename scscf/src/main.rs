@@ -1,9 +1,11 @@
 //! The process of the S-CSCF (TS 24.229 §5.4).
 
 use cscf::assembly::Part;
-use scscf::Scscf;
+use scscf::{Scscf, WORDING};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    shell::process::run_role(Part::Scscf, "The S-CSCF: where users are registered and served", Scscf::new)
+    shell::process::run_role(Part::Scscf, ABOUT, Scscf::new, WORDING)
 }
+
+const ABOUT: &str = "The S-CSCF: where users are registered and served";

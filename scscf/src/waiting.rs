@@ -131,4 +131,9 @@ pub enum Notice {
         /// Why.
         cause: Cause,
     },
+    /// Nothing was there to end.
+    NotRegistered {
+        /// The identity that the command named.
+        impu: Impu,
+    },
 }

@@ -7,7 +7,7 @@
 mod handle;
 mod world;
 
-pub use handle::{Ended, Gone, Handle};
+pub use handle::{Ended, Gone, Handle, Operator};
 
 use crate::clock::Clock;
 use crate::sockets::Sockets;

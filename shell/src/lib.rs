@@ -5,17 +5,21 @@
 //! only above: nothing here reads SIP or Diameter.
 
 pub mod clock;
+pub mod control;
 mod datagram;
 pub mod dns;
 pub mod driver;
 pub mod logging;
 pub mod process;
+pub mod reload;
 mod sctp;
 pub mod sockets;
 pub mod store;
 mod stream;
 
 pub use clock::{Clock, system_entropy};
+pub use control::Control;
 pub use driver::{Driver, Handle, Setup};
+pub use reload::Reload;
 pub use sockets::{BindError, Binding, Sockets, Speaks};
 pub use store::{Acknowledge, Backend, Store, StoreError};

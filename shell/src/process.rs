@@ -1,19 +1,22 @@
 //! What the server processes share: their command line, their log, their signals and their exit.
 //!
-//! `NAME --config FILE` runs until SIGTERM or SIGINT; a second signal ends it at once. Exit status: 0 stopped in good
-//! order, 1 failed, 2 usage or configuration.
+//! `NAME --config FILE` runs until SIGTERM or SIGINT; a second signal ends it at once. SIGHUP reads the file again
+//! ([`Reload`]). Exit status: 0 stopped in good order, 1 failed, 2 usage or configuration.
 
 use crate::clock::{Clock, system_entropy};
+use crate::control::Control;
 use crate::driver::{Driver, Ended, Handle, Setup};
 use crate::logging;
+use crate::reload::Reload;
 use crate::sctp;
 use crate::sockets::{Binding, Sockets};
 use crate::store::Store;
 use cscf::Role;
 use cscf::assembly::{self, Part};
-use cscf::config::{Config, LogLevel, StoreKind};
+use cscf::config::{Config, StoreKind};
 use cscf::query::Record;
 use cscf::station::{Operated, Station, StreamTransport};
+use cscf::wording::{Outcome, Wording};
 use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -58,22 +61,39 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Runs the process of a SIP role: the whole of its `main`.
-pub fn run_role<R>(part: Part, about: &'static str, role: impl FnOnce(Arc<Config>) -> R) -> ExitCode
+/// What a process was started with.
+#[derive(Clone, Debug)]
+pub struct Deployment {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The file that it was read from.
+    pub file: PathBuf,
+}
+
+/// Runs the process of a SIP role, commanded in the words of `wording`: the whole of its `main`.
+pub fn run_role<R>(
+    part: Part,
+    about: &'static str,
+    role: impl FnOnce(Arc<Config>) -> R,
+    wording: Wording<R::Command, R::Notice>,
+) -> ExitCode
 where
     R: Role + Send + 'static,
-    Station<R>: Operated,
+    R::Command: Clone,
+    Station<R>: Operated<Command = R::Command, Notice = R::Notice>,
 {
-    run(R::NAME, about, |config| {
+    run(R::NAME, about, |deployment| {
+        let config = &deployment.config;
         if matches!(part, Part::Icscf | Part::Scscf) {
-            check_transports(&config)?;
+            check_transports(config)?;
         }
         // The store is read before the first socket opens: nobody is served by a process that has forgotten.
-        let (store, restored) = open_store(R::NAME, &config)?;
-        let bindings = part.locals(&config);
+        let (store, restored) = open_store(R::NAME, config)?;
+        let bindings = part.locals(config);
         let entropy = system_entropy().map_err(Failure::failed)?;
-        let station = assembly::station(part, role(Arc::clone(&config)), &config, entropy);
-        serve(R::NAME, station, bindings.iter().map(Binding::from), store, restored, &config)
+        let station = assembly::station(part, role(Arc::clone(config)), config, entropy);
+        let bindings = bindings.iter().map(Binding::from);
+        serve(R::NAME, station, bindings, store, restored, &deployment, wording)
     })
 }
 
@@ -82,7 +102,7 @@ where
 pub fn run(
     name: &'static str,
     about: &'static str,
-    serve: impl FnOnce(Arc<Config>) -> Result<(), Failure>,
+    serve: impl FnOnce(Deployment) -> Result<(), Failure>,
 ) -> ExitCode {
     let arguments = match Arguments::parse(name, about, std::env::args_os()) {
         Ok(arguments) => arguments,
@@ -102,12 +122,12 @@ pub fn run(
     }
 }
 
-fn act(arguments: &Arguments, serve: impl FnOnce(Arc<Config>) -> Result<(), Failure>) -> Result<(), Failure> {
+fn act(arguments: &Arguments, serve: impl FnOnce(Deployment) -> Result<(), Failure>) -> Result<(), Failure> {
     let config = read_config(&arguments.config)?;
     match arguments.action {
         Action::Serve => {
-            logging::start(word(config.log.level));
-            serve(Arc::new(config))
+            logging::start(logging::word(config.log.level));
+            serve(Deployment { config: Arc::new(config), file: arguments.config.clone() })
         }
         Action::Check => say(&format!("{}: valid\n", arguments.config.display())),
         Action::Print => say(&config.print_config()),
@@ -171,16 +191,6 @@ fn read_config(path: &Path) -> Result<Config, Failure> {
     })
 }
 
-fn word(level: LogLevel) -> &'static str {
-    match level {
-        LogLevel::Error => "error",
-        LogLevel::Warn => "warn",
-        LogLevel::Info => "info",
-        LogLevel::Debug => "debug",
-        LogLevel::Trace => "trace",
-    }
-}
-
 fn say(text: &str) -> Result<(), Failure> {
     io::stdout().write_all(text.as_bytes()).map_err(Failure::failed)
 }
@@ -208,14 +218,20 @@ pub fn open_store(name: &str, config: &Config) -> Result<(Store, Vec<Record>), F
 }
 
 /// Runs one machine until a signal asks it to stop.
-pub fn serve<M: Operated + 'static>(
+pub fn serve<M>(
     name: &'static str,
     machine: M,
     bindings: impl IntoIterator<Item = Binding>,
     store: Store,
     restored: Vec<Record>,
-    config: &Config,
-) -> Result<(), Failure> {
+    deployment: &Deployment,
+    wording: Wording<M::Command, M::Notice>,
+) -> Result<(), Failure>
+where
+    M: Operated + 'static,
+    M::Command: Clone,
+{
+    let Deployment { config, file } = deployment;
     let sockets = Sockets::bind(bindings).map_err(Failure::failed)?;
     let setup = Setup {
         store,
@@ -229,11 +245,24 @@ pub fn serve<M: Operated + 'static>(
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
     runtime.block_on(async {
         let mut stop = StopSignals::new().map_err(Failure::failed)?;
-        let handle = Driver::spawn(name, machine, setup).map_err(Failure::failed)?;
+        let mut handle = Driver::spawn(name, machine, setup).map_err(Failure::failed)?;
         for Binding { speaks, address } in handle.addresses() {
             tracing::info!(%address, "{name} listens for {speaks}");
         }
+        let reload = Arc::new(Reload::new(Arc::clone(config), Some(file.clone())));
+        let control = match &config.control.path {
+            Some(directory) => {
+                let operator = handle.operator();
+                let opened = Control::open(directory, name, operator, wording, Arc::clone(&reload));
+                let control = opened.map_err(Failure::failed)?;
+                tracing::info!(path = %control.path().display(), "{name} takes commands");
+                Some(control)
+            }
+            None => None,
+        };
+        stop.reload = Some(reload);
         until_stopped(&handle, &mut stop).await;
+        drop(control);
         tracing::info!("{name} takes no new work and finishes what it has");
         handle.drain();
         tokio::select! {
@@ -258,14 +287,15 @@ async fn until_stopped<C, N>(handle: &Handle<C, N>, stop: &mut StopSignals) {
 
 async fn until_ended<C, N>(handle: &Handle<C, N>) {
     while !handle.is_finished() {
-        // Nobody reads them in a process without operator.
+        // Nobody reads them in a process without a control channel.
         while handle.notices.try_recv().is_ok() {}
         tokio::time::sleep(LOOK).await;
     }
 }
 
-/// SIGTERM and SIGINT; SIGHUP is heard and explained.
+/// SIGTERM and SIGINT; SIGHUP reads the configuration again.
 struct StopSignals {
+    reload: Option<Arc<Reload>>,
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
     hang_up: tokio::signal::unix::Signal,
@@ -274,6 +304,7 @@ struct StopSignals {
 impl StopSignals {
     fn new() -> io::Result<StopSignals> {
         Ok(StopSignals {
+            reload: None,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
@@ -286,9 +317,23 @@ impl StopSignals {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
                 _ = self.hang_up.recv() => {
-                    tracing::warn!("a changed configuration is read at the next start; SIGHUP changes nothing");
+                    if let Some(reload) = &self.reload {
+                        report(reload);
+                    }
                 }
             }
+        }
+    }
+}
+
+/// Reads the configuration again, and tells the log what came of it.
+fn report(reload: &Reload) {
+    let reply = reload.reload();
+    match &reply.outcome {
+        Outcome::Done => reply.lines.iter().for_each(|line| tracing::info!("configuration: {line}")),
+        refused => {
+            reply.lines.iter().for_each(|line| tracing::warn!("configuration: {line}"));
+            tracing::warn!(?refused, "the configuration was not read again");
         }
     }
 }

@@ -109,7 +109,12 @@ impl Scscf {
 
     /// An operator ends a registration.
     pub(crate) fn deregister(&mut self, turn: &mut Turn<'_, Scscf>, impu: &Impu) {
-        let Some((id, registration)) = self.registrations.find(impu) else { return };
+        let Some((id, registration)) = self.registrations.find(impu) else {
+            return turn.notice(Notice::NotRegistered { impu: impu.clone() });
+        };
+        if registration.state != State::Registered {
+            turn.notice(Notice::NotRegistered { impu: impu.clone() });
+        }
         let impis = registration.impis();
         if let Some(registration) = self.registrations.get_mut(id) {
             registration.bindings.clear();

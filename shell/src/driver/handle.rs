@@ -5,7 +5,7 @@ use cscf::station::Operated;
 use cscf::trace;
 use std::fmt;
 use std::io;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use tokio::sync::mpsc;
 
@@ -60,6 +60,16 @@ impl<C, N> Handle<C, N> {
         self.orders.try_send(Order::Command(command)).map_err(|_| Gone)
     }
 
+    /// The end that commands the machine and hears its notices, to be used elsewhere; [`Handle::notices`] is silent from
+    /// here on.
+    ///
+    /// It keeps no machine alive.
+    pub fn operator(&mut self) -> Operator<C, N> {
+        let (_, silent) = sync_channel(1);
+        let notices = std::mem::replace(&mut self.notices, silent);
+        Operator { orders: self.orders.downgrade(), notices }
+    }
+
     /// Where the machine listens, with the ports that the system chose.
     pub fn addresses(&self) -> &[Binding] {
         &self.addresses
@@ -101,6 +111,27 @@ impl<C, N> Handle<C, N> {
         // Fails only when the machine has ended already.
         let _ = orders.blocking_send(order);
         flatten(thread.join())
+    }
+}
+
+/// Who commands a running machine, and hears what it says of it.
+#[derive(Debug)]
+pub struct Operator<C, N> {
+    orders: mpsc::WeakSender<Order<C>>,
+    /// What the machine tells.
+    pub notices: Receiver<N>,
+}
+
+impl<C, N> Operator<C, N> {
+    /// Queues a command.
+    pub fn command(&self, command: C) -> Result<(), Gone> {
+        let orders = self.orders.upgrade().ok_or(Gone)?;
+        orders.try_send(Order::Command(command)).map_err(|_| Gone)
+    }
+
+    /// Whether the machine has ended.
+    pub fn is_gone(&self) -> bool {
+        self.orders.upgrade().is_none_or(|orders| orders.is_closed())
     }
 }
 

@@ -1,0 +1,68 @@
+//! The words of an operator at an S-CSCF.
+
+use crate::waiting::{Cause, Command, Notice};
+use cscf::identity::Impu;
+use cscf::wording::{Outcome, Reply, Wording};
+
+/// What an S-CSCF can be asked.
+pub const WORDING: Wording<Command, Notice> = Wording { help: &["deregister IDENTITY"], read, tell };
+
+fn read(line: &str) -> Result<Command, String> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    match words[..] {
+        ["deregister", identity] => Impu::parse(identity.as_bytes())
+            .map(|impu| Command::Deregister { impu })
+            .ok_or_else(|| format!("{identity} is no SIP or tel identity")),
+        ["deregister", ..] => Err("deregister wants one identity".to_owned()),
+        _ => Err("an S-CSCF knows: deregister IDENTITY".to_owned()),
+    }
+}
+
+/// The de-registration is decided at once: the notices that follow a command are its own.
+fn tell(command: &Command, _: u64, notice: &Notice) -> Option<Reply> {
+    let Command::Deregister { impu: asked } = command;
+    match notice {
+        Notice::Deregistered { impu, cause: Cause::Operator } => {
+            Some(Reply::done([format!("de-registered {}", impu.as_str())]))
+        }
+        Notice::NotRegistered { impu } if impu == asked => {
+            Some(Reply::of(Outcome::Failed(format!("{} is not registered here", impu.as_str()))))
+        }
+        Notice::NotRegistered { .. } | Notice::Deregistered { .. } | Notice::Registered { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn impu(text: &str) -> Impu {
+        Impu::parse(text.as_bytes()).expect("an identity")
+    }
+
+    #[test]
+    fn a_line_names_one_identity() {
+        let alice = Command::Deregister { impu: impu("sip:alice@home1.net") };
+        assert_eq!(read("deregister  sip:alice@home1.net"), Ok(alice));
+        for line in ["", "deregister", "deregister sip:a@b sip:c@d", "deregister alice", "register sip:a@b"] {
+            assert!(read(line).is_err(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_the_operator_asked_for_is_the_reply() {
+        let asked = Command::Deregister { impu: impu("tel:+49301") };
+        let alice = impu("sip:alice@home1.net");
+        let ended = |cause| tell(&asked, 1, &Notice::Deregistered { impu: alice.clone(), cause });
+        assert_eq!(
+            ended(Cause::Operator),
+            Some(Reply::done(["de-registered sip:alice@home1.net".to_owned()]))
+        );
+        assert_eq!(ended(Cause::Expiry), None);
+        assert_eq!(tell(&asked, 1, &Notice::Registered { impu: alice.clone(), contacts: 1 }), None);
+        let unknown = |impu| tell(&asked, 1, &Notice::NotRegistered { impu });
+        let failed = Outcome::Failed("tel:+49301 is not registered here".to_owned());
+        assert_eq!(unknown(impu("tel:+49301")), Some(Reply::of(failed)));
+        assert_eq!(unknown(alice), None);
+    }
+}

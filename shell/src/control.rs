@@ -1,0 +1,224 @@
+//! The control channel: a Unix-domain socket at which a person commands a running process.
+//!
+//! One line asks, a [`Reply`] answers, one connection at a time. What a line means is the [`Wording`]'s to say; two words
+//! are every process's own: `help` and `reload`. The socket is its owner's alone (0600): who may write to it may read
+//! and change subscribers.
+
+mod client;
+mod place;
+
+pub use client::{Connection, Unanswered};
+pub use place::{private_directory, socket_path};
+
+use crate::driver::Operator;
+use crate::reload::Reload;
+use cscf::wording::{Outcome, Reply, Wording};
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// A control channel that is open; dropping it closes it and removes the socket.
+#[derive(Debug)]
+pub struct Control {
+    path: PathBuf,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Why a control channel could not be opened.
+#[derive(Debug)]
+pub struct ControlError {
+    path: PathBuf,
+    reason: String,
+}
+
+impl fmt::Display for ControlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ControlError { path, reason } = self;
+        write!(f, "cannot take commands at {}: {reason}; check `control.path`", path.display())
+    }
+}
+
+impl std::error::Error for ControlError {}
+
+impl Control {
+    /// Opens the socket of the process `name` in `directory`, which is made when it is not there.
+    pub fn open<C, N>(
+        directory: &Path,
+        name: &str,
+        operator: Operator<C, N>,
+        wording: Wording<C, N>,
+        reload: Arc<Reload>,
+    ) -> Result<Control, ControlError>
+    where
+        C: Clone + Send + 'static,
+        N: Send + 'static,
+    {
+        let path = socket_path(directory, name);
+        let error = |reason: String| ControlError { path: path.clone(), reason };
+        place::prepare(directory).map_err(error)?;
+        let listener = place::bind(&path).map_err(error)?;
+        listener.set_nonblocking(true).map_err(|failure| error(failure.to_string()))?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let desk = Desk { operator, wording, reload, given: 0, stop: Arc::clone(&stop) };
+        let thread = std::thread::Builder::new()
+            .name(format!("{name}-control"))
+            .spawn(move || desk.serve(&listener))
+            .map_err(|failure| error(failure.to_string()))?;
+        Ok(Control { path, stop, thread: Some(thread) })
+    }
+
+    /// Where the socket is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if std::fs::remove_file(&self.path).is_err() {
+            tracing::debug!(path = %self.path.display(), "the control socket is gone already");
+        }
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread of the control channel panicked");
+        }
+    }
+}
+
+/// Where commands are taken and answered.
+struct Desk<C, N> {
+    operator: Operator<C, N>,
+    wording: Wording<C, N>,
+    reload: Arc<Reload>,
+    /// How many commands the machine was given.
+    given: u64,
+    stop: Arc<AtomicBool>,
+}
+
+impl<C: Clone, N> Desk<C, N> {
+    fn serve(mut self, listener: &UnixListener) {
+        while !self.stop.load(Ordering::Relaxed) {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    if let Err(error) = self.attend(&stream) {
+                        tracing::debug!(%error, "a control connection has ended");
+                    }
+                }
+                // Nobody is there. Notices that nobody asked for are read here, lest they pile up.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let _ = self.operator.notices.recv_timeout(LOOK);
+                    while self.operator.notices.try_recv().is_ok() {}
+                    if self.operator.is_gone() {
+                        std::thread::sleep(LOOK);
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the control channel cannot accept");
+                    std::thread::sleep(LOOK);
+                }
+            }
+        }
+    }
+
+    /// Serves one connection until its end.
+    fn attend(&mut self, stream: &UnixStream) -> io::Result<()> {
+        stream.set_nonblocking(false)?;
+        stream.set_read_timeout(Some(LOOK))?;
+        stream.set_write_timeout(Some(IDLE_MAX))?;
+        let mut reader = BufReader::new(stream);
+        let mut writer = stream;
+        while let Some(line) = self.next_line(&mut reader)? {
+            let reply = match String::from_utf8(line) {
+                Ok(line) => self.reply(line.trim()),
+                Err(_) => Reply::of(Outcome::Usage("the line is not UTF-8".to_owned())),
+            };
+            writer.write_all(reply.to_string().as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// The next line without its end; `None` when the peer has closed, is silent, or the process stops.
+    fn next_line(&self, reader: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+        let until = Instant::now() + IDLE_MAX;
+        let mut line = Vec::new();
+        loop {
+            let room = (LINE_MAX - line.len()) as u64;
+            match reader.by_ref().take(room).read_until(b'\n', &mut line) {
+                Ok(_) if line.last() == Some(&b'\n') => {
+                    line.pop();
+                    return Ok(Some(line));
+                }
+                Ok(_) if line.len() == LINE_MAX => return Err(io::Error::other("a line is too long")),
+                Ok(0) => return Ok(None),
+                Ok(_) => {}
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                Err(error) => return Err(error),
+            }
+            if Instant::now() >= until || self.stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn reply(&mut self, line: &str) -> Reply {
+        match line {
+            "help" => {
+                let own = ["reload".to_owned(), "help".to_owned()];
+                Reply::done(self.wording.help.iter().map(|line| (*line).to_owned()).chain(own))
+            }
+            "reload" => self.reload.reload(),
+            _ => match (self.wording.read)(line) {
+                Ok(command) => self.carry_out(command),
+                Err(why) => Reply::of(Outcome::Usage(why)),
+            },
+        }
+    }
+
+    /// Gives the machine a command, and waits for what it says of it.
+    fn carry_out(&mut self, command: C) -> Reply {
+        // What was said before is about something else.
+        while self.operator.notices.try_recv().is_ok() {}
+        if self.operator.command(command.clone()).is_err() {
+            return Reply::of(Outcome::Unreachable("the process is stopping, or too busy".to_owned()));
+        }
+        self.given += 1;
+        let until = Instant::now() + COMMAND_MAX;
+        while !self.stop.load(Ordering::Relaxed) {
+            match self.operator.notices.recv_timeout(LOOK) {
+                Ok(notice) => {
+                    if let Some(reply) = (self.wording.tell)(&command, self.given, &notice) {
+                        return reply;
+                    }
+                }
+                Err(_) if self.operator.is_gone() => break,
+                Err(_) => {}
+            }
+            if Instant::now() >= until {
+                let why = format!("nothing came of it within {} s", COMMAND_MAX.as_secs());
+                return Reply::of(Outcome::Timeout(why));
+            }
+        }
+        Reply::of(Outcome::Unreachable("the process has stopped".to_owned()))
+    }
+}
+
+/// The longest line: a subscription with a profile of some hundred criteria.
+pub const LINE_MAX: usize = 1 << 20;
+/// How long a connection may be silent: meanwhile it keeps others waiting.
+const IDLE_MAX: Duration = Duration::from_secs(5);
+/// How long a command may take; longer than Diameter waits for an S-CSCF.
+const COMMAND_MAX: Duration = Duration::from_secs(30);
+/// How often the wish to stop is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests;
