@@ -29,6 +29,12 @@ pub enum Command {
     Message(Message),
     /// Looks at and changes the subscribers of a deployment.
     Sub(Sub),
+    /// Tells a running HSS what to do.
+    Hss(Hss),
+    /// Ends registrations at a running S-CSCF.
+    Reg(Reg),
+    /// Has every running process read the configuration again.
+    Reload(Reload),
 }
 
 /// `ims demo`.
@@ -103,9 +109,118 @@ pub struct Message {
     pub running: Running,
 }
 
+/// Which core an operator's command is for.
+#[derive(Debug, Args)]
+pub struct Core {
+    /// The configuration of the running core; without it, the lab that `ims dev` starts.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// Give up after this time.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration, global = true)]
+    pub timeout: Duration,
+}
+
+/// `ims hss`.
+#[derive(Debug, Args)]
+pub struct Hss {
+    /// The core.
+    #[command(flatten)]
+    pub core: Core,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: HssCommand,
+}
+
+/// What a running HSS can be told. WHO is a name, number or identity of a subscriber.
+#[derive(Debug, Subcommand)]
+pub enum HssCommand {
+    /// Ends registrations (RTR): of a subscriber, of one private identity, or of one implicit set.
+    Deregister {
+        /// A name, number or identity.
+        who: String,
+        /// Why.
+        #[arg(long, default_value = "permanent",
+              value_parser = ["permanent", "server-change", "new-server", "remove-scscf"])]
+        reason: String,
+        /// A word for the user to read.
+        #[arg(long, value_name = "TEXT")]
+        info: Option<String>,
+    },
+    /// Gives the S-CSCF the profile as it is (PPR).
+    Push {
+        /// A name, number or identity.
+        who: String,
+    },
+    /// Refuses requests of CSCFs.
+    Refuse {
+        /// UAR, MAR, SAR, LIR, or any.
+        #[arg(value_parser = ["uar", "mar", "sar", "lir", "any"], ignore_case = true)]
+        command: String,
+        /// What the answer says: USER_UNKNOWN, 5012 for a Result-Code, 3gpp:5001 for one of Cx.
+        #[arg(value_parser = crate::hss::cx_result)]
+        result: String,
+        /// Only requests about this subscriber or identity.
+        #[arg(long)]
+        who: Option<String>,
+        /// Only so many.
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+        count: Option<u32>,
+    },
+    /// Refuses nothing any more.
+    ServeAll,
+    /// Sets the sequence number that the next vector comes after.
+    SetSqn {
+        /// A private identity.
+        impi: String,
+        /// Up to 12 hex digits.
+        sqn: String,
+    },
+    /// Shows the state of a subscriber: registrations, S-CSCF, sequence numbers; no key.
+    Show {
+        /// A name, number or identity.
+        who: String,
+    },
+    /// Lists the names of its subscribers.
+    List,
+    /// Reads the file and the database of subscribers again: adds, replaces and removes.
+    Reload,
+}
+
+/// `ims reg`.
+#[derive(Debug, Args)]
+pub struct Reg {
+    /// The core.
+    #[command(flatten)]
+    pub core: Core,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: RegCommand,
+}
+
+/// What a running S-CSCF can be told.
+#[derive(Debug, Subcommand)]
+pub enum RegCommand {
+    /// Ends the registration of a user and its sessions, as the network does.
+    Deregister {
+        /// A name, number or identity.
+        who: String,
+    },
+}
+
+/// `ims reload`.
+#[derive(Debug, Args)]
+pub struct Reload {
+    /// The core.
+    #[command(flatten)]
+    pub core: Core,
+}
+
 /// `ims sub`.
 #[derive(Debug, Args)]
 pub struct Sub {
+    /// Change the running HSS too, after the file or the database.
+    #[arg(long, global = true)]
+    pub running: bool,
     /// The configuration, which names the subscribers.
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,

@@ -1,5 +1,6 @@
 //! A whole core in this process: four machines, each on a thread and on sockets of its own.
 
+use crate::control::{HSS, SCSCF};
 use crate::exit::Failure;
 use crate::roster::Roster;
 use cscf::assembly::{self, Part};
@@ -7,18 +8,21 @@ use cscf::config::{Config, LabAddresses, Personality};
 use cscf::ladder::{Kind, Ladder, Party};
 use cscf::station::Protocol;
 use cscf::trace;
+use cscf::wording::Wording;
 use diameter_client::endpoint::{Endpoint, EndpointConfig};
 use hss_mock::station::{HssNotice, HssStation};
 use hss_mock::{Hss, HssCommand, HssConfig};
 use icscf::Icscf;
 use pcscf::Pcscf;
 use scscf::Scscf;
+use shell::control::ControlError;
 use shell::driver::Ended;
 use shell::process;
-use shell::{Binding, Clock, Driver, Handle, Setup, Sockets, system_entropy};
+use shell::{Binding, Clock, Control, Driver, Handle, Reload, Setup, Sockets, system_entropy};
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -104,7 +108,7 @@ impl Core {
     ) -> Result<Core, Failure> {
         let setup = |name: &str, sockets| setup(name, sockets, &config, clock, tracing);
         let hss = hss_station(&config, roster)?;
-        let hss = spawn("hss", hss, setup("hss-mock", sockets.hss)?)?;
+        let hss = spawn("hss", hss, setup("hss", sockets.hss)?)?;
         let role = Scscf::new(config.clone());
         let scscf = assembly::station(Part::Scscf, role, &config, entropy()?);
         let scscf = spawn("scscf", scscf, setup("scscf", sockets.scscf)?)?;
@@ -115,6 +119,23 @@ impl Core {
         let pcscf = assembly::station(Part::Pcscf, role, &config, entropy()?);
         let pcscf = spawn("pcscf", pcscf, setup("pcscf", sockets.pcscf)?)?;
         Ok(Core { config, pcscf, icscf, scscf, hss, events: Default::default() })
+    }
+
+    /// Takes commands of an operator at sockets in `directory` while what is returned lives; `file` is what
+    /// `ims reload` reads.
+    pub fn operate(&mut self, directory: &Path, file: Option<&Path>) -> Result<[Control; 4], Failure> {
+        let reload = Arc::new(Reload::new(self.config.clone(), file.map(Path::to_owned)));
+        let opened = || {
+            let (pcscf, icscf) = (self.pcscf.operator(), self.icscf.operator());
+            let (scscf, hss) = (self.scscf.operator(), self.hss.operator());
+            Ok([
+                Control::open(directory, "pcscf", pcscf, Wording::NONE, reload.clone())?,
+                Control::open(directory, "icscf", icscf, Wording::NONE, reload.clone())?,
+                Control::open(directory, SCSCF, scscf, scscf::WORDING, reload.clone())?,
+                Control::open(directory, HSS, hss, hss_mock::WORDING, reload)?,
+            ])
+        };
+        opened().map_err(|error: ControlError| Failure::Failed(error.to_string()))
     }
 
     /// Waits until the I- and the S-CSCF have their Diameter connections; the core must be traced.

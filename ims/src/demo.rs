@@ -3,12 +3,12 @@
 use crate::arguments::Demo;
 use crate::core::{Core, CoreSockets, Tracing};
 use crate::exit::Failure;
-use cscf::ladder::Ladder;
 use crate::phone::{PAUSE, Phone};
 use crate::roster::Roster;
 use crate::screen;
 use cscf::config::Config;
 use cscf::identity::Plmn;
+use cscf::ladder::Ladder;
 use shell::Clock;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

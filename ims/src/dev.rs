@@ -1,6 +1,7 @@
 //! `ims dev`: a core that stays, and a word on what to do with it.
 
 use crate::arguments::Dev;
+use crate::control;
 use crate::core::{Core, CoreSockets, Tracing};
 use crate::exit::Failure;
 use crate::roster::{Roster, identities};
@@ -17,7 +18,8 @@ pub fn run(dev: &Dev, is_asked_to_stop: impl Fn() -> bool) -> Result<(), Failure
     let config = Arc::new(settings::read(dev.config.as_deref())?);
     let roster = Roster::of(&config)?;
     let sockets = CoreSockets::of(&config)?;
-    let core = Core::start(config.clone(), &roster, sockets, Clock::start(), Tracing::Off)?;
+    let mut core = Core::start(config.clone(), &roster, sockets, Clock::start(), Tracing::Off)?;
+    let control = core.operate(&control::directory(&config), dev.config.as_deref())?;
     screen::show(format_args!("{}", banner(&config, &roster, dev.config.as_deref())));
     while !is_asked_to_stop() {
         if core.has_ended() {
@@ -26,6 +28,7 @@ pub fn run(dev: &Dev, is_asked_to_stop: impl Fn() -> bool) -> Result<(), Failure
         std::thread::sleep(LOOK);
     }
     screen::line(format_args!("\nStopping."));
+    drop(control);
     core.stop().map(drop)
 }
 
@@ -57,7 +60,8 @@ fn banner(config: &Config, roster: &Roster, file: Option<&Path>) -> String {
     let (a, b) = (names.next().unwrap_or("alice"), names.next().unwrap_or("bob"));
     out.push_str(&format!(
         "\nType next, in another terminal:\n  ims register {a}{config_option} --ladder\n  \
-         ims message {a} {b} \"Hello\"{config_option}\n  ims call {a} {b}{config_option}\n\nCtrl-C stops the core.\n"
+         ims message {a} {b} \"Hello\"{config_option}\n  ims call {a} {b}{config_option}\n  \
+         ims hss refuse mar UNABLE_TO_COMPLY --count 1{config_option}\n  ims hss show {a}{config_option}\n\nCtrl-C stops the core.\n"
     ));
     out
 }

@@ -1,13 +1,16 @@
 //! `ims`: the command that people type.
 
 mod arguments;
+mod control;
 mod core;
 mod demo;
 mod dev;
 mod exit;
+mod hss;
 mod io;
 mod outing;
 mod phone;
+mod reg;
 mod roster;
 mod screen;
 mod settings;
@@ -33,6 +36,9 @@ fn main() -> ExitCode {
         Command::Call(call) => outing::call(call),
         Command::Message(message) => outing::message(message),
         Command::Sub(sub) => sub::run(sub),
+        Command::Hss(hss) => hss::run(hss),
+        Command::Reg(reg) => reg::run(reg),
+        Command::Reload(reload) => control::reload(reload),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

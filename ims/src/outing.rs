@@ -3,11 +3,11 @@
 use crate::arguments::{Call, Message, Register, Running};
 use crate::core::Tracing;
 use crate::exit::Failure;
-use cscf::ladder::{Kind, Ladder};
 use crate::phone::{PAUSE, Phone};
 use crate::roster::{Roster, dialled};
 use crate::screen;
 use crate::settings;
+use cscf::ladder::{Kind, Ladder};
 use shell::Clock;
 use std::time::Instant;
 

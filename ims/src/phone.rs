@@ -2,10 +2,10 @@
 
 use crate::core::{Tracing, check, entropy, spawn};
 use crate::exit::Failure;
-use cscf::ladder::{Kind, Ladder, Party};
 use crate::roster::{card, reachable_at};
 use cscf::config::Config;
 use cscf::flow::{Hop, Local, Side, Transport};
+use cscf::ladder::{Kind, Ladder, Party};
 use cscf::{assembly, trace};
 use hss_mock::Subscriber;
 use shell::{Clock, Handle, Setup, Sockets};

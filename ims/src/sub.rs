@@ -4,22 +4,24 @@ use crate::arguments::{Sub, SubAdd, SubCommand};
 use crate::exit::Failure;
 use crate::roster::{Roster, database_url, identities};
 use crate::subscriber_file::{HEADER, Row, SubscriberFile};
-use crate::{io, screen, settings};
+use crate::{hss, io, screen, settings};
 use ambient::Entropy;
 use cscf::config::Config;
 use hss_mock::{Credentials, Directory, HssRecord, Subscriber, csv};
 use ims_aka::{Key, Milenage, Op};
 use std::path::Path;
+use std::time::Duration;
 
 /// Carries out `ims sub`.
 pub fn run(sub: &Sub) -> Result<(), Failure> {
     let config = settings::read(sub.config.as_deref())?;
+    let reach = if sub.running { Reach::Running } else { Reach::Kept };
     match &sub.command {
-        SubCommand::Add(add) => self::add(add, &config),
+        SubCommand::Add(add) => self::add(add, &config, reach),
         SubCommand::List => list(&config),
         SubCommand::Show { subscriber } => show(subscriber, &config),
-        SubCommand::Remove { subscriber } => remove(subscriber, &config),
-        SubCommand::Import { file } => import(file, &config),
+        SubCommand::Remove { subscriber } => remove(subscriber, &config, reach),
+        SubCommand::Import { file } => import(file, &config, reach),
         SubCommand::Gen { count, first, msisdn } => {
             let entropy = shell::system_entropy().map_err(|error| Failure::Failed(error.to_string()))?;
             screen::show(generate(*count, *first, *msisdn, &config, entropy)?);
@@ -28,7 +30,41 @@ pub fn run(sub: &Sub) -> Result<(), Failure> {
     }
 }
 
-fn add(add: &SubAdd, config: &Config) -> Result<(), Failure> {
+/// How far a change goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// To the file or the database, which the HSS reads at its next start.
+    Kept,
+    /// Then to the HSS that runs, too.
+    Running,
+}
+
+impl Reach {
+    /// Gives the running HSS what was added; a word on when it counts.
+    fn put(self, added: &[Subscriber], config: &Config) -> Result<&'static str, Failure> {
+        if self == Reach::Running {
+            hss::put(added, config, RUNNING_MAX)?;
+        }
+        Ok(self.word())
+    }
+
+    /// Takes from the running HSS who was removed; a word on when it counts.
+    fn remove(self, name: &str, config: &Config) -> Result<&'static str, Failure> {
+        if self == Reach::Running {
+            hss::remove(name, config, RUNNING_MAX)?;
+        }
+        Ok(self.word())
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Reach::Kept => "The HSS reads it at its next start, or with `ims hss reload`.",
+            Reach::Running => "The running HSS has the change too.",
+        }
+    }
+}
+
+fn add(add: &SubAdd, config: &Config, reach: Reach) -> Result<(), Failure> {
     let k: Key<16> = key("--k", &add.k)?;
     let opc = match (&add.opc, &add.op) {
         (Some(opc), _) => key("--opc", opc)?.expose_hex(),
@@ -40,8 +76,10 @@ fn add(add: &SubAdd, config: &Config) -> Result<(), Failure> {
     };
     let msisdn = add.msisdn.as_deref().unwrap_or("");
     let row = Row { imsi: &add.imsi, k: &k.expose_hex(), opc: &opc, msisdn, name: &add.name };
+    let added = subscribers_of(&[row], config)?;
     let place = keep(&[row], config)?;
-    screen::line(format_args!("Added {} to {place}. {NEXT_START}", add.name));
+    screen::line(format_args!("Added {} to {place}.", add.name));
+    screen::line(reach.put(&added, config)?);
     Ok(())
 }
 
@@ -77,7 +115,7 @@ fn show(who: &str, config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
-fn remove(who: &str, config: &Config) -> Result<(), Failure> {
+fn remove(who: &str, config: &Config, reach: Reach) -> Result<(), Failure> {
     let name = Roster::of(config)?.find(who, config)?.name.clone();
     let place = match database_url(config) {
         Some(url) => {
@@ -96,11 +134,12 @@ fn remove(who: &str, config: &Config) -> Result<(), Failure> {
             file.shown()
         }
     };
-    screen::line(format_args!("Removed {name} from {place}. {NEXT_START}"));
+    screen::line(format_args!("Removed {name} from {place}."));
+    screen::line(reach.remove(&name, config)?);
     Ok(())
 }
 
-fn import(from: &Path, config: &Config) -> Result<(), Failure> {
+fn import(from: &Path, config: &Config, reach: Reach) -> Result<(), Failure> {
     let text = std::fs::read_to_string(from)
         .map_err(|error| Failure::Usage(format!("{}: {error}", from.display())))?;
     let import = csv::import(&text, &config.home)
@@ -108,7 +147,7 @@ fn import(from: &Path, config: &Config) -> Result<(), Failure> {
     let count = import.subscribers.len();
     let place = match database_url(config) {
         Some(url) => {
-            keep_in_database(&url, import.subscribers)?;
+            keep_in_database(&url, import.subscribers.clone())?;
             DATABASE.to_owned()
         }
         None => {
@@ -127,7 +166,8 @@ fn import(from: &Path, config: &Config) -> Result<(), Failure> {
     if !import.columns_ignored.is_empty() {
         screen::line(format_args!("Columns passed over: {}.", import.columns_ignored.join(", ")));
     }
-    screen::line(format_args!("Added {count} subscribers to {place}. {NEXT_START}"));
+    screen::line(format_args!("Added {count} subscribers to {place}."));
+    screen::line(reach.put(&import.subscribers, config)?);
     Ok(())
 }
 
@@ -135,10 +175,7 @@ fn import(from: &Path, config: &Config) -> Result<(), Failure> {
 fn keep(rows: &[Row<'_>], config: &Config) -> Result<String, Failure> {
     match database_url(config) {
         Some(url) => {
-            let text: String = rows.iter().map(|row| format!("{row}\n")).collect();
-            let import = csv::import(&format!("{HEADER}\n{text}"), &config.home)
-                .map_err(|error| Failure::Usage(error.reason))?;
-            keep_in_database(&url, import.subscribers)?;
+            keep_in_database(&url, subscribers_of(rows, config)?)?;
             Ok(DATABASE.to_owned())
         }
         None => {
@@ -150,6 +187,13 @@ fn keep(rows: &[Row<'_>], config: &Config) -> Result<String, Failure> {
             Ok(file.shown())
         }
     }
+}
+
+/// The subscribers that rows describe.
+fn subscribers_of(rows: &[Row<'_>], config: &Config) -> Result<Vec<Subscriber>, Failure> {
+    let text: String = rows.iter().map(|row| format!("{row}\n")).collect();
+    let import = csv::import(&format!("{HEADER}\n{text}"), &config.home);
+    Ok(import.map_err(|error| Failure::Usage(error.reason))?.subscribers)
 }
 
 /// Adds subscribers to the database unless they collide with those that it has.
@@ -204,7 +248,8 @@ fn key(option: &str, digits: &str) -> Result<Key<16>, Failure> {
 }
 
 const DATABASE: &str = "the database of `hss.store`";
-const NEXT_START: &str = "The HSS reads it at its next start.";
+/// How long the running HSS may take for a change.
+const RUNNING_MAX: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -241,7 +286,7 @@ mod tests {
         let csv = "# ours\nName;Ki;OPC;note;IMSI;number\ndave;00112233445566778899aabbccddeeff;\
                    00112233445566778899aabbccddeeff;keep me;001010000000009;\n";
         let config = lab(directory.path(), csv);
-        add(&carol(), &config).expect("added");
+        add(&carol(), &config, Reach::Kept).expect("added");
         let written = fs::read_to_string(directory.path().join("people.csv")).expect("a file");
         let [imsi, k, opc, name] = CAROL;
         assert_eq!(written, format!("{csv}{name};{k};{opc};;{imsi};+49301000003\n"));
@@ -252,9 +297,11 @@ mod tests {
     fn a_subscriber_whose_identity_is_taken_is_refused_and_the_file_stays() {
         let directory = tempfile::tempdir().expect("a directory");
         let config = lab(directory.path(), "");
-        add(&carol(), &config).expect("added");
+        add(&carol(), &config, Reach::Kept).expect("added");
         let again = SubAdd { name: "karl".to_owned(), ..carol() };
-        let Err(Failure::Failed(why)) = add(&again, &config) else { panic!("two subscribers with one IMSI") };
+        let Err(Failure::Failed(why)) = add(&again, &config, Reach::Kept) else {
+            panic!("two subscribers with one IMSI")
+        };
         assert!(why.contains("private identity"), "{why}");
         assert_eq!(names(&config), ["carol"]);
     }
@@ -264,7 +311,9 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let config = lab(directory.path(), "");
         let short = SubAdd { k: "0011".to_owned(), ..carol() };
-        let Err(Failure::Usage(why)) = add(&short, &config) else { panic!("a key of two octets") };
+        let Err(Failure::Usage(why)) = add(&short, &config, Reach::Kept) else {
+            panic!("a key of two octets")
+        };
         assert!(why.starts_with("--k: ") && !why.contains("0011"), "{why}");
     }
 
@@ -275,7 +324,7 @@ mod tests {
         // TS 35.208 §4.3, test set 1.
         let k = "465b5ce8b199b49faa5f0a2ee238a6bc".to_owned();
         let op = "cdc202d5123e20f62b6d676ac72cb318".to_owned();
-        add(&SubAdd { k, op: Some(op.clone()), opc: None, ..carol() }, &config).expect("added");
+        add(&SubAdd { k, op: Some(op.clone()), opc: None, ..carol() }, &config, Reach::Kept).expect("added");
         let written = fs::read_to_string(directory.path().join("people.csv")).expect("a file");
         assert!(written.contains("cd63cb71954a9f4e48a5994e37a02baf") && !written.contains(&op), "{written}");
     }
@@ -287,11 +336,11 @@ mod tests {
         let others = generate(2, 5, Some(49301000005), &config, Entropy::seeded(1)).expect("subscribers");
         let from = directory.path().join("more.csv");
         fs::write(&from, others).expect("a file");
-        import(&from, &config).expect("imported");
-        add(&carol(), &config).expect("added");
-        remove("+49301000006", &config).expect("removed");
+        import(&from, &config, Reach::Kept).expect("imported");
+        add(&carol(), &config, Reach::Kept).expect("added");
+        remove("+49301000006", &config, Reach::Kept).expect("removed");
         assert_eq!(names(&config), ["user005", "carol"]);
-        assert!(remove("user006", &config).is_err(), "removed twice");
+        assert!(remove("user006", &config, Reach::Kept).is_err(), "removed twice");
     }
 
     #[test]
@@ -299,14 +348,14 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let mut config = lab(directory.path(), &format!("{HEADER}\n"));
         config.hss.store = StoreUrl::Sqlite(directory.path().join("hss.db"));
-        add(&carol(), &config).expect("added");
+        add(&carol(), &config, Reach::Kept).expect("added");
         assert_eq!(names(&config), ["carol"]);
-        assert!(add(&carol(), &config).is_err(), "added twice");
+        assert!(add(&carol(), &config, Reach::Kept).is_err(), "added twice");
         let others = generate(1, 5, None, &config, Entropy::seeded(1)).expect("subscribers");
         fs::write(directory.path().join("people.csv"), others).expect("a file");
         assert_eq!(names(&config), ["carol", "user005"]);
-        assert!(remove("user005", &config).is_err(), "the file is a person's to edit");
-        remove("carol", &config).expect("removed");
+        assert!(remove("user005", &config, Reach::Kept).is_err(), "the file is a person's to edit");
+        remove("carol", &config, Reach::Kept).expect("removed");
         assert_eq!(names(&config), ["user005"]);
     }
 

@@ -15,7 +15,7 @@ pub struct SubscriberFile {
 }
 
 /// What `ims sub` writes of one subscriber, by column name.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Row<'a> {
     /// Column `imsi`.
     pub imsi: &'a str,
