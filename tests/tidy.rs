@@ -434,18 +434,16 @@ fn nothing_is_left_for_later() {
 }
 
 #[test]
-fn unsafe_code_is_allowed_in_one_module_of_shell_only() {
+fn unsafe_code_is_allowed_in_two_modules_of_shell_only() {
+    // Batches of datagrams, and the options of an SCTP socket: the system has them, the standard library has not.
+    const MODULES: &[&str] = &["shell/src/datagram/mmsg.rs", "shell/src/sctp/option.rs"];
     let allow = concat!("allow(unsafe", "_code)");
     let allowed: Vec<_> = sources()
         .iter()
         .filter(|source| source.text.contains(allow))
         .map(|source| source.path.display().to_string())
         .collect();
-    assert!(allowed.len() <= 1, "more than one file allows unsafe code: {allowed:?}");
-    assert!(
-        allowed.iter().all(|path| path.starts_with("shell/")),
-        "unsafe code outside of shell: {allowed:?}"
-    );
+    assert_eq!(allowed, MODULES, "the files that allow unsafe code");
 }
 
 #[test]
