@@ -140,6 +140,21 @@ pub fn record_route(
     dialog: DialogToken,
     local: SocketAddr,
 ) {
+    let (below, top) = recorded(pcscf, turn, direction, dialog, local);
+    if below != top {
+        edits.push_top(Name::RecordRoute, format_args!("<{below}>"));
+    }
+    edits.push_top(Name::RecordRoute, format_args!("<{top}>"));
+}
+
+/// What [`record_route`] writes: the lower entry and the one on top, which are equal when one is enough.
+pub fn recorded(
+    pcscf: &Pcscf,
+    turn: &Turn<'_, Pcscf>,
+    direction: Direction,
+    dialog: DialogToken,
+    local: SocketAddr,
+) -> (String, String) {
     let hop: Hop = dialog.hop;
     let bucket = turn.bucket(hop.remote.ip().to_string().as_bytes());
     let token = Token::Dialog(dialog).mint(turn.token_key(), bucket);
@@ -147,14 +162,10 @@ pub fn record_route(
     let core_uri = own_uri(pcscf, &token, core.address, core.transport);
     let access_uri = own_uri(pcscf, &token, local, hop.transport);
     // The entry on top is the one that the next hop sees first.
-    let (below, top) = match direction {
+    match direction {
         Direction::Originating => (access_uri, core_uri),
         Direction::Terminating => (core_uri, access_uri),
-    };
-    if below != top {
-        edits.push_top(Name::RecordRoute, format_args!("<{below}>"));
     }
-    edits.push_top(Name::RecordRoute, format_args!("<{top}>"));
 }
 
 /// The charging vector that this P-CSCF writes into a request of a UE outside a dialog (TS 24.229 §4.5).

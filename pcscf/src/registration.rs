@@ -7,7 +7,7 @@ use crate::path::{ID_BITS, Token};
 use crate::{Data, Pcscf, Timer, Waiting, credentials, record};
 use ambient::Now;
 use cscf::identity::Impu;
-use cscf::{Answer, Incoming, Query, Reject, Target, Turn};
+use cscf::{Answer, Incoming, Query, Reject, Target, Trust, Turn};
 use sip_core::{Message, Name, Status};
 
 /// A REGISTER of a UE.
@@ -71,6 +71,13 @@ pub fn response(
     id: BindingId,
 ) {
     let is_success = response.message.status().is_some_and(Status::is_success);
+    if is_success && response.source.trust == Trust::Outside {
+        // Where the Request-URI chooses the registrar, a UE may choose one of its own: what that one associates must not
+        // be asserted, nor its Service-Route followed.
+        tracing::warn!(remote = %response.source.remote, "registrar outside the trust domain");
+        turn.count("refused", "registrar outside the trust domain");
+        return turn.reply(request, Status::FORBIDDEN, |response| response);
+    }
     let Ok(aor) = aor(&request.message) else { return pass(turn, response) };
     if !is_success {
         return pass(turn, response);

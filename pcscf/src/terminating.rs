@@ -53,6 +53,9 @@ pub fn response(
     if let Some(binding) = binding.filter(|_| is_asserted) {
         let identity = identity(&request.message, message, binding);
         edits.set(message, Name::PAssertedIdentity, format_args!("<{identity}>"));
+        if begins_dialog(request.message.method()) {
+            hold_to_route(pcscf, turn, &request.message, message, binding, &mut edits);
+        }
     }
     charge(pcscf, &request.message, message, &mut edits);
     turn.pass(response, edits);
@@ -62,6 +65,44 @@ pub fn response(
 fn charge(pcscf: &Pcscf, request: &Message, response: &Message, edits: &mut Edits) {
     if let Some(answered) = charging::answer(request, &pcscf.config.pcscf.ioi) {
         edits.set(response, Name::PChargingVector, format_args!("{answered}"));
+    }
+}
+
+/// Puts the recorded route back into a response that lost it.
+///
+/// The route set of the caller follows from what the UE returns: without this, a UE could take its own network out of the
+/// path of the BYE. What the UE's own side has put on top stays.
+fn hold_to_route(
+    pcscf: &Pcscf,
+    turn: &Turn<'_, Pcscf>,
+    request: &Message,
+    response: &Message,
+    binding: &Binding,
+    edits: &mut Edits,
+) {
+    let charging = ChargingVector::of(request);
+    let icid = charging.as_ref().map_or("", |charging| charging.icid.as_str());
+    let dialog = DialogToken::new(turn.token_key(), binding.id, binding.hop, request.call_id(), icid);
+    let (below, top) = gm::recorded(pcscf, turn, Direction::Terminating, dialog, binding.local);
+    let own = [top, below];
+    let own = if own[0] == own[1] { &own[..1] } else { &own[..] };
+    let uris = |message: &Message| -> Vec<Vec<u8>> {
+        message
+            .record_routes()
+            .map(|(_, route)| route.map_or(Vec::new(), |route| route.uri().to_vec()))
+            .collect()
+    };
+    let expected: Vec<Vec<u8>> =
+        own.iter().map(|uri| uri.clone().into_bytes()).chain(uris(request)).collect();
+    if uris(response).ends_with(&expected) {
+        return;
+    }
+    edits.remove(response, Name::RecordRoute);
+    for uri in own {
+        edits.append(Name::RecordRoute, format_args!("<{uri}>"));
+    }
+    for (_, route) in request.all(Name::RecordRoute) {
+        edits.append(Name::RecordRoute, route);
     }
 }
 

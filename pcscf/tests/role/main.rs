@@ -2,6 +2,7 @@
 
 mod bench;
 mod dialog;
+mod hostile;
 mod originating;
 mod registration;
 mod terminating;
