@@ -12,7 +12,7 @@ use crate::turn::Target;
 use ambient::{Now, TimerId};
 use sip_core::proxy::loop_detection::loop_hash;
 use sip_core::transaction::{Action, Class, Step, Timer, Timing, invite_client, non_invite_client};
-use sip_core::{Edits, Message, Method, Name, RequestBuilder, Uri};
+use sip_core::{Edits, Message, Method, Name, NameAddr, RequestBuilder, Uri};
 use smallvec::SmallVec;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -206,7 +206,7 @@ impl<R: Role> Core<R> {
         self.edits_pool.push(edits);
         let loop_hash = (loop_hash(message, &self.hash_state) & 0xf_ffff) as u32;
         if message.method() == Method::Ack {
-            self.send_stateless(now, bytes, target);
+            self.send_stateless(now, bytes, target, Some(message));
             return Branch { number, hop: None };
         }
         let owner = match id {
@@ -214,7 +214,7 @@ impl<R: Role> Core<R> {
             None => Owner::Nobody,
         };
         let is_invite = message.method() == Method::Invite;
-        let client = self.start_client(now, owner, bytes, is_invite, loop_hash, target);
+        let client = self.start_client(now, owner, bytes, (is_invite, loop_hash), target, Some(message));
         let hop = self
             .clients
             .get((client.0, client.1))
@@ -232,7 +232,7 @@ impl<R: Role> Core<R> {
         waiting: R::Waiting,
     ) -> ClientId {
         let is_invite = request.starts_with(b"INVITE ");
-        self.start_client(now, Owner::Role(waiting), request, is_invite, 0, target)
+        self.start_client(now, Owner::Role(waiting), request, (is_invite, 0), target, None)
     }
 
     fn start_client(
@@ -240,9 +240,9 @@ impl<R: Role> Core<R> {
         now: Now,
         owner: Owner<R::Waiting>,
         request: Vec<u8>,
-        is_invite: bool,
-        loop_hash: u32,
+        (is_invite, loop_hash): (bool, u32),
         target: Target,
+        received: Option<&Message>,
     ) -> ClientId {
         if let Owner::Branch(id, _) = &owner
             && let Some(context) = self.contexts.get_mut(*id)
@@ -272,7 +272,7 @@ impl<R: Role> Core<R> {
             self.pending.push_back(Pending::ClientFailed(id, "request has grown too long"));
             return id;
         }
-        match self.resolve(&target) {
+        match self.resolve(&target, received) {
             Ok(Resolved::Hops(hops)) => {
                 let flow = match target {
                     Target::Flow(flow, _) => Some(flow),
@@ -304,14 +304,22 @@ impl<R: Role> Core<R> {
         }
     }
 
-    fn resolve(&self, target: &Target) -> Result<Resolved, &'static str> {
-        match target {
-            Target::Hop(hop) | Target::Flow(_, hop) => Ok(Resolved::Hops(SmallVec::from_slice(&[*hop]))),
-            Target::Uri(uri) => {
-                let uri = Uri::parse(uri).map_err(|_| "next hop is not a SIP URI")?;
-                Ok(resolve::hops(&uri, &self.statics, &self.transports))
+    /// The hops of a target; `received` is the request that is forwarded, where one is.
+    fn resolve(&self, target: &Target, received: Option<&Message>) -> Result<Resolved, &'static str> {
+        const NO_URI: &str = "next hop is not a SIP URI";
+        let uri = match (target, received) {
+            (Target::Hop(hop) | Target::Flow(_, hop), _) => {
+                return Ok(Resolved::Hops(SmallVec::from_slice(&[*hop])));
             }
-        }
+            (Target::Uri(uri), _) => &uri[..],
+            (Target::Route(slot), Some(received)) => {
+                NameAddr::parse(Name::Route, received.slot(*slot)).map_err(|_| NO_URI)?.uri()
+            }
+            (Target::RequestUri, Some(received)) => received.uri(),
+            (Target::Route(_) | Target::RequestUri, None) => return Err("no request is forwarded"),
+        };
+        let uri = Uri::parse(uri).map_err(|_| NO_URI)?;
+        Ok(resolve::hops(&uri, &self.statics, &self.transports))
     }
 
     /// Moves a branch whose hop said 503 to the next hop (RFC 3263 §4.3); false when none is left.
@@ -407,7 +415,8 @@ impl<R: Role> Core<R> {
         };
         let local = self.local_address(attempt);
         let Some(client) = self.clients.get_mut((id.0, id.1)) else { return };
-        install_via(&mut client.request, &mut client.via, attempt.hop.transport, local, &branch);
+        write_via(attempt.hop.transport, local, &branch, &mut self.scratch);
+        install_via(&mut client.request, &mut client.via, &self.scratch);
         let start = if client.is_invite { invite_client::START } else { non_invite_client::START };
         // A proxy's Timer C. A UA waits as long for a sign of life: a UAS that keeps a call ringing repeats its
         // provisional response every minute (RFC 3261 §13.3.1.1), so that no lost peer leaves a transaction behind.
@@ -696,12 +705,18 @@ impl<R: Role> Core<R> {
     }
 
     /// Sends a request outside any transaction: an ACK.
-    pub(crate) fn send_stateless(&mut self, _now: Now, mut request: Vec<u8>, target: Target) {
+    pub(crate) fn send_stateless(
+        &mut self,
+        _now: Now,
+        mut request: Vec<u8>,
+        target: Target,
+        received: Option<&Message>,
+    ) {
         let flow = match target {
             Target::Flow(flow, _) => Some(flow),
             _ => None,
         };
-        let hop = match self.resolve(&target) {
+        let hop = match self.resolve(&target, received) {
             Ok(Resolved::Hops(hops)) => hops.into_iter().next(),
             Ok(Resolved::Ask(lookup)) => {
                 self.query(None, Query::Resolve(lookup), Wait::Stateless(request));
@@ -722,7 +737,9 @@ impl<R: Role> Core<R> {
             loop_hash: 0,
             random: self.entropy.next_u64() & ((1 << 60) - 1),
         };
-        install_via(&mut request, &mut via, attempt.hop.transport, self.local_address(attempt), &branch);
+        let local = self.local_address(attempt);
+        write_via(attempt.hop.transport, local, &branch, &mut self.scratch);
+        install_via(&mut request, &mut via, &self.scratch);
         let exit = self.exit_of(attempt);
         self.outputs.push_back(Output::Send { exit, bytes: request, ticket: Ticket::default() });
     }
@@ -750,25 +767,27 @@ const REQUEST_BYTES_MAX: usize = 65_535 - 256;
 
 /// The offset behind the start line.
 fn memchr_line_end(request: &[u8]) -> usize {
-    request.windows(2).position(|pair| pair == b"\r\n").map_or(request.len(), |at| at + 2)
+    request.iter().position(|byte| *byte == b'\n').map_or(request.len(), |at| at + 1)
 }
 
-/// Writes our Via as the first header, in place of the one at `via`.
-fn install_via(
-    request: &mut Vec<u8>,
-    via: &mut Range<usize>,
-    transport: Transport,
-    local: SocketAddr,
-    branch: &BranchId,
-) {
-    let mut line = Vec::with_capacity(128);
+/// Writes the line of our Via.
+fn write_via(transport: Transport, local: SocketAddr, branch: &BranchId, line: &mut Vec<u8>) {
+    line.clear();
     // Writing into memory does not fail.
     let _ = write!(line, "Via: SIP/2.0/{} {local};branch=", transport.via_token());
-    branch.write(&mut line);
+    branch.write(line);
     line.extend_from_slice(b"\r\n");
-    let end = via.start + line.len();
-    request.splice(via.clone(), line);
-    via.end = end;
+}
+
+/// Makes `line` the first header, in place of the one at `via`.
+fn install_via(request: &mut Vec<u8>, via: &mut Range<usize>, line: &[u8]) {
+    let (old_len, behind) = (request.len(), via.start + line.len());
+    let len = old_len - via.len() + line.len();
+    request.resize(old_len.max(len), 0);
+    request.copy_within(via.end..old_len, behind);
+    request.truncate(len);
+    request[via.start..behind].copy_from_slice(line);
+    via.end = behind;
 }
 
 /// The ACK or CANCEL of an INVITE of ours: same Request-URI, top Via, From, Call-ID, CSeq number and Route
