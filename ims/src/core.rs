@@ -18,7 +18,7 @@ use scscf::Scscf;
 use shell::control::ControlError;
 use shell::driver::Ended;
 use shell::process;
-use shell::{Binding, Clock, Control, Driver, Handle, Reload, Setup, Sockets, system_entropy};
+use shell::{Binding, Clock, Control, ControlSocket, Driver, Handle, Reload, Setup, Sockets, system_entropy};
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -125,14 +125,15 @@ impl Core {
     /// `ims reload` reads.
     pub fn operate(&mut self, directory: &Path, file: Option<&Path>) -> Result<[Control; 4], Failure> {
         let reload = Arc::new(Reload::new(self.config.clone(), file.map(Path::to_owned)));
+        let socket = |name| ControlSocket::bind(directory, name);
         let opened = || {
             let (pcscf, icscf) = (self.pcscf.operator(), self.icscf.operator());
             let (scscf, hss) = (self.scscf.operator(), self.hss.operator());
             Ok([
-                Control::open(directory, "pcscf", pcscf, Wording::NONE, reload.clone())?,
-                Control::open(directory, "icscf", icscf, Wording::NONE, reload.clone())?,
-                Control::open(directory, SCSCF, scscf, scscf::WORDING, reload.clone())?,
-                Control::open(directory, HSS, hss, hss_mock::WORDING, reload)?,
+                socket("pcscf")?.serve(pcscf, Wording::NONE, reload.clone())?,
+                socket("icscf")?.serve(icscf, Wording::NONE, reload.clone())?,
+                socket(SCSCF)?.serve(scscf, scscf::WORDING, reload.clone())?,
+                socket(HSS)?.serve(hss, hss_mock::WORDING, reload)?,
             ])
         };
         opened().map_err(|error: ControlError| Failure::Failed(error.to_string()))

@@ -46,11 +46,28 @@ impl fmt::Display for ControlError {
 
 impl std::error::Error for ControlError {}
 
-impl Control {
+/// A control channel that nobody serves yet: who asks meanwhile is answered when it is.
+#[derive(Debug)]
+pub struct ControlSocket {
+    name: String,
+    path: PathBuf,
+    listener: UnixListener,
+}
+
+impl ControlSocket {
     /// Opens the socket of the process `name` in `directory`, which is made when it is not there.
-    pub fn open<C, N>(
-        directory: &Path,
-        name: &str,
+    pub fn bind(directory: &Path, name: &str) -> Result<ControlSocket, ControlError> {
+        let path = socket_path(directory, name);
+        let error = |reason: String| ControlError { path: path.clone(), reason };
+        place::prepare(directory).map_err(error)?;
+        let listener = place::bind(&path).map_err(error)?;
+        listener.set_nonblocking(true).map_err(|failure| error(failure.to_string()))?;
+        Ok(ControlSocket { name: name.to_owned(), path, listener })
+    }
+
+    /// Serves it: lines become commands of `operator` and `reload`.
+    pub fn serve<C, N>(
+        self,
         operator: Operator<C, N>,
         wording: Wording<C, N>,
         reload: Arc<Reload>,
@@ -59,20 +76,18 @@ impl Control {
         C: Clone + Send + 'static,
         N: Send + 'static,
     {
-        let path = socket_path(directory, name);
-        let error = |reason: String| ControlError { path: path.clone(), reason };
-        place::prepare(directory).map_err(error)?;
-        let listener = place::bind(&path).map_err(error)?;
-        listener.set_nonblocking(true).map_err(|failure| error(failure.to_string()))?;
+        let ControlSocket { name, path, listener } = self;
         let stop = Arc::new(AtomicBool::new(false));
         let desk = Desk { operator, wording, reload, given: 0, stop: Arc::clone(&stop) };
         let thread = std::thread::Builder::new()
             .name(format!("{name}-control"))
             .spawn(move || desk.serve(&listener))
-            .map_err(|failure| error(failure.to_string()))?;
+            .map_err(|failure| ControlError { path: path.clone(), reason: failure.to_string() })?;
         Ok(Control { path, stop, thread: Some(thread) })
     }
+}
 
+impl Control {
     /// Where the socket is.
     pub fn path(&self) -> &Path {
         &self.path

@@ -18,7 +18,7 @@ pub mod store;
 mod stream;
 
 pub use clock::{Clock, system_entropy};
-pub use control::Control;
+pub use control::{Control, ControlSocket};
 pub use driver::{Driver, Handle, Setup};
 pub use reload::Reload;
 pub use sockets::{BindError, Binding, Sockets, Speaks};

@@ -24,13 +24,13 @@ pub fn start(level: &str) {
     if !is_fixed {
         let change = move |level: &str| handle.reload(EnvFilter::new(level)).is_ok();
         // Set by the one call that has started the log.
-        let _ = CHANGE.set(Box::new(change));
+        let _ = CHANGE.set(Change(Box::new(change)));
     }
 }
 
 /// Changes the level of a log that was started; false when the environment has chosen it, or none was started.
 pub fn set_level(level: &str) -> bool {
-    CHANGE.get().is_some_and(|change| change(level))
+    CHANGE.get().is_some_and(|Change(change)| change(level))
 }
 
 /// A level as the filter writes it.
@@ -44,5 +44,8 @@ pub fn word(level: LogLevel) -> &'static str {
     }
 }
 
-static CHANGE: OnceLock<Box<dyn Fn(&str) -> bool + Send + Sync>> = OnceLock::new();
+/// Changes the level of the log that was started.
+struct Change(Box<dyn Fn(&str) -> bool + Send + Sync>);
+
+static CHANGE: OnceLock<Change> = OnceLock::new();
 const VARIABLE: &str = "CARILLON_LOG";

@@ -4,7 +4,7 @@
 //! ([`Reload`]). Exit status: 0 stopped in good order, 1 failed, 2 usage or configuration.
 
 use crate::clock::{Clock, system_entropy};
-use crate::control::Control;
+use crate::control::ControlSocket;
 use crate::driver::{Driver, Ended, Handle, Setup};
 use crate::logging;
 use crate::reload::Reload;
@@ -232,6 +232,8 @@ where
     M::Command: Clone,
 {
     let Deployment { config, file } = deployment;
+    let socket = config.control.path.as_deref().map(|directory| ControlSocket::bind(directory, name));
+    let socket = socket.transpose().map_err(Failure::failed)?;
     let sockets = Sockets::bind(bindings).map_err(Failure::failed)?;
     let setup = Setup {
         store,
@@ -250,16 +252,11 @@ where
             tracing::info!(%address, "{name} listens for {speaks}");
         }
         let reload = Arc::new(Reload::new(Arc::clone(config), Some(file.clone())));
-        let control = match &config.control.path {
-            Some(directory) => {
-                let operator = handle.operator();
-                let opened = Control::open(directory, name, operator, wording, Arc::clone(&reload));
-                let control = opened.map_err(Failure::failed)?;
-                tracing::info!(path = %control.path().display(), "{name} takes commands");
-                Some(control)
-            }
-            None => None,
-        };
+        let serve = |socket: ControlSocket| socket.serve(handle.operator(), wording, Arc::clone(&reload));
+        let control = socket.map(serve).transpose().map_err(Failure::failed)?;
+        if let Some(control) = &control {
+            tracing::info!(path = %control.path().display(), "{name} takes commands");
+        }
         stop.reload = Some(reload);
         until_stopped(&handle, &mut stop).await;
         drop(control);

@@ -38,7 +38,11 @@ impl Reload {
                     .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())
             });
         match edited {
-            Ok(edited) => Reply::done(self.take_over(&edited)),
+            Ok(edited) => {
+                let lines = self.take_over(&edited);
+                tracing::debug!("the configuration was read again");
+                Reply::done(lines)
+            }
             Err(lines) => {
                 let why = "the configuration has errors: nothing of it is taken over".to_owned();
                 Reply { lines, outcome: Outcome::Failed(why) }

@@ -94,7 +94,7 @@ fn ask(path: &Path, line: &str, within: Duration) -> Result<Reply, Unanswered> {
 
 fn open(directory: &Path, handle: &mut Handle<u32, u32>) -> Result<Control, ControlError> {
     let reload = Arc::new(Reload::new(Arc::new(Config::lab(&Plmn::test())), None));
-    Control::open(directory, "counter", handle.operator(), WORDING, reload)
+    ControlSocket::bind(directory, "counter")?.serve(handle.operator(), WORDING, reload)
 }
 
 #[test]
