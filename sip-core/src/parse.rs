@@ -111,7 +111,7 @@ pub struct ParseError {
     /// What was received.
     pub bytes: Vec<u8>,
     /// What could be read all the same.
-    pub partial: Option<Partial>,
+    pub partial: Option<Box<Partial>>,
 }
 
 /// As much of a refused request as a response needs: From, To, Call-ID, CSeq and a Via were readable.
@@ -127,7 +127,7 @@ impl ParseError {
     /// The refused request as a message fit for a [`ResponseBuilder`](crate::build::ResponseBuilder) and for nothing
     /// else; `None` when no response is possible (a response, an ACK, a header that a response copies is missing, or control bytes that it must not copy).
     pub fn into_request(self) -> Option<Message> {
-        let Partial { index, start, headers_start, headers_end } = self.partial?;
+        let Partial { index, start, headers_start, headers_end } = *self.partial?;
         let body_start = u16::try_from(self.bytes.len()).ok()?;
         Some(Message { bytes: self.bytes, index, start, headers_start, headers_end, body_start })
     }
@@ -184,12 +184,12 @@ pub(crate) fn parse(mut bytes: Vec<u8>, limits: &Limits, mut index: Index) -> Re
             let reason = fault.unwrap_or(ParseReason::StartLine);
             let partial =
                 start.filter(|start| !has_control && is_answerable(start, &bytes, &index)).map(|start| {
-                    Partial {
+                    Box::new(Partial {
                         index,
                         start,
                         headers_start: offset(headers_start),
                         headers_end: offset(headers_end),
-                    }
+                    })
                 });
             Err(ParseError { reason, bytes, partial })
         }
