@@ -222,9 +222,9 @@ impl World {
         self.hosts[id].refuses_streams = refuses;
     }
 
-    /// Makes other machines of a host from its next start on.
-    pub fn replace(&mut self, id: HostId, factory: Factory) {
-        self.hosts[id].factory = factory;
+    /// Makes other machines of a host from its next start on; what made them before comes back.
+    pub fn replace(&mut self, id: HostId, factory: Factory) -> Factory {
+        std::mem::replace(&mut self.hosts[id].factory, factory)
     }
 
     /// Shows every packet between hosts to `tamper`, which may change it or lose it.
