@@ -99,6 +99,10 @@ pub(crate) enum Key<T> {
 }
 
 /// What one step leaves to be done before the input is handled.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made, handled and gone: boxing would cost an allocation per message"
+)]
 #[derive(Debug)]
 pub(crate) enum Pending {
     Response(ClientId, Incoming),

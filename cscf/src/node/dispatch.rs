@@ -367,10 +367,10 @@ impl<R: Role> Node<R> {
                 (None, None) => {}
             }
         }
-        if self.core.contexts.get(id).is_some_and(|context| context.is_over()) {
-            if let Some(request) = self.core.contexts.remove(id).and_then(|context| context.request) {
-                self.core.reclaim(request.message);
-            }
+        if self.core.contexts.get(id).is_some_and(|context| context.is_over())
+            && let Some(request) = self.core.contexts.remove(id).and_then(|context| context.request)
+        {
+            self.core.reclaim(request.message);
         }
     }
 
@@ -399,6 +399,10 @@ impl<R: Role> Node<R> {
 }
 
 /// [`Failure`], owned.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made, handled and gone: boxing would cost an allocation per message"
+)]
 #[derive(Debug)]
 enum BranchFailure {
     Response(Incoming),
