@@ -35,6 +35,10 @@ pub struct Pcscf {
 }
 
 /// What a P-CSCF waits for.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives in the node's table of queries: boxing would cost an allocation per registration"
+)]
 #[derive(Debug)]
 pub enum Waiting {
     /// That what a 2xx to REGISTER changes is durable.
