@@ -2,9 +2,13 @@
 
 mod lab;
 
-use ambient::Now;
+use ambient::{Entropy, Now};
 use diameter_client::cx::{CxRequest, CxResult, ServerAssignmentType as Type};
-use hss_mock::{CommandError, HssCommand, HssConfig, HssInput, HssOutput, State, StoreFailure};
+use hss_mock::hss::LoadError;
+use hss_mock::{
+    CommandError, CommandReport, Hss, HssCommand, HssConfig, HssInput, HssOutput, Permission, State,
+    StoreFailure, Subscriber,
+};
 use ims_aka::UsimAnswer;
 use lab::*;
 
@@ -118,4 +122,59 @@ fn a_line_that_is_full_is_told_so() {
     );
     lab.hss.handle(Now::default(), HssInput::Stored { batch, result: Ok(()) });
     assert_eq!(lab.settle().len(), 3);
+}
+
+fn put(subscriber: Subscriber) -> HssCommand {
+    HssCommand::PutSubscriber(Box::new(subscriber))
+}
+
+#[test]
+fn a_subscription_that_was_put_is_there_after_a_restart_and_goes_before_the_listed_one() {
+    let mut lab = Lab::with(HssConfig::default(), vec![alice()]);
+    assert_eq!(lab.command(put(alice())), Some(Ok(CommandReport::Unchanged)));
+    assert_eq!(lab.stored, 0, "what is so already is not stored");
+    let denied = Subscriber { registration: Permission::Denied, ..alice() };
+    assert_eq!(lab.command(put(denied)), Some(Ok(CommandReport::Done)));
+    assert_eq!(lab.command(put(bob())), Some(Ok(CommandReport::Done)));
+    lab.register(BOB_IMPI, BOB, SCSCF);
+
+    let mut lab = Lab::restarted(HssConfig::default(), vec![alice()], lab.records);
+    assert_eq!(lab.uar(ALICE_IMPI, ALICE).result, CxResult::AUTHORIZATION_REJECTED);
+    assert_eq!(lab.hss.state(BOB), Some((State::Registered, Some(SCSCF))), "with the state of bob");
+    lab.command(HssCommand::RemoveSubscriber { target: "bob".to_owned() });
+    let lab = Lab::restarted(HssConfig::default(), vec![alice()], lab.records);
+    assert_eq!(lab.hss.state(BOB), None);
+}
+
+#[test]
+fn a_damaged_record_is_told_and_the_others_are_taken_over() {
+    let mut lab = Lab::with(HssConfig::default(), vec![alice()]);
+    lab.command(put(bob()));
+    lab.register(ALICE_IMPI, ALICE, SCSCF);
+    let mut records = lab.records;
+    records.insert("subscriber/bob".to_owned(), b"1\nname\tbob\n".to_vec());
+    let mut hss = Hss::new(HssConfig::default(), Entropy::seeded(1));
+    let told = hss.load(vec![alice()], records.into_iter().collect());
+    assert_eq!(told, Err(LoadError::Damaged("subscriber/bob".to_owned())));
+    assert_eq!(hss.state(ALICE), Some((State::Registered, Some(SCSCF))));
+}
+
+#[test]
+fn what_is_shown_is_the_state_as_it_is() {
+    let mut lab = Lab::new();
+    lab.register(ALICE_IMPI, ALICE, SCSCF);
+    let target = ALICE_TEL.to_owned();
+    let Some(Ok(CommandReport::Shown(shown))) = lab.command(HssCommand::Show { target }) else {
+        panic!("alice is shown")
+    };
+    assert_eq!((shown.name.as_str(), shown.server_name.as_deref()), ("alice", Some(SCSCF)));
+    assert_eq!(
+        (shown.sets[0].state, shown.sets[0].registered.as_slice()),
+        (State::Registered, &[ALICE_IMPI.to_owned()][..])
+    );
+    assert!(shown.private_identities[0].1.seq() > 0, "a vector was made");
+    let target = "nobody".to_owned();
+    assert_eq!(lab.command(HssCommand::Show { target }), Some(Err(CommandError::Unknown)));
+    let listed = CommandReport::Listed(vec!["alice".to_owned(), "bob".to_owned()]);
+    assert_eq!(lab.command(HssCommand::ListSubscribers), Some(Ok(listed)));
 }

@@ -9,9 +9,7 @@ use diameter_client::cx::{
     ServerAssignmentType, Uaa, Uar, UserAuthorizationType,
 };
 use diameter_client::endpoint::{CxFailure, RequestId};
-use hss_mock::{
-    CommandError, CommandReport, Hss, HssCommand, HssConfig, HssInput, HssOutput, HssRecord, Subscriber,
-};
+use hss_mock::{CommandError, CommandReport, Hss, HssCommand, HssConfig, HssInput, HssOutput, Subscriber};
 use ims_aka::{Key, Opc, Usim, UsimAnswer};
 use std::collections::BTreeMap;
 
@@ -92,12 +90,11 @@ impl Lab {
                 HssOutput::Store { batch, records } => {
                     self.stored += 1;
                     for record in records {
-                        if let HssRecord::Dynamic { key, value } = record {
-                            match value {
-                                Some(value) => self.records.insert(key, value),
-                                None => self.records.remove(&key),
-                            };
-                        }
+                        let (key, value) = record.into_stored();
+                        match value {
+                            Some(value) => self.records.insert(key, value),
+                            None => self.records.remove(&key),
+                        };
                     }
                     self.hss.handle(Now::default(), HssInput::Stored { batch, result: Ok(()) });
                 }

@@ -5,6 +5,7 @@ use super::{Acknowledge, Backend, StoreError};
 use cscf::query::{Record, StoreFailure};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -114,8 +115,7 @@ impl JournalFile {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
             _ => {}
         }
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
+        let mut file = secret().read(true).create(true).truncate(false).open(path).map_err(io)?;
         let bytes = fs::read(path).map_err(io)?;
         let contents = journal::read(&bytes).map_err(|error| match error {
             JournalError::Foreign(reason) => StoreError::Foreign { path: path.to_owned(), reason },
@@ -201,7 +201,7 @@ impl JournalFile {
             sequence += 1;
         }
         let new_path = beside(&self.path, "new");
-        let mut new_file = File::create(&new_path)?;
+        let mut new_file = secret().create(true).truncate(true).open(&new_path)?;
         new_file.write_all(&bytes)?;
         new_file.sync_all()?;
         fs::rename(&new_path, &self.path)?;
@@ -245,6 +245,13 @@ const GATHER_TIME: Duration = Duration::from_millis(2);
 /// A smaller journal is not compacted.
 const COMPACT_MIN: u64 = 1 << 20;
 
+/// For a file that is its owner's alone: a journal tells who is where, and an HSS's holds keys.
+fn secret() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).mode(0o600);
+    options
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -265,6 +272,15 @@ mod tests {
         let (writer, restored) = FileWriter::open(path).unwrap();
         Box::new(writer).close();
         restored
+    }
+
+    #[test]
+    fn a_journal_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.journal");
+        let _open = FileWriter::open(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]
