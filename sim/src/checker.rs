@@ -1,5 +1,6 @@
 //! What must hold in every run, whatever the network did.
 
+use crate::errors;
 use crate::ims::{Ims, Phone};
 use crate::world::{HostId, Traced, World};
 use cscf::station::Protocol;
@@ -112,6 +113,8 @@ pub fn settle(ims: &mut Ims, registered: &[&Phone]) -> Vec<Broken> {
     ims.advance(QUIET);
     let mut broken = wire(&ims.world);
     broken.extend(tables(&ims.world));
+    // Something is broken in the machine that says so.
+    broken.extend(errors::take().into_iter().map(|line| format!("ERROR was logged: {line}")));
     for phone in registered {
         if ims.registered_at(phone).is_none() {
             broken.push(format!("{} was told that it is registered; the HSS says no", phone.name));
@@ -129,4 +132,18 @@ pub fn tail(traced: &[Traced], count: usize) -> String {
         .rev()
         .map(|Traced { event, .. }| format!("{} {} → {}\n", event.summary(), event.local, event.remote))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_in_which_an_error_was_logged_is_broken() {
+        let mut ims = Ims::seeded(1);
+        assert_eq!(settle(&mut ims, &[]), Vec::<Broken>::new());
+        tracing::error!("out of order");
+        let broken = settle(&mut ims, &[]);
+        assert!(matches!(&broken[..], [line] if line.contains("out of order")), "{broken:?}");
+    }
 }

@@ -3,9 +3,8 @@
 use sim::{Ims, Phone, checker};
 use ue::{Ending, Notice, RequestFailure};
 
-/// Lets quiet come, and holds every rule of [`checker`] against the run; these phones are registered.
-///
-/// A run in which a machine logged an ERROR fails by itself when it is dropped.
+/// Lets quiet come, and holds every rule of [`checker`] against the run, so also that no machine logged an ERROR; these
+/// phones are registered.
 pub fn settled(mut ims: Ims, registered: &[&Phone]) {
     let broken = checker::settle(&mut ims, registered);
     assert!(broken.is_empty(), "{broken:#?}\n{}", ims.ladder());
