@@ -6,6 +6,7 @@ use crate::flow::{Flow, Hop, Local, Side};
 use crate::input::{Exit, Output, Ticket};
 use crate::node::{ClientId, Core, Wait};
 use crate::query::{Query, QueryId};
+use crate::reject::Reject;
 use crate::role::{Branch, Incoming, Role};
 use ambient::{Entropy, Instant, Now, TimerId, Wall};
 use diameter_client::cx::CxAnswer;
@@ -158,6 +159,11 @@ impl<'a, R: Role> Turn<'a, R> {
         fill: impl for<'m> FnOnce(ResponseBuilder<'m>) -> ResponseBuilder<'m>,
     ) {
         self.core.reply(self.now, self.context, request, status, fill);
+    }
+
+    /// Refuses the request being handled, for a hook that returns nothing.
+    pub fn refuse(&mut self, request: &Incoming, reject: &Reject) {
+        self.core.refuse(self.now, self.context, request, reject);
     }
 
     /// Answers a request whose hook has returned, named by [`Turn::context`]; false when it is over.

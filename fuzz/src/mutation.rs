@@ -119,7 +119,7 @@ pub fn mutate(entropy: &mut Entropy, seed: &[u8], other: &[u8]) -> Vec<u8> {
             _ => {
                 let word = WORDS[below(entropy, WORDS.len())];
                 let replaced =
-                    if entropy.next_u32() % 2 == 0 { at..at } else { at..end.min(at + word.len()) };
+                    if entropy.next_u32().is_multiple_of(2) { at..at } else { at..end.min(at + word.len()) };
                 data.splice(replaced, word.iter().copied());
             }
         }

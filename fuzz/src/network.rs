@@ -37,27 +37,23 @@ const QUIET: Duration = Duration::from_secs(1200);
 
 /// A P-CSCF.
 pub fn pcscf(script: &[u8]) -> u64 {
-    play(
-        script,
-        |config| Pcscf::new(config),
-        |config| {
-            let mut locals = config.pcscf.locals();
-            let core: Vec<Local> =
-                locals.iter().map(|local| Local { side: Side::Core, ..local.clone() }).collect();
-            locals.extend(core);
-            locals
-        },
-    )
+    play(script, Pcscf::new, |config| {
+        let mut locals = config.pcscf.locals();
+        let core: Vec<Local> =
+            locals.iter().map(|local| Local { side: Side::Core, ..local.clone() }).collect();
+        locals.extend(core);
+        locals
+    })
 }
 
 /// An I-CSCF.
 pub fn icscf(script: &[u8]) -> u64 {
-    play(script, |config| Icscf::new(config), |config| config.icscf.listen.clone())
+    play(script, Icscf::new, |config| config.icscf.listen.clone())
 }
 
 /// An S-CSCF.
 pub fn scscf(script: &[u8]) -> u64 {
-    play(script, |config| Scscf::new(config), |config| config.scscf.listen.clone())
+    play(script, Scscf::new, |config| config.scscf.listen.clone())
 }
 
 fn config() -> Arc<Config> {
@@ -219,7 +215,7 @@ impl<R: Role> Stage<R> {
 
     /// Whatever leaves can be read, and a request that leaves has our Via on top.
     fn sent(&mut self, bytes: Vec<u8>, ticket: Ticket) {
-        let limits = Limits { message_bytes: 65_535, headers: 1024, values: 8192, ..Limits::default() };
+        let limits = Limits { message_bytes: 65_535, headers: 1024, values: 8192 };
         let message = match Message::parse(bytes, &limits) {
             Ok(message) => message,
             Err(error) => panic!("sent what nobody can read: {}", error.reason.label()),

@@ -75,8 +75,7 @@ pub fn response(
         // Where the Request-URI chooses the registrar, a UE may choose one of its own: what that one associates must not
         // be asserted, nor its Service-Route followed.
         tracing::warn!(remote = %response.source.remote, "registrar outside the trust domain");
-        turn.count("refused", "registrar outside the trust domain");
-        return turn.reply(request, Status::FORBIDDEN, |response| response);
+        return turn.refuse(request, &Reject::new(Status::FORBIDDEN, "registrar outside the trust domain"));
     }
     let Ok(aor) = aor(&request.message) else { return pass(turn, response) };
     if !is_success {
