@@ -16,7 +16,7 @@ fn settled(mut ims: Ims, registered: &[&Phone]) {
 fn golden(name: &str, drawn: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/flows").join(name);
     if std::env::var_os("CARILLON_BLESS").is_some() {
-        std::fs::write(&path, drawn).unwrap();
+        std::fs::write(&path, drawn).expect("docs/flows can be written");
     }
     let wanted = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(wanted == drawn, "docs/flows/{name} differs from this run:\n{drawn}");

@@ -5,7 +5,7 @@
 
 use sip_core::transaction::{Class, Step, Timer};
 use sip_core::transaction::{invite_client, invite_server, non_invite_client, non_invite_server};
-use std::fmt::{Debug, Write};
+use std::fmt::Debug;
 use std::path::Path;
 
 const CLASSES: [Class; 3] = [Class::Provisional, Class::Success, Class::Failure];
@@ -17,16 +17,16 @@ fn table<S: Copy + Debug + PartialEq, E: Copy + Debug>(
     on: impl Fn(S, E) -> Step<S>,
     out: &mut String,
 ) {
-    writeln!(out, "{name}").unwrap();
+    *out += &format!("{name}\n");
     for state in states {
         for event in events {
             let Step { state: next, actions } = on(*state, *event);
             let quiet = next == *state && actions.is_empty();
             let outcome = if quiet { "-".to_owned() } else { format!("{next:?} {actions:?}") };
-            writeln!(out, "  {:<12}{:<24}{outcome}", format!("{state:?}"), format!("{event:?}")).unwrap();
+            *out += &format!("  {:<12}{:<24}{outcome}\n", format!("{state:?}"), format!("{event:?}"));
         }
     }
-    writeln!(out).unwrap();
+    out.push('\n');
 }
 
 fn machines() -> String {
@@ -36,7 +36,13 @@ fn machines() -> String {
         let mut events: Vec<Event> = CLASSES.map(Event::Response).to_vec();
         events.extend([Timer::A, Timer::B, Timer::D, Timer::M].map(Event::Timer));
         events.push(Event::TransportError);
-        table("INVITE client", &[Calling, Proceeding, Completed, Accepted, Terminated], &events, on, &mut out);
+        table(
+            "INVITE client",
+            &[Calling, Proceeding, Completed, Accepted, Terminated],
+            &events,
+            on,
+            &mut out,
+        );
     }
     {
         use non_invite_client::{Event, State::*, on};
