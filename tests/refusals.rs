@@ -225,7 +225,7 @@ impl Attacker {
     /// Sends a request and returns the status lines that come back.
     fn send(&self, ims: &mut Ims, to: &str, request: &str) -> Vec<String> {
         ims.world.take_notices::<Heard>(self.host);
-        let (local, remote) = (self.address, to.parse().unwrap());
+        let (local, remote) = (self.address, to.parse().expect("a value"));
         ims.world.command(self.host, Say::Datagram { local, remote, bytes: request.as_bytes().to_vec() });
         ims.advance(seconds(20));
         let heard = ims.world.take_notices::<Heard>(self.host);

@@ -60,7 +60,7 @@ pub const ALL: &[Case] = &[
         key: "p-ack",
         name: "P-CSCF: ACK within a dialog, from the UE",
         make: || pcscf::from_ue("ACK"),
-        warm_up: FEW,
+        warm_up: STEADY,
     },
     Case {
         key: "p-info",
@@ -74,7 +74,12 @@ pub const ALL: &[Case] = &[
         make: pcscf::to_ue,
         warm_up: STEADY,
     },
-    Case { key: "s-ack", name: "S-CSCF: ACK within a dialog", make: || scscf::within("ACK"), warm_up: FEW },
+    Case {
+        key: "s-ack",
+        name: "S-CSCF: ACK within a dialog",
+        make: || scscf::within("ACK"),
+        warm_up: STEADY,
+    },
     Case {
         key: "s-info",
         name: "S-CSCF: INFO and 200 within a dialog",

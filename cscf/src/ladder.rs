@@ -1,8 +1,8 @@
 //! The ladder: who sent what to whom, and when, as text.
 
-use ambient::Instant;
 use crate::station::Protocol;
 use crate::trace::Event;
+use ambient::Instant;
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::Duration;

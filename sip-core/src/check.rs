@@ -103,8 +103,10 @@ impl Message {
     }
 
     fn check_vias(&self) -> Result<(), CheckError> {
-        self.top_via()?;
-        for (_, via) in self.vias().skip(1) {
+        if !self.has(Name::Via) {
+            return Err(FieldError::missing(Name::Via).into());
+        }
+        for (_, via) in self.vias() {
             via?;
         }
         Ok(())

@@ -132,3 +132,28 @@ fn a_broken_escape_stays_as_it_is() {
     assert_eq!(unescape(b"%41%4").as_ref(), b"A%4");
     assert_eq!(unescape(b"plain").as_ref(), b"plain");
 }
+
+/// The oracle is the standard library's own reader.
+#[test]
+fn an_ipv4_address_is_read_as_everywhere() {
+    for text in [
+        "0.0.0.0",
+        "255.255.255.255",
+        "192.0.2.1",
+        "1.2.3",
+        "1.2.3.4.5",
+        "1.2.3.256",
+        "01.2.3.4",
+        "1.2.3.00",
+        "1..2.3",
+        ".1.2.3",
+        "1.2.3.",
+        "1.2.3.1000",
+        "1",
+        "....",
+    ] {
+        let expected = text.parse::<std::net::Ipv4Addr>().ok();
+        let read = sip_core::Host::parse(text.as_bytes()).and_then(|host| host.ip());
+        assert_eq!(read, expected.map(std::net::IpAddr::V4), "{text}");
+    }
+}

@@ -429,15 +429,20 @@ fn a_cancelled_branch_that_never_ends_is_given_up() {
     bench.receive("127.0.0.20:5060", &response(&forwarded, "180 Ringing"));
     bench.receive(UPSTREAM, &request("CANCEL", "sip:bob@127.0.0.20", "1"));
     let sent = bench.advance(Duration::from_secs(33));
-    assert!(sent.iter().any(|(_, text)| text.starts_with("SIP/2.0 487")), "RFC 3261 §9.1: 64*T1 later: {sent:?}");
+    assert!(
+        sent.iter().any(|(_, text)| text.starts_with("SIP/2.0 487")),
+        "RFC 3261 §9.1: 64*T1 later: {sent:?}"
+    );
 }
 
 #[test]
 fn a_fork_shares_its_breadth() {
     let mut bench = Bench::new();
-    let text = request("INVITE", "sip:fork@example.org", "1").replace("Max-Forwards", "Max-Breadth: 5\nMax-Forwards");
+    let text = request("INVITE", "sip:fork@example.org", "1")
+        .replace("Max-Forwards", "Max-Breadth: 5\nMax-Forwards");
     let sent = bench.receive(UPSTREAM, &text);
-    let breadths: Vec<_> = sent[1..].iter().map(|(_, text)| text.contains("\r\nMax-Breadth: 2\r\n")).collect();
+    let breadths: Vec<_> =
+        sent[1..].iter().map(|(_, text)| text.contains("\r\nMax-Breadth: 2\r\n")).collect();
     assert_eq!(breadths, [true, true], "{sent:?}");
 }
 
@@ -445,7 +450,9 @@ fn a_fork_shares_its_breadth() {
 fn requests_of_rfc_2543_are_told_apart_without_a_branch() {
     let mut bench = Bench::new();
     let old = |number: u8| {
-        request("OPTIONS", "sip:bob@127.0.0.20", "1").replace(";branch=z9hG4bK1", "").replace("CSeq: 1", &format!("CSeq: {number}"))
+        request("OPTIONS", "sip:bob@127.0.0.20", "1")
+            .replace(";branch=z9hG4bK1", "")
+            .replace("CSeq: 1", &format!("CSeq: {number}"))
     };
     assert_eq!(bench.receive(UPSTREAM, &old(1)).len(), 1);
     assert_eq!(bench.receive(UPSTREAM, &old(1)).len(), 0, "the same request again");
