@@ -142,7 +142,6 @@ fn a_challenge_that_nobody_answers_is_told_to_the_hss_after_four_minutes() {
 fn a_user_whom_the_hss_does_not_know_is_forbidden_and_a_silent_hss_is_a_504() {
     for (answer, status) in [
         (Ok(CxResult::USER_UNKNOWN), "403"),
-        (Ok(CxResult::AUTH_SCHEME_NOT_SUPPORTED), "403"),
         (Ok(CxResult::UNABLE_TO_COMPLY), "500"),
         (Err(CxFailure::Timeout), "504"),
         (Err(CxFailure::Overload), "503"),
@@ -156,6 +155,21 @@ fn a_user_whom_the_hss_does_not_know_is_forbidden_and_a_silent_hss_is_a_504() {
         };
         assert!(sip(&did).starts_with(&format!("SIP/2.0 {status} ")), "{status}: {did:?}");
     }
+}
+
+#[test]
+fn a_user_without_any_scheme_of_ours_is_forbidden_after_both_were_asked_for() {
+    let mut bench = Bench::new();
+    let unsupported =
+        || CxAnswer::Maa(Maa { result: CxResult::AUTH_SCHEME_NOT_SUPPORTED, ..Default::default() });
+    let did = bench.receive(PCSCF, &register("alice").text(None));
+    let (id, _) = cx(&did);
+    let did = bench.cx(id, unsupported());
+    let (id, digest) = cx(&did);
+    let CxRequest::Mar(digest) = digest else { panic!("{digest:?}") };
+    assert_eq!(digest.auth_data_item.scheme.as_ref().unwrap().as_str(), "SIP Digest");
+    let did = bench.cx(id, unsupported());
+    assert!(sip(&did).starts_with("SIP/2.0 403 "), "{did:?}");
 }
 
 #[test]
