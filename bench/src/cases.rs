@@ -18,8 +18,9 @@ pub struct Case {
     pub warm_up: u32,
 }
 
-/// Virtual seconds for which a server transaction over UDP stays are 32, and a round takes 10 ms of them.
-const STEADY: u32 = 8_000;
+/// A round takes 10 ms of virtual time, and the longest transaction, 64*T1 towards a UE, 128 s: after so many rounds as
+/// many end as begin.
+const STEADY: u32 = 14_000;
 const FEW: u32 = 200;
 
 /// Every case, in the order of the table.

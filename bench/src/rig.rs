@@ -19,8 +19,7 @@ pub const ICSCF: &str = "127.0.0.11:4060";
 /// The S-CSCF.
 pub const SCSCF: &str = "127.0.0.12:6060";
 
-/// Virtual time between two rounds: with it some hundreds to thousands of transactions are open at once, as they are at
-/// a thousand requests a second and 32 s of Timer J at a node of a tenth of the load.
+/// Virtual time between two rounds: as many transactions are open as at a hundred requests a second.
 const STEP: Duration = Duration::from_millis(10);
 
 /// A node, and what it did last.
