@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 const HANG: Duration = Duration::from_secs(2);
 /// Inputs in memory at the most.
 const CORPUS_MAX: usize = 4096;
+/// Inputs that one run writes down at the most: the corpus stays small.
+const KEPT_MAX: usize = 12;
 /// Growth of the resident memory, from a tenth of the time to the end, that is a leak.
 const GROWTH_MAX: u64 = 96 << 20;
 
@@ -93,7 +95,7 @@ fn run(options: &Options) -> bool {
             slowest = (took, data.clone());
         }
         if seen.insert(signature) && corpus.len() < CORPUS_MAX {
-            if keeps && kept < 40 && data.len() < 4096 && !corpus.contains(&data) {
+            if keeps && kept < KEPT_MAX && data.len() < 4096 && !corpus.contains(&data) {
                 save(target, "behaviour", &data);
                 kept += 1;
             }

@@ -4,8 +4,10 @@
 //! outside, `c` one from the trust domain, `r` the answer of the next hop to the request that left last (status, then
 //! header lines), `a` an answer to the oldest question (its kind in the next byte), `t` time (the next byte, in quarters
 //! of a second), `x` the failure of what left last, `g` the loss of a flow, `d` the order to stop. Anything else is a
-//! message from outside, so that any bytes are a script. `$NONCE` in a message stands for the nonce of the last 401.
+//! message from outside, so that any bytes are a script. `$NONCE` and `$RESPONSE` in a message stand for the nonce
+//! of the last 401 and for alice's digest over it.
 
+use crate::seeds;
 use crate::target::signature;
 use ambient::{Entropy, Instant, Now, Wall};
 use cscf::bucket::TokenKey;
@@ -28,6 +30,8 @@ use std::time::Duration;
 
 /// Separates the records of a script.
 pub const SEPARATOR: u8 = 0x1e;
+/// Stands for the digest over the last nonce.
+const RESPONSE: &[u8] = b"$RESPONSE";
 /// Records of one script that are played.
 const RECORDS_MAX: usize = 64;
 /// One input leads to no more outputs than this.
@@ -141,7 +145,10 @@ impl<R: Role> Stage<R> {
             },
             trust,
         };
-        let bytes = replaced(text, b"$NONCE", &self.nonce);
+        let mut bytes = replaced(text, b"$NONCE", &self.nonce);
+        if bytes.windows(RESPONSE.len()).any(|part| part == RESPONSE) {
+            bytes = replaced(&bytes, RESPONSE, seeds::response(&self.nonce).as_bytes());
+        }
         self.input(Input::Message { source, bytes });
     }
 
@@ -177,7 +184,7 @@ impl<R: Role> Stage<R> {
     fn answer(&mut self, kind: u8) {
         let Some((id, query)) = self.asked.pop_front() else { return };
         let answer = match query {
-            Query::Store(_) => Answer::Stored(if kind % 8 == 7 { Err(StoreFailure::Late) } else { Ok(()) }),
+            Query::Store(_) => Answer::Stored(if kind % 16 == 7 { Err(StoreFailure::Late) } else { Ok(()) }),
             Query::Resolve(_) => Answer::Resolved(match kind % 4 {
                 3 => Err(Unresolved::NoTransport("fuzz".into())),
                 _ => Ok(vec![Hop { transport: Transport::Udp, remote: ([192, 0, 2, 1], 5060).into() }]),
@@ -246,6 +253,10 @@ impl<R: Role> Stage<R> {
             }
             self.advance(QUIET / RECORDS_MAX as u32);
         }
+        // What the last of these timers asked: the HSS is silent to the end, the store is there again.
+        while !self.asked.is_empty() {
+            self.answer(15);
+        }
         assert_eq!(self.node.open(), (0, 0, 0), "contexts, client transactions and queries after the quiet");
         let counters: Vec<_> = self.node.counters().iter().map(|(what, cause, _)| (what, cause)).collect();
         signature((self.seen, counters))
@@ -283,7 +294,7 @@ fn cx_answer(request: &CxRequest, kind: u8) -> Result<CxAnswer, CxFailure> {
         CxRequest::Mar(_) => {
             let item = AuthDataItem {
                 authenticate: Some(vec![1; if kind & 32 == 0 { 32 } else { 7 }]),
-                authorization: Some(vec![3; 8]),
+                authorization: Some(seeds::RES.to_vec()),
                 ck: Some(vec![4; 16]),
                 ik: Some(vec![5; 16]),
                 ..AuthDataItem::default()
@@ -291,7 +302,7 @@ fn cx_answer(request: &CxRequest, kind: u8) -> Result<CxAnswer, CxFailure> {
             CxAnswer::Maa(Maa { result, auth_data_items: vec![item], ..Maa::default() })
         }
         CxRequest::Sar(_) => {
-            let user_data = (kind & 16 == 0).then(crate::seeds::user_data);
+            let user_data = (kind & 16 == 0).then(seeds::user_data);
             CxAnswer::Saa(Saa { result, user_data, ..Saa::default() })
         }
         other => other.refuse(CxResult::UNABLE_TO_COMPLY),

@@ -5,8 +5,19 @@ use diameter_client::cx::{
     CxAnswer, CxRequest, CxResult, Envelope, Lia, Lir, Maa, Mar, Ppr, Rtr, Saa, Sar, Uaa, Uar,
 };
 use diameter_client::wire::Message;
+use ims_aka::{Ha1, Hash, Qop};
 
 const HOME: &str = "ims.mnc001.mcc001.3gppnetwork.org";
+
+/// The RES of alice's USIM to every challenge.
+pub const RES: [u8; 8] = [3; 8];
+
+/// Her digest over `nonce`, in the REGISTER of the script.
+pub fn response(nonce: &[u8]) -> String {
+    let ha1 = Ha1::from_password(Hash::Md5, format!("alice@{HOME}").as_bytes(), HOME.as_bytes(), &RES);
+    let qop = Qop::Auth { nc: b"00000001", cnonce: b"abc" };
+    ha1.response(b"REGISTER", format!("sip:{HOME}").as_bytes(), nonce, qop).to_string()
+}
 
 /// The seeds of a target, beside its corpus.
 pub fn of(target: &str) -> Vec<Vec<u8>> {
@@ -122,7 +133,7 @@ fn icscf(method: &str) -> Vec<u8> {
     };
     script(&[
         format!("c{text}"),
-        "a\u{0}".into(),
+        format!("a{}", if method == "REGISTER" { '\u{2}' } else { '\u{0}' }),
         "r480Content-Length: 0\n".into(),
         "a\u{1}".into(),
         "r200Content-Length: 0\n".into(),
@@ -133,10 +144,10 @@ fn icscf(method: &str) -> Vec<u8> {
 fn scscf(method: &str) -> Vec<u8> {
     let uri = format!("sip:scscf.{HOME}:6060");
     let path = "Path: <sip:path@127.0.0.10:5060;lr>\nRequire: path\nSupported: path\n";
-    let authorization = |nonce: &str, protected: &str| {
+    let authorization = |nonce: &str, response: &str, more: &str, protected: &str| {
         format!(
             "{path}Authorization: Digest username=\"alice@{HOME}\",realm=\"{HOME}\",uri=\"sip:{HOME}\",nonce=\"{nonce}\",\
-             response=\"\",integrity-protected=\"{protected}\"\n"
+             response=\"{response}\",integrity-protected=\"{protected}\"{more}\n"
         )
     };
     let bob = format!("sip:bob@{HOME}");
@@ -146,10 +157,16 @@ fn scscf(method: &str) -> Vec<u8> {
     let orig = format!("Route: <sip:orig@scscf.{HOME}:6060;lr;orig>\n{asserted}");
     let term = format!("Route: <sip:scscf.{HOME}:6060;lr>\n{asserted}");
     script(&[
-        format!("c{}", register(&uri, 1, &authorization("", "no"))),
+        format!("c{}", register(&uri, 1, &authorization("", "", "", "no"))),
         "a\u{0}".into(),
-        // Protected: taken without a challenge, as far as the SAR.
-        format!("c{}", register(&uri, 2, &authorization("$NONCE", "yes"))),
+        format!(
+            "c{}",
+            register(
+                &uri,
+                2,
+                &authorization("$NONCE", "$RESPONSE", ",qop=auth,nc=00000001,cnonce=\"abc\"", "no")
+            )
+        ),
         "a\u{0}".into(),
         "a\u{0}".into(),
         format!("c{}", request(method, &bob, 3, &orig)),
