@@ -7,7 +7,7 @@ use cscf::flow::{Flow, Local, Side, Source, Transport, Trust};
 use cscf::input::{Input, Output};
 use cscf::node::{Node, Setup};
 use cscf::resolve::StaticNames;
-use cscf::{Answer, Query, QueryId, Role};
+use cscf::{Answer, Query, QueryId, Role, ShardId};
 use std::time::Duration;
 
 /// The home network of all cases.
@@ -133,7 +133,7 @@ impl<R: Role> Rig<R> {
 /// A datagram from `remote` to `local`.
 pub fn source(local: &str, remote: &str, trust: Trust) -> Source {
     Source {
-        flow: Flow { slot: 1, generation: 0 },
+        flow: Flow { shard: ShardId(0), slot: 1, generation: 0 },
         transport: Transport::Udp,
         local: local.parse().expect("an address"),
         remote: remote.parse().expect("an address"),

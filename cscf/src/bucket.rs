@@ -7,9 +7,14 @@
 use ambient::Entropy;
 use ambient::entropy::KeyedState;
 use std::hash::BuildHasher;
+use std::num::NonZeroU16;
 
 /// How many buckets there are, for ever.
 pub const BUCKETS: u16 = 4096;
+
+/// A shard: one of the stations that a function is made of, each with a thread of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardId(pub u16);
 
 /// A bucket: the unit by which users are spread over shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,6 +29,11 @@ impl Bucket {
     /// Its number, below [`BUCKETS`].
     pub const fn number(self) -> u16 {
         self.0
+    }
+
+    /// Which of `shards` shards owns it; a function has at least one.
+    pub const fn shard(self, shards: NonZeroU16) -> ShardId {
+        ShardId(self.0 % shards.get())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where a message came from and where one goes: flows, hops, listening points.
 
+use crate::bucket::ShardId;
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -8,6 +9,8 @@ use std::net::SocketAddr;
 /// A slot and a generation: a flow that is gone is never mistaken for the one that took its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Flow {
+    /// The shard that reads and writes it.
+    pub shard: ShardId,
     /// Index into the transport layer's table.
     pub slot: u32,
     /// Counts the uses of the slot.

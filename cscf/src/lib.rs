@@ -26,6 +26,7 @@ pub mod turn;
 pub mod user_data;
 pub mod wording;
 
+pub use bucket::ShardId;
 pub use flow::{Flow, Hop, Local, Side, Source, Transport, Trust};
 pub use input::{Event, Input, Output};
 pub use node::Node;

@@ -2,9 +2,12 @@
 //!
 //! [`Station`] is a [`Machine`]: a driver, real or simulated, moves bytes in and out of it and knows nothing else.
 
+mod parcel;
 mod wire;
 
+pub use crate::bucket::ShardId;
 pub use diameter_client::endpoint::StreamTransport;
+pub use parcel::Parcel;
 pub use wire::{LinkId, Machine, Operated, Protocol, WireInput, WireOutput};
 
 use crate::bucket::TokenKey;
@@ -160,6 +163,7 @@ impl<R: Role> Station<R> {
                 self.tell_endpoint(now, EndpointInput::Timeout);
                 self.node.handle(now, Input::Timeout);
             }
+            WireInput::Parcel { .. } | WireInput::ParcelReturned { .. } => {}
             WireInput::Drain => {
                 if self.stopping == Stopping::No {
                     self.stopping = Stopping::Draining;

@@ -13,6 +13,7 @@ pub use limits::TransportLimits;
 pub use output::TransportOutput;
 pub use trust_list::TrustList;
 
+use crate::bucket::ShardId;
 use crate::flow::{Flow, Hop, Local, Source, Transport, Trust};
 use crate::input::{Exit, Ticket};
 use crate::station::{LinkId, Protocol, StreamTransport, WireOutput};
@@ -51,11 +52,22 @@ impl Transports {
         limits: TransportLimits,
         entropy: &mut Entropy,
     ) -> Transports {
+        Transports::of_shard(ShardId(0), locals, trust, limits, entropy)
+    }
+
+    /// As [`Transports::new`], for one shard of a function.
+    pub fn of_shard(
+        shard: ShardId,
+        locals: Vec<Local>,
+        trust: TrustList,
+        limits: TransportLimits,
+        entropy: &mut Entropy,
+    ) -> Transports {
         Transports {
             locals,
             trust,
-            datagrams: DatagramFlows::new(limits.datagram_flows_max, entropy),
-            connections: Connections::new(entropy),
+            datagrams: DatagramFlows::new(shard, limits.datagram_flows_max, entropy),
+            connections: Connections::new(shard, entropy),
             limits,
             timers: Timers::new(),
             recent: VecDeque::new(),

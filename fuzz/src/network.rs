@@ -17,7 +17,7 @@ use cscf::input::{Event, Input, Output, Ticket};
 use cscf::node::{Node, Setup};
 use cscf::query::{StoreFailure, Unresolved};
 use cscf::resolve::StaticNames;
-use cscf::{Answer, Hop, Query, QueryId, Role};
+use cscf::{Answer, Hop, Query, QueryId, Role, ShardId};
 use diameter_client::cx::{AuthDataItem, CxAnswer, CxRequest, CxResult, Lia, Maa, Saa, Uaa};
 use diameter_client::endpoint::CxFailure;
 use icscf::Icscf;
@@ -128,7 +128,9 @@ impl<R: Role> Stage<R> {
             b'a' => self.answer(rest.first().copied().unwrap_or_default()),
             b't' => self.advance(Duration::from_millis(250) * u32::from(rest.first().copied().unwrap_or(1))),
             b'x' => self.input(Input::SendFailed { ticket: self.ticket, why: "refused" }),
-            b'g' => self.input(Input::Event(Event::FlowLost(Flow { slot: 1, generation: 0 }))),
+            b'g' => {
+                self.input(Input::Event(Event::FlowLost(Flow { shard: ShardId(0), slot: 1, generation: 0 })))
+            }
             b'd' => self.input(Input::Event(Event::Draining)),
             _ => self.receive(Trust::Outside, record),
         }
@@ -136,7 +138,7 @@ impl<R: Role> Stage<R> {
 
     fn receive(&mut self, trust: Trust, text: &[u8]) {
         let source = Source {
-            flow: Flow { slot: 1, generation: 0 },
+            flow: Flow { shard: ShardId(0), slot: 1, generation: 0 },
             transport: Transport::Udp,
             local: self.local.address,
             remote: match trust {

@@ -187,6 +187,8 @@ impl HssStation {
             }
             // Nothing else was asked for.
             WireInput::Datagram { .. } | WireInput::DatagramFailed { .. } | WireInput::Answered { .. } => {}
+            // The HSS is one machine.
+            WireInput::Parcel { .. } | WireInput::ParcelReturned { .. } => {}
         }
     }
 }

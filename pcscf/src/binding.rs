@@ -214,7 +214,7 @@ fn forget<K: Ord>(index: &mut BTreeMap<K, Vec<BindingId>>, key: &K, id: BindingI
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use cscf::{Transport, Trust};
+    use cscf::{ShardId, Transport, Trust};
 
     pub(crate) fn binding(id: u64, remote: &str, aor: &str) -> Binding {
         Binding {
@@ -236,7 +236,7 @@ pub(crate) mod tests {
 
     pub(crate) fn source(transport: Transport, remote: &str) -> Source {
         Source {
-            flow: Flow { slot: 0, generation: 0 },
+            flow: Flow { shard: ShardId(0), slot: 0, generation: 0 },
             transport,
             local: "127.0.0.10:5060".parse().expect("an address"),
             remote: remote.parse().expect("an address"),
@@ -272,7 +272,7 @@ pub(crate) mod tests {
     #[test]
     fn a_lost_flow_leaves_the_address() {
         let mut bindings = Bindings::default();
-        let flow = Flow { slot: 3, generation: 1 };
+        let flow = Flow { shard: ShardId(0), slot: 3, generation: 1 };
         let hop = bindings
             .insert(Binding { flow: Some(flow), ..binding(1, "10.0.0.1:5060", "sip:alice@home.net") });
         assert_eq!(hop, None);
@@ -286,7 +286,7 @@ pub(crate) mod tests {
     fn a_removed_binding_leaves_no_trace() {
         let mut bindings = Bindings::default();
         bindings.insert(binding(1, "10.0.0.1:5060", "sip:alice@home.net"));
-        let flow = Some(Flow { slot: 3, generation: 1 });
+        let flow = Some(Flow { shard: ShardId(0), slot: 3, generation: 1 });
         bindings.insert(Binding { flow, ..binding(1, "10.0.0.1:5062", "sip:alice@home.net") });
         let tel = Impu::parse(b"tel:+491").expect("a URI");
         assert_eq!(bindings.of_impu(&tel).count(), 1, "replaced, not doubled");

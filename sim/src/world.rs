@@ -418,6 +418,7 @@ impl World {
                     self.streams[stream].is_open = false;
                 }
             }
+            WireOutput::Parcel { shard, .. } => unreachable!("a machine keeps its shards inside: {shard:?}"),
             WireOutput::Query { id: query, query: Query::Store(records) } => {
                 let delay = self.entropy.below(self.store_delay_max.as_micros() as u64 + 1);
                 let life = self.hosts[id].life;

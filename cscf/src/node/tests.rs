@@ -3,6 +3,7 @@
 mod hostile;
 
 use super::*;
+use crate::bucket::ShardId;
 use crate::flow::{Flow, Source};
 use crate::input::{Exit, Ticket};
 use crate::query::Answer;
@@ -87,7 +88,7 @@ impl Bench {
 
     fn source(remote: &str) -> Source {
         Source {
-            flow: Flow { slot: 1, generation: 0 },
+            flow: Flow { shard: ShardId(0), slot: 1, generation: 0 },
             transport: Transport::Udp,
             local: "127.0.0.9:5060".parse().unwrap(),
             remote: remote.parse().unwrap(),

@@ -2,7 +2,9 @@
 //!
 //! A driver moves bytes between sockets (or a simulated network) and a [`Machine`]; it knows neither SIP nor Diameter.
 
+use crate::bucket::ShardId;
 use crate::query::{Answer, Query, QueryId, Record};
+use crate::station::Parcel;
 use ambient::{Instant, Now};
 use diameter_client::endpoint::StreamTransport;
 use std::fmt;
@@ -24,6 +26,13 @@ pub trait Machine: Send {
     /// Whether, after [`WireInput::Drain`], all work is finished, so that the driver may stop.
     fn is_drained(&self) -> bool {
         true
+    }
+
+    /// The shard that a connection belongs to, asked by a driver that accepted it, before it reads: every shard listens,
+    /// and any of them may accept.
+    fn home_of_connection(&self, protocol: Protocol, local: SocketAddr, remote: SocketAddr) -> ShardId {
+        let _ = (protocol, local, remote);
+        ShardId(0)
     }
 }
 
@@ -153,6 +162,20 @@ pub enum WireInput {
         /// What it came to.
         answer: Answer,
     },
+    /// Another shard of this function says something.
+    Parcel {
+        /// Who says it.
+        from: ShardId,
+        /// What, as it left [`WireOutput::Parcel`].
+        parcel: Parcel,
+    },
+    /// What was said to another shard could not be: its queue is full.
+    ParcelReturned {
+        /// Who did not hear it.
+        shard: ShardId,
+        /// What it was.
+        parcel: Parcel,
+    },
     /// Time has passed.
     Timeout,
     /// Take no new work and finish what there is (SIGTERM).
@@ -206,5 +229,12 @@ pub enum WireOutput {
         id: QueryId,
         /// The question.
         query: Query,
+    },
+    /// Say something to another shard of this function: into its bounded queue, in order.
+    Parcel {
+        /// To whom.
+        shard: ShardId,
+        /// What.
+        parcel: Parcel,
     },
 }

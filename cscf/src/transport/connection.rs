@@ -1,5 +1,6 @@
 //! The table of stream connections: by flow, by link, and by the peer that they reach.
 
+use crate::bucket::ShardId;
 use crate::flow::{Flow, Trust};
 use crate::input::Ticket;
 use crate::station::LinkId;
@@ -55,6 +56,8 @@ struct Slot {
 /// All connections.
 #[derive(Debug)]
 pub(super) struct Connections {
+    /// Whose they are.
+    shard: ShardId,
     slots: Vec<Slot>,
     free: Vec<u32>,
     // For look-up only; the order of a keyed map reaches no output.
@@ -68,9 +71,10 @@ const STREAM: u32 = 1 << 31;
 
 impl Connections {
     /// An empty table.
-    pub(super) fn new(entropy: &mut Entropy) -> Connections {
+    pub(super) fn new(shard: ShardId, entropy: &mut Entropy) -> Connections {
         let keyed = KeyedState::new(entropy);
         Connections {
+            shard,
             slots: Vec::new(),
             free: Vec::new(),
             by_link: HashMap::with_hasher(keyed),
@@ -99,11 +103,11 @@ impl Connections {
         match self.free.last() {
             Some(slot) => {
                 let generation = self.slots[*slot as usize].generation.wrapping_add(1);
-                Flow { slot: slot | STREAM, generation }
+                Flow { shard: self.shard, slot: slot | STREAM, generation }
             }
             None => {
                 let slot = u32::try_from(self.slots.len()).expect("connections are bounded far below 2^31");
-                Flow { slot: slot | STREAM, generation: 1 }
+                Flow { shard: self.shard, slot: slot | STREAM, generation: 1 }
             }
         }
     }
@@ -184,6 +188,6 @@ impl Connections {
     }
 
     fn flow_of(&self, slot: u32) -> Flow {
-        Flow { slot: slot | STREAM, generation: self.slots[slot as usize].generation }
+        Flow { shard: self.shard, slot: slot | STREAM, generation: self.slots[slot as usize].generation }
     }
 }

@@ -1,5 +1,6 @@
 //! UDP flows (RFC 5626 §3.3): who sent a datagram to which of our addresses, so that an answer finds its way back.
 
+use crate::bucket::ShardId;
 use crate::flow::Flow;
 use ambient::Entropy;
 use ambient::entropy::KeyedState;
@@ -9,6 +10,8 @@ use std::net::SocketAddr;
 /// The table of UDP flows, bounded: a flow that nobody used for a while makes room for a new one.
 #[derive(Debug)]
 pub(super) struct DatagramFlows {
+    /// Whose they are.
+    shard: ShardId,
     slots: Vec<DatagramFlow>,
     /// For look-up only; the order of a keyed map reaches no output.
     by_ends: HashMap<(SocketAddr, SocketAddr), u32, KeyedState>,
@@ -28,9 +31,10 @@ struct DatagramFlow {
 
 impl DatagramFlows {
     /// An empty table of at most `slots_max` flows.
-    pub(super) fn new(slots_max: usize, entropy: &mut Entropy) -> DatagramFlows {
+    pub(super) fn new(shard: ShardId, slots_max: usize, entropy: &mut Entropy) -> DatagramFlows {
         let slots_max = slots_max.max(1);
         DatagramFlows {
+            shard,
             slots: Vec::new(),
             by_ends: HashMap::with_hasher(KeyedState::new(entropy)),
             slots_max,
@@ -43,7 +47,7 @@ impl DatagramFlows {
         if let Some(slot) = self.by_ends.get(&(local, remote)) {
             let entry = &mut self.slots[*slot as usize];
             entry.used = true;
-            return Flow { slot: *slot, generation: entry.generation };
+            return Flow { shard: self.shard, slot: *slot, generation: entry.generation };
         }
         let slot = if self.slots.len() < self.slots_max {
             self.slots.push(DatagramFlow { generation: 0, local, remote, used: false });
@@ -58,7 +62,7 @@ impl DatagramFlows {
         let generation = self.slots[slot].generation;
         let slot = u32::try_from(slot).expect("the table is bounded far below 2^31 slots by its limit");
         self.by_ends.insert((local, remote), slot);
-        Flow { slot, generation }
+        Flow { shard: self.shard, slot, generation }
     }
 
     /// The ends of a flow: ours, then the other; `None` when its slot has been taken by another.
@@ -95,7 +99,7 @@ mod tests {
 
     #[test]
     fn the_same_ends_are_the_same_flow() {
-        let mut flows = DatagramFlows::new(8, &mut Entropy::seeded(1));
+        let mut flows = DatagramFlows::new(ShardId(0), 8, &mut Entropy::seeded(1));
         let flow = flows.flow(address(1), address(2));
         assert_eq!(flows.flow(address(1), address(2)), flow);
         assert_ne!(flows.flow(address(1), address(3)), flow);
@@ -104,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_senders_costs_no_more_than_the_table_and_spares_the_flow_in_use() {
-        let mut flows = DatagramFlows::new(8, &mut Entropy::seeded(1));
+        let mut flows = DatagramFlows::new(ShardId(0), 8, &mut Entropy::seeded(1));
         let busy = flows.flow(address(1), address(2));
         let idle = flows.flow(address(1), address(3));
         for port in 1000..2000 {
@@ -119,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_flow_that_is_no_index_is_gone() {
-        let mut flows = DatagramFlows::new(8, &mut Entropy::seeded(1));
-        assert_eq!(flows.ends(Flow { slot: 5, generation: 0 }), None);
+        let mut flows = DatagramFlows::new(ShardId(0), 8, &mut Entropy::seeded(1));
+        assert_eq!(flows.ends(Flow { shard: ShardId(0), slot: 5, generation: 0 }), None);
     }
 }

@@ -78,6 +78,7 @@ impl Bench {
                     WireOutput::Write { bytes, .. } => format!("write {:?}", String::from_utf8_lossy(&bytes)),
                     WireOutput::Close { .. } => "close".to_owned(),
                     WireOutput::Query { .. } => "query".to_owned(),
+                    WireOutput::Parcel { .. } => "parcel".to_owned(),
                 },
             })
             .collect()

@@ -5,7 +5,7 @@ use cscf::config::Config;
 use cscf::input::{Exit, Input, Output, Ticket};
 use cscf::node::{Node, Setup};
 use cscf::resolve::StaticNames;
-use cscf::{Answer, Flow, Query, QueryId, Source, Transport, Trust};
+use cscf::{Answer, Flow, Query, QueryId, ShardId, Source, Transport, Trust};
 use diameter_client::cx::{CxAnswer, CxRequest};
 use diameter_client::endpoint::CxFailure;
 use icscf::Icscf;
@@ -44,7 +44,7 @@ impl Bench {
 
     pub fn receive_from(&mut self, trust: Trust, remote: &str, text: &str) -> Vec<(String, String)> {
         let source = Source {
-            flow: Flow { slot: 1, generation: 0 },
+            flow: Flow { shard: ShardId(0), slot: 1, generation: 0 },
             transport: Transport::Udp,
             local: ICSCF.parse().expect("an address"),
             remote: remote.parse().expect("an address"),

@@ -7,7 +7,7 @@ use cscf::input::{Event, Exit, Input, Output, Ticket};
 use cscf::node::{Node, Setup};
 use cscf::query::{Record, StoreFailure};
 use cscf::resolve::StaticNames;
-use cscf::{Answer, Flow, Local, Query, QueryId, Side, Source, Transport, Trust};
+use cscf::{Answer, Flow, Local, Query, QueryId, ShardId, Side, Source, Transport, Trust};
 use pcscf::Pcscf;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -87,7 +87,7 @@ impl Bench {
 
     pub fn receive(&mut self, trust: Trust, transport: Transport, remote: &str, text: &str) -> Vec<Sent> {
         let source = Source {
-            flow: Flow { slot: 1, generation: 0 },
+            flow: Flow { shard: ShardId(0), slot: 1, generation: 0 },
             transport,
             local: PCSCF.parse().expect("an address"),
             remote: remote.parse().expect("an address"),

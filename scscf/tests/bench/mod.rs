@@ -13,7 +13,7 @@ use cscf::input::Exit;
 use cscf::node::Setup;
 use cscf::query::{Record, StoreFailure};
 use cscf::resolve::StaticNames;
-use cscf::{Answer, Event, Hop, Input, Node, Output, Query, QueryId};
+use cscf::{Answer, Event, Hop, Input, Node, Output, Query, QueryId, ShardId};
 use diameter_client::cx::{AuthDataItem, CxAnswer, CxRequest, CxResult, Maa, Saa, Sar};
 use diameter_client::endpoint::{CxFailure, RequestId};
 use ims_aka::{Ha1, Hash, Qop};
@@ -80,7 +80,7 @@ impl Bench {
 
     pub fn receive_from(&mut self, remote: &str, trust: Trust, text: &str) -> Vec<Did> {
         let source = Source {
-            flow: Flow { slot: 1, generation: 0 },
+            flow: Flow { shard: ShardId(0), slot: 1, generation: 0 },
             transport: Transport::Udp,
             local: "127.0.0.12:6060".parse().unwrap(),
             remote: remote.parse().unwrap(),

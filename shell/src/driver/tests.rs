@@ -70,6 +70,7 @@ impl Machine for Echo {
                     self.notices.push_back("timer".to_owned());
                 }
             }
+            WireInput::Parcel { .. } | WireInput::ParcelReturned { .. } => {}
             WireInput::Drain => self.draining = true,
         }
     }

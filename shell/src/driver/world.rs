@@ -188,6 +188,9 @@ impl World {
                     let _ = events.send(Arrived::Answered { id, answer }).await;
                 });
             }
+            WireOutput::Parcel { shard, .. } => {
+                debug_assert!(false, "a machine alone has no other shard: {shard:?}");
+            }
             WireOutput::Query { id, query: Query::Cx { .. } } => {
                 debug_assert!(false, "a station keeps its Cx queries inside: {id:?}");
             }

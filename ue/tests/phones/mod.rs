@@ -8,7 +8,7 @@ use ambient::{Entropy, Now};
 use cscf::flow::{Flow, Hop, Local, Side, Source, Transport, Trust};
 use cscf::node::Setup;
 use cscf::resolve::StaticNames;
-use cscf::{Event, Input, Node, Output};
+use cscf::{Event, Input, Node, Output, ShardId};
 use ims_aka::{AkaAlgorithm, AkaNonce, Algorithm, Key, Opc, Qop, Sqn, Usim};
 use sip_core::{Limits, Message, Name, Status};
 use std::net::SocketAddr;
@@ -287,7 +287,7 @@ impl Phones {
 
     fn receive(&mut self, phone: usize, bytes: Vec<u8>, remote: SocketAddr) {
         let source = Source {
-            flow: Flow { slot: 0, generation: 0 },
+            flow: Flow { shard: ShardId(0), slot: 0, generation: 0 },
             transport: Transport::Udp,
             local: address(phone),
             remote,
