@@ -151,7 +151,7 @@ pub enum HssCommand {
         /// A name, number or identity.
         who: String,
     },
-    /// Refuses requests of CSCFs.
+    /// Refuses requests of CSCFs, until `serve-all` or a restart of the HSS: it does not keep this.
     Refuse {
         /// UAR, MAR, SAR, LIR, or any.
         #[arg(value_parser = ["uar", "mar", "sar", "lir", "any"], ignore_case = true)]
