@@ -81,8 +81,8 @@ pub fn invite() -> Round {
     })
 }
 
-/// A dialog of the phone, and the Route entry of it that is ours.
-fn in_call() -> (Rig<Pcscf>, String) {
+/// A dialog of the phone, and the Route entry of it that is ours: as the core and as the phone was given it.
+fn in_call() -> (Rig<Pcscf>, String, String) {
     let mut rig = registered();
     let serial = rig.next_round();
     let head = format!("{}Route: <sip:{PCSCF};lr>, <{SERVICE_ROUTE}>\n", samples::phone_via());
@@ -90,15 +90,19 @@ fn in_call() -> (Rig<Pcscf>, String) {
         .replace(&format!("Call-ID: {}@", crate::template::SERIAL), "Call-ID: call@");
     rig.receive(source(PCSCF, ALICE, Trust::Outside), &Template::new(&text), serial);
     let forwarded = rig.expect("INVITE ");
-    let route = header(forwarded, "Record-Route");
-    let ok = Template::answer(forwarded, serial, "200 OK", "Contact: <sip:bob@10.0.0.2:5060>\n");
+    let core = header(forwarded, "Record-Route");
+    let recorded = format!("Record-Route: <{SERVICE_ROUTE}>, ");
+    let forwarded = String::from_utf8_lossy(forwarded).replacen("Record-Route: ", &recorded, 1);
+    let ok = Template::answer(forwarded.as_bytes(), serial, "200 OK", "Contact: <sip:bob@10.0.0.2:5060>\n");
     rig.receive_answer(source(PCSCF, SCSCF, Trust::Domain), &ok, serial);
-    (rig, route)
+    let recorded = header(rig.expect("SIP/2.0 200 "), "Record-Route");
+    let ue = recorded.rsplit(", ").next().unwrap_or_default().to_owned();
+    (rig, core, ue)
 }
 
 /// A request of the phone within its dialog; an ACK has no answer.
 pub fn from_ue(method: &'static str) -> Round {
-    let (rig, route) = in_call();
+    let (rig, _, route) = in_call();
     let routes = format!("Route: {route}, <{SERVICE_ROUTE}>\n");
     let text = samples::within(method, "sip:bob@10.0.0.2:5060", &samples::phone_via(), &routes, "");
     Within {
@@ -112,7 +116,7 @@ pub fn from_ue(method: &'static str) -> Round {
 
 /// A request of the core within the dialog.
 pub fn to_ue() -> Round {
-    let (rig, route) = in_call();
+    let (rig, route, _) = in_call();
     let charging = format!("P-Charging-Vector: icid-value=abcdefghijklmnopqrstuvwxy;orig-ioi={HOME}\n");
     let text = samples::within(
         "INFO",

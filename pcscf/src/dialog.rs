@@ -1,4 +1,5 @@
-//! Requests within a dialog (TS 24.229 §5.2.6.3.5): the token in our Record-Route says which, and whose UE.
+//! Requests within a dialog (TS 24.229 §5.2.6.3.5): the token in our Record-Route says which, whose UE, and by which way
+//! that UE may go.
 
 use crate::gm::{self, Routes};
 use crate::path::{DialogToken, Token};
@@ -26,6 +27,10 @@ pub fn from_ue(
             .is_some_and(|binding| binding.is_sender(&request.source, sent_by));
     if !is_sender {
         return Err(Reject::new(Status::FORBIDDEN, "sender is not in the dialog"));
+    }
+    // There is no list to put in its place: it is known by its seal only.
+    if !dialog.allows(turn.token_key(), routes.rest_uris(message)) {
+        return Err(Reject::new(Status::BAD_REQUEST, "Route differs from the recorded one"));
     }
     let mut edits = turn.edits();
     gm::from_ue(message, &mut edits);

@@ -51,7 +51,7 @@ impl Routes {
         for (slot, route) in message.routes() {
             let uri = route.map(|route| route.uri()).unwrap_or_default();
             match own(pcscf, turn, uri) {
-                Some(token) if routes.rest.is_empty() => {
+                Some(token) if routes.rest.is_empty() && routes.goes_with(token.as_ref()) => {
                     routes.own.push(slot);
                     routes.token = routes.token.take().or(token);
                 }
@@ -59,6 +59,16 @@ impl Routes {
             }
         }
         routes
+    }
+
+    /// Whether an entry of ours belongs to the one above it: our other entry of the same dialog (RFC 5658 §5), or our
+    /// bare address. The token of another UE's dialog is a hop of its own.
+    fn goes_with(&self, token: Option<&Token>) -> bool {
+        match (&self.token, token) {
+            (Some(Token::Dialog(dialog)), Some(Token::Dialog(twin))) => dialog.is_twin(twin),
+            (Some(_), Some(_)) => false,
+            (None, _) | (_, None) => true,
+        }
     }
 
     /// Removes our own entries (RFC 3261 §16.4).
@@ -71,16 +81,30 @@ impl Routes {
         self.rest.first().map_or(Target::RequestUri, |slot| Target::Route(*slot))
     }
 
-    /// The URIs of what follows; empty for one that cannot be read.
-    pub fn rest_uris<'m>(&self, message: &'m Message) -> SmallVec<[&'m [u8]; 4]> {
-        let uri = |slot| NameAddr::parse(Name::Route, message.slot(slot)).map(|route| route.uri());
-        self.rest.iter().map(|slot| uri(*slot).unwrap_or_default()).collect()
+    /// The URIs of what follows; one that cannot be read is given as it stands.
+    pub fn rest_uris<'m>(&self, message: &'m Message) -> impl Iterator<Item = &'m [u8]> + use<'_, 'm> {
+        self.rest.iter().map(|slot| entry_uri(message, *slot))
     }
+}
+
+/// The URI of a Route or Record-Route entry; one that cannot be read is given as it stands.
+pub fn entry_uri(message: &Message, slot: SlotId) -> &[u8] {
+    let value = message.slot(slot);
+    NameAddr::parse(Name::Route, value).map_or(value, |route| route.uri())
 }
 
 /// Whether a URI is this node's: a token of its own in the user part, or its host without a user.
 pub fn is_own(pcscf: &Pcscf, turn: &Turn<'_, Pcscf>, uri: &[u8]) -> bool {
     own(pcscf, turn, uri).is_some()
+}
+
+/// The token of a dialog in an entry of ours.
+pub fn dialog_token(turn: &Turn<'_, Pcscf>, uri: &[u8]) -> Option<DialogToken> {
+    let Ok(Uri::Sip(sip)) = Uri::parse(uri) else { return None };
+    match Token::open(turn.token_key(), sip.user?) {
+        Some(Token::Dialog(dialog)) => Some(dialog),
+        Some(Token::Path(_)) | None => None,
+    }
 }
 
 /// As [`is_own`], with the token.
@@ -156,8 +180,7 @@ pub fn recorded(
     local: SocketAddr,
 ) -> (String, String) {
     let hop: Hop = dialog.hop;
-    let bucket = turn.bucket(hop.remote.ip().to_string().as_bytes());
-    let token = Token::Dialog(dialog).mint(turn.token_key(), bucket);
+    let token = mint(turn, dialog);
     let core = core_local(turn);
     let core_uri = own_uri(pcscf, &token, core.address, core.transport);
     let access_uri = own_uri(pcscf, &token, local, hop.transport);
@@ -166,6 +189,12 @@ pub fn recorded(
         Direction::Originating => (access_uri, core_uri),
         Direction::Terminating => (core_uri, access_uri),
     }
+}
+
+/// The user part of an entry of ours: in the bucket of the UE's address.
+pub fn mint(turn: &Turn<'_, Pcscf>, dialog: DialogToken) -> String {
+    let bucket = turn.bucket(dialog.hop.remote.ip().to_string().as_bytes());
+    Token::Dialog(dialog).mint(turn.token_key(), bucket)
 }
 
 /// The charging vector that this P-CSCF writes into a request of a UE outside a dialog (TS 24.229 §4.5).

@@ -14,6 +14,7 @@ pub mod originating;
 pub mod path;
 pub mod record;
 pub mod registration;
+pub mod route_set;
 pub mod terminating;
 
 use ambient::Now;
@@ -151,11 +152,7 @@ impl Role for Pcscf {
         match *turn.data() {
             Data::Register(id) => registration::response(self, turn, request, response, id),
             Data::ToUe(binding) => terminating::response(self, turn, request, response, binding),
-            Data::FromUe { .. } | Data::Own => {
-                let mut edits = turn.edits();
-                gm::to_ue(&response.message, &mut edits);
-                turn.pass(response, edits);
-            }
+            Data::FromUe { .. } | Data::Own => originating::response(turn, request, response),
         }
     }
 

@@ -6,7 +6,7 @@ use crate::path::DialogToken;
 use crate::{Data, Pcscf, assertion};
 use cscf::config::RouteEnforcement;
 use cscf::{Incoming, Reject, Target, Turn};
-use sip_core::{Message, Method, Name, Status, Uri};
+use sip_core::{Edits, Message, Method, Name, Status, Uri};
 
 /// A request of a UE that begins a dialog, or stands alone.
 pub fn begin(
@@ -27,7 +27,7 @@ pub fn begin(
     let Some(first_hop) = binding.service_route.first() else {
         return Err(Reject::new(Status::FORBIDDEN, "registration has no Service-Route"));
     };
-    let follows = follows(&routes.rest_uris(message), &binding.service_route);
+    let follows = follows(routes.rest_uris(message), &binding.service_route);
     if !follows && pcscf.config.pcscf.route_enforcement == RouteEnforcement::Reject {
         return Err(Reject::new(Status::BAD_REQUEST, "Route differs from the Service-Route"));
     }
@@ -54,19 +54,49 @@ pub fn begin(
     Ok(())
 }
 
+/// A response of the core on its way to the UE that asked.
+pub fn response(turn: &mut Turn<'_, Pcscf>, request: &Incoming, response: &Incoming) {
+    let message = &response.message;
+    let mut edits = turn.edits();
+    gm::to_ue(message, &mut edits);
+    let makes_dialog = message.status().is_some_and(|status| (101..300).contains(&status.code()));
+    if makes_dialog && begins_dialog(request.message.method()) && !is_in_dialog(&request.message) {
+        hold_to_route(turn, message, &mut edits);
+    }
+    turn.pass(response, edits);
+}
+
+/// Seals what the core has recorded into our own entry, which the UE puts on top of its Routes (RFC 3261 §16.7 step 8).
+fn hold_to_route(turn: &Turn<'_, Pcscf>, response: &Message, edits: &mut Edits) {
+    // From the bottom up, which is the order in which the UE will use them.
+    let mut entries = response.record_routes().rev().map(|(slot, _)| slot);
+    let own = entries.find_map(|slot| {
+        let dialog = gm::dialog_token(turn, gm::entry_uri(response, slot))?;
+        dialog.is_of(turn.token_key(), response.call_id()).then_some((slot, dialog))
+    });
+    let Some((slot, dialog)) = own else { return };
+    let mut above = entries.map(|slot| gm::entry_uri(response, slot)).peekable();
+    above.next_if(|uri| gm::dialog_token(turn, uri).is_some_and(|twin| twin.is_twin(&dialog)));
+    let held = dialog.held_to(turn.token_key(), above);
+    let uri = gm::entry_uri(response, slot);
+    let Some(at) = uri.iter().position(|byte| *byte == b'@') else { return };
+    let token = gm::mint(turn, held);
+    edits.replace(slot, format_args!("<sip:{token}{}>", String::from_utf8_lossy(&uri[at..])));
+}
+
 /// Whether a request may begin a dialog, so that the P-CSCF stays in its path.
 pub fn begins_dialog(method: Method<'_>) -> bool {
     matches!(method, Method::Invite | Method::Subscribe | Method::Refer | Method::Notify)
 }
 
 /// Whether the Routes behind our own are the Service-Route, in its order (TS 24.229 §5.2.6.3.3).
-pub fn follows(routes: &[&[u8]], service_route: &[String]) -> bool {
+pub fn follows<'r>(mut routes: impl Iterator<Item = &'r [u8]>, service_route: &[String]) -> bool {
     let is_same = |route: &[u8], wanted: &String| match (Uri::parse(route), Uri::parse(wanted.as_bytes())) {
         (Ok(route), Ok(wanted)) => route.uri_eq(&wanted),
         _ => false,
     };
-    routes.len() == service_route.len()
-        && routes.iter().zip(service_route).all(|(route, wanted)| is_same(route, wanted))
+    service_route.iter().all(|wanted| routes.next().is_some_and(|route| is_same(route, wanted)))
+        && routes.next().is_none()
 }
 
 /// Whether the Request-URI is an emergency service (RFC 5031: `urn:service:sos` and what lies below it).
@@ -98,8 +128,8 @@ mod tests {
             (&["sip:b@s1:6060;lr", "sip:s2;lr"], false),
             (&[], false),
         ] {
-            let routes: Vec<&[u8]> = routes.iter().map(|route| route.as_bytes()).collect();
-            assert_eq!(follows(&routes, &service_route), expected, "{routes:?}");
+            let found = follows(routes.iter().map(|route| route.as_bytes()), &service_route);
+            assert_eq!(found, expected, "{routes:?}");
         }
     }
 

@@ -1,10 +1,11 @@
 //! The tokens in this P-CSCF's own Path and Record-Route entries.
 //!
 //! A Path token names a binding (TS 24.229 §5.2.2.1). A dialog token carries what a later request of the dialog needs:
-//! the binding, the UE's address, a seal over the Call-ID and the icid. So no table of dialogs is kept, and a dialog
-//! outlives a restart.
+//! the binding, the UE's address, a seal over the Call-ID and the icid; the one that the UE is given also has a seal over
+//! the route set that it may use. So no table of dialogs is kept, and a dialog outlives a restart.
 
 use crate::binding::BindingId;
+use crate::route_set;
 use cscf::bucket::{Bucket, TokenKey, base32, unbase32};
 use cscf::{Hop, Transport};
 use smallvec::SmallVec;
@@ -30,6 +31,8 @@ pub struct DialogToken {
     icid: SmallVec<[u8; ICID_MAX]>,
     /// Over the Call-ID: 40 bits that only this deployment can compute.
     seal: u64,
+    /// Over the rest of the route set; only in the token that the UE is given.
+    route: Option<u64>,
 }
 
 impl DialogToken {
@@ -38,12 +41,27 @@ impl DialogToken {
         let fits = icid.len() <= ICID_MAX
             && icid.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
         let icid = SmallVec::from_slice(if fits { icid.as_bytes() } else { b"" });
-        DialogToken { binding, hop, icid, seal: key.seal(call_id) }
+        DialogToken { binding, hop, icid, seal: key.seal(call_id), route: None }
     }
 
     /// The icid of the dialog; empty when it does not fit into a token.
     pub fn icid(&self) -> &str {
         std::str::from_utf8(&self.icid).unwrap_or_default()
+    }
+
+    /// The token as the UE is given it: whose requests then follow these entries behind our own, and no others.
+    pub fn held_to<'u>(self, key: &TokenKey, entries: impl Iterator<Item = &'u [u8]>) -> DialogToken {
+        DialogToken { route: Some(route_set::seal(key, entries)), ..self }
+    }
+
+    /// Whether the UE may use these entries behind our own. The token that the core was given lets a UE use none.
+    pub fn allows<'u>(&self, key: &TokenKey, entries: impl Iterator<Item = &'u [u8]>) -> bool {
+        self.route.is_some_and(|route| route == route_set::seal(key, entries))
+    }
+
+    /// Whether both stand for the same UE in the same dialog, each for one side of it (RFC 5658 §5).
+    pub fn is_twin(&self, other: &DialogToken) -> bool {
+        *self == DialogToken { route: self.route, ..other.clone() }
     }
 
     /// Whether the token was made for a dialog with this Call-ID.
@@ -62,9 +80,12 @@ impl Token {
                 base32(binding.0, ID_BITS, &mut payload);
             }
             Token::Dialog(dialog) => {
-                payload.push(b'd');
+                payload.push(if dialog.route.is_some() { b'u' } else { b'd' });
                 base32(dialog.binding.0, ID_BITS, &mut payload);
                 base32(dialog.seal, SEAL_BITS, &mut payload);
+                if let Some(route) = dialog.route {
+                    base32(route, SEAL_BITS, &mut payload);
+                }
                 write_hop(dialog.hop, &mut payload);
                 payload.extend_from_slice(&dialog.icid);
             }
@@ -80,11 +101,18 @@ impl Token {
         let id = BindingId(unbase32(id)?);
         match kind {
             b'p' if rest.is_empty() => Some(Token::Path(id)),
-            b'd' => {
+            b'd' | b'u' => {
                 let (seal, rest) = rest.split_at_checked(SEAL_CHARS)?;
+                let (route, rest) = match kind {
+                    b'u' => {
+                        let (route, rest) = rest.split_at_checked(SEAL_CHARS)?;
+                        (Some(unbase32(route)?), rest)
+                    }
+                    _ => (None, rest),
+                };
                 let (hop, icid) = read_hop(rest)?;
                 let icid = SmallVec::from_slice(icid);
-                Some(Token::Dialog(DialogToken { binding: id, hop, icid, seal: unbase32(seal)? }))
+                Some(Token::Dialog(DialogToken { binding: id, hop, icid, seal: unbase32(seal)?, route }))
             }
             _ => None,
         }
@@ -160,9 +188,11 @@ mod tests {
             [Transport::Udp, Transport::Tcp].into_iter().zip(hops).chain([(Transport::Tcp, hops[2])])
         {
             let hop = Hop { transport, remote: remote.parse().expect("an address") };
-            let token =
-                Token::Dialog(DialogToken::new(&key, BindingId((1 << 60) - 1), hop, b"a@b", "icid-1"));
-            assert_eq!(Token::open(&key, token.mint(&key, Bucket::new(9)).as_bytes()), Some(token));
+            let core = DialogToken::new(&key, BindingId((1 << 60) - 1), hop, b"a@b", "icid-1");
+            let ue = core.clone().held_to(&key, [&b"sip:s1;lr"[..]].into_iter());
+            for token in [Token::Dialog(core), Token::Dialog(ue)] {
+                assert_eq!(Token::open(&key, token.mint(&key, Bucket::new(9)).as_bytes()), Some(token));
+            }
         }
         let path = Token::Path(BindingId(77));
         assert_eq!(Token::open(&key, path.mint(&key, Bucket::new(9)).as_bytes()), Some(path));
@@ -179,6 +209,20 @@ mod tests {
         assert_eq!(Token::open(&key(2), minted.as_bytes()), None);
         let other = key_1.mint(Bucket::new(0), "x");
         assert_eq!(Token::open(&key_1, other.as_bytes()), None, "ours, but no token of a P-CSCF");
+    }
+
+    #[test]
+    fn the_token_of_a_ue_allows_one_route_set_and_that_of_the_core_none() {
+        let key = key(1);
+        let hop = Hop { transport: Transport::Udp, remote: "10.0.0.1:5060".parse().expect("an address") };
+        let core = DialogToken::new(&key, BindingId(1), hop, b"a@b", "");
+        let ue = core.clone().held_to(&key, [&b"sip:s1;lr"[..]].into_iter());
+        let allows = |token: &DialogToken, entries: &[&[u8]]| token.allows(&key, entries.iter().copied());
+        assert!(allows(&ue, &[b"sip:s1;lr"]));
+        assert!(!allows(&ue, &[b"sip:s2;lr"]) && !allows(&ue, &[]));
+        assert!(!allows(&core, &[b"sip:s1;lr"]) && !allows(&core, &[]));
+        let other = DialogToken::new(&key, BindingId(2), hop, b"a@b", "");
+        assert!(ue.is_twin(&core) && core.is_twin(&ue) && !ue.is_twin(&other));
     }
 
     #[test]

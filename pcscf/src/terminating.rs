@@ -27,9 +27,7 @@ pub fn begin(
     routes.pop(&mut edits);
     gm::to_ue(message, &mut edits);
     if begins_dialog(message.method()) {
-        let charging = ChargingVector::of(message);
-        let icid = charging.as_ref().map_or("", |charging| charging.icid.as_str());
-        let dialog = DialogToken::new(turn.token_key(), id, binding.hop, message.call_id(), icid);
+        let dialog = dialog(turn, message, binding);
         gm::record_route(pcscf, turn, &mut edits, Direction::Terminating, dialog, binding.local);
     }
     *turn.data() = Data::ToUe(Some(id));
@@ -80,9 +78,7 @@ fn hold_to_route(
     binding: &Binding,
     edits: &mut Edits,
 ) {
-    let charging = ChargingVector::of(request);
-    let icid = charging.as_ref().map_or("", |charging| charging.icid.as_str());
-    let dialog = DialogToken::new(turn.token_key(), binding.id, binding.hop, request.call_id(), icid);
+    let dialog = dialog(turn, request, binding);
     let (below, top) = gm::recorded(pcscf, turn, Direction::Terminating, dialog, binding.local);
     let own = [top, below];
     let own = if own[0] == own[1] { &own[..1] } else { &own[..] };
@@ -104,6 +100,15 @@ fn hold_to_route(
     for (_, route) in request.all(Name::RecordRoute) {
         edits.append(Name::RecordRoute, route);
     }
+}
+
+/// The token of the dialog that a request begins: its UE goes by what was recorded before us.
+fn dialog(turn: &Turn<'_, Pcscf>, request: &Message, binding: &Binding) -> DialogToken {
+    let charging = ChargingVector::of(request);
+    let icid = charging.as_ref().map_or("", |charging| charging.icid.as_str());
+    let key = turn.token_key();
+    DialogToken::new(key, binding.id, binding.hop, request.call_id(), icid)
+        .held_to(key, request.record_routes().map(|(slot, _)| gm::entry_uri(request, slot)))
 }
 
 /// The identity to assert for the one that answers: the one it prefers, the one that was called, or its default; always

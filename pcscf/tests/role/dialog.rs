@@ -3,8 +3,14 @@
 use crate::bench::*;
 use cscf::{Transport, Trust};
 
-/// A dialog that alice began: the Record-Route, and the icid that the core was told.
-fn call(bench: &mut Bench) -> (String, String) {
+/// A dialog that alice began: our entry as the core and as she was given it, and the icid that the core was told.
+struct Call {
+    core: String,
+    ue: String,
+    charging: String,
+}
+
+fn call(bench: &mut Bench) -> Call {
     bench.register();
     let text = format!(
         "INVITE sip:bob@{HOME} SIP/2.0\nVia: SIP/2.0/UDP {ALICE};branch=z9hG4bKd1;rport\nMax-Forwards: 70\n\
@@ -13,10 +19,18 @@ fn call(bench: &mut Bench) -> (String, String) {
     );
     let sent = bench.ue_sends(ALICE, &text);
     let (_, invite) = sent.last().expect("the INVITE");
-    let back = bench.core_sends(&response(invite, "200 OK", "Contact: <sip:bob@10.0.0.2:5060>"));
+    let ok = response(invite, "200 OK", "Contact: <sip:bob@10.0.0.2:5060>");
+    let back = bench.core_sends(&recorded_by_scscf(&ok));
     assert!(back[0].1.starts_with("SIP/2.0 200 OK\r\n"), "{back:?}");
-    let charging = value(invite, "P-Charging-Vector");
-    (value(invite, "Record-Route"), charging)
+    let core = value(invite, "Record-Route");
+    let recorded = value(&back[0].1, "Record-Route");
+    let ue = recorded.rsplit(", ").next().expect("our entry").to_owned();
+    Call { core, ue, charging: value(invite, "P-Charging-Vector") }
+}
+
+/// The response as it comes through an S-CSCF that stays in the dialog.
+fn recorded_by_scscf(response: &str) -> String {
+    response.replacen("Record-Route: ", &format!("Record-Route: <{SERVICE_ROUTE}>, "), 1)
 }
 
 /// A request of alice in the dialog.
@@ -40,7 +54,7 @@ fn to_alice(method: &str, route: &str, call_id: &str) -> String {
 #[test]
 fn the_ues_ack_and_bye_follow_the_dialog_with_its_icid() {
     let mut bench = Bench::new();
-    let (route, charging) = call(&mut bench);
+    let Call { ue: route, charging, .. } = call(&mut bench);
     for method in ["ACK", "BYE"] {
         let sent = bench.ue_sends(ALICE, &from_alice(method, &route, "call"));
         let [(to, text)] = &sent[..] else { panic!("{sent:?}") };
@@ -54,7 +68,7 @@ fn the_ues_ack_and_bye_follow_the_dialog_with_its_icid() {
 #[test]
 fn a_request_of_the_other_end_reaches_the_ue() {
     let mut bench = Bench::new();
-    let (route, _) = call(&mut bench);
+    let Call { core: route, .. } = call(&mut bench);
     let sent = bench.core_sends(&to_alice("BYE", &route, "call"));
     let [(to, text)] = &sent[..] else { panic!("{sent:?}") };
     assert_eq!(to, "flow");
@@ -68,7 +82,7 @@ fn a_request_of_the_other_end_reaches_the_ue() {
 #[test]
 fn somebody_else_is_not_in_the_dialog() {
     let mut bench = Bench::new();
-    let (route, _) = call(&mut bench);
+    let Call { ue: route, .. } = call(&mut bench);
     let sent = bench.ue_sends("10.0.0.7:5060", &from_alice("BYE", &route, "call"));
     assert!(sent[0].1.starts_with("SIP/2.0 403 "), "{sent:?}");
     assert_eq!(bench.ue_sends("10.0.0.7:5060", &from_alice("ACK", &route, "call")), [], "an ACK is dropped");
@@ -77,10 +91,10 @@ fn somebody_else_is_not_in_the_dialog() {
 #[test]
 fn a_token_opens_its_own_dialog_only() {
     let mut bench = Bench::new();
-    let (route, _) = call(&mut bench);
-    let sent = bench.ue_sends(ALICE, &from_alice("BYE", &route, "another"));
+    let Call { core, ue, .. } = call(&mut bench);
+    let sent = bench.ue_sends(ALICE, &from_alice("BYE", &ue, "another"));
     assert!(sent[0].1.starts_with("SIP/2.0 481 "), "{sent:?}");
-    let sent = bench.core_sends(&to_alice("BYE", &route, "another"));
+    let sent = bench.core_sends(&to_alice("BYE", &core, "another"));
     assert!(sent[0].1.starts_with("SIP/2.0 481 "), "{sent:?}");
     let plain = format!("<sip:{PCSCF};lr>");
     let sent = bench.ue_sends(ALICE, &from_alice("UPDATE", &plain, "call"));
@@ -91,13 +105,13 @@ fn a_token_opens_its_own_dialog_only() {
 #[test]
 fn a_dialog_outlives_the_binding_and_a_restart() {
     let mut bench = Bench::new();
-    let (route, _) = call(&mut bench);
+    let Call { core, ue, .. } = call(&mut bench);
     bench.store.clear();
     let mut bench = bench.restarted();
     assert!(!bench.is_registered());
-    let sent = bench.core_sends(&to_alice("UPDATE", &route, "call"));
+    let sent = bench.core_sends(&to_alice("UPDATE", &core, "call"));
     assert_eq!(sent[0].0, format!("udp:{ALICE}"));
-    let sent = bench.ue_sends(ALICE, &from_alice("BYE", &route, "call"));
+    let sent = bench.ue_sends(ALICE, &from_alice("BYE", &ue, "call"));
     assert_eq!(sent[0].0, format!("udp:{SCSCF}"));
 }
 
@@ -112,8 +126,12 @@ fn a_dialog_over_another_transport_passes_both_entries() {
          CSeq: 1 INVITE\nContact: <sip:alice@10.0.0.1:5060>\nContent-Length: 0\n\n"
     );
     let sent = bench.receive(Trust::Outside, Transport::Tcp, "10.0.0.1:40001", &text);
-    let recorded = values(&sent.last().expect("the INVITE").1, "Record-Route");
-    let [core, access] = &recorded[..] else { panic!("{recorded:?}") };
+    let invite = &sent.last().expect("the INVITE").1;
+    let ok = response(invite, "200 OK", "Contact: <sip:bob@10.0.0.2:5060>");
+    let back = bench.core_sends(&recorded_by_scscf(&ok));
+    let recorded = values(&back[0].1, "Record-Route").join(", ");
+    let recorded: Vec<&str> = recorded.split(", ").collect();
+    let [_, core, access] = &recorded[..] else { panic!("{recorded:?}") };
     let bye = from_alice("BYE", &format!("{access}, <sip:{PCSCF};lr>, {core}"), "call");
     let sent = bench.receive(Trust::Outside, Transport::Tcp, "10.0.0.1:40001", &bye);
     assert_eq!(sent[0].0, format!("udp:{SCSCF}"));

@@ -5,4 +5,5 @@ mod dialog;
 mod hostile;
 mod originating;
 mod registration;
+mod route_set;
 mod terminating;
