@@ -34,6 +34,16 @@ pub trait Machine: Send {
         let _ = (protocol, local, remote);
         ShardId(0)
     }
+
+    /// Takes a buffer that the driver has sent and does not need, to make messages in. It may be dropped.
+    fn recycle(&mut self, buffer: Vec<u8>) {
+        drop(buffer);
+    }
+
+    /// A buffer that the machine does not need, for the driver to receive into; `None` when there is none.
+    fn spare_buffer(&mut self) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 /// What a person or a test may ask of a machine beside its network.
