@@ -1,6 +1,7 @@
 //! The log of a server process: one line an event on standard error, filtered by level.
 
 use cscf::config::LogLevel;
+use std::io::{IsTerminal, stderr};
 use std::sync::OnceLock;
 use tracing_subscriber::EnvFilter;
 
@@ -13,7 +14,8 @@ pub fn start(level: &str) {
     let is_fixed = of_environment.is_ok();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(of_environment.unwrap_or_else(|_| EnvFilter::new(level)))
-        .with_writer(std::io::stderr)
+        .with_writer(stderr)
+        .with_ansi(has_colours())
         .with_target(false)
         .with_filter_reloading();
     let handle = builder.reload_handle();
@@ -31,6 +33,12 @@ pub fn start(level: &str) {
 /// Changes the level of a log that was started; false when the environment has chosen it, or none was started.
 pub fn set_level(level: &str) -> bool {
     CHANGE.get().is_some_and(|Change(change)| change(level))
+}
+
+/// Whether a person reads the log who has not asked for plain text (no-color.org): a file keeps no colours.
+fn has_colours() -> bool {
+    let wants_none = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    stderr().is_terminal() && !wants_none
 }
 
 /// A level as the filter writes it.
