@@ -5,15 +5,11 @@ use cscf::assembly;
 use cscf::config::{Config, HssSection, Personality, StoreUrl};
 use cscf::query::{Record, StoreFailure};
 use diameter_client::endpoint::{Endpoint, EndpointConfig};
-use hss_mock::store::Store as Database;
-use hss_mock::{Hss, HssConfig, HssRecord, HssStation, Subscriber, WORDING, csv};
+use hss_mock::store::keeper::{self, Keeper};
+use hss_mock::{Hss, HssConfig, HssStation, Subscriber, WORDING, csv};
 use shell::process::{self, Deployment, Failure};
 use shell::{Acknowledge, Backend, Binding, Store, system_entropy};
-use std::path::Path;
 use std::process::ExitCode;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
-use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
     process::run(NAME, "A Cx HSS for labs (TS 29.228)", serve)
@@ -86,110 +82,29 @@ impl Kept {
                 let (store, records) = process::open_store("hss", config)?;
                 Ok(Kept { subscribers: listed, records, store })
             }
-            StoreUrl::Sqlite(path) => {
-                if let Some(folder) = path.parent().filter(|folder| *folder != Path::new("")) {
-                    std::fs::create_dir_all(folder)
-                        .map_err(|error| Failure::Failed(format!("{}: {error}", folder.display())))?;
-                }
-                Kept::of_database(&format!("sqlite:{}", path.display()), listed)
-            }
+            StoreUrl::Sqlite(path) => Kept::of_database(&format!("sqlite:{}", path.display()), listed),
             StoreUrl::Postgres(url) => Kept::of_database(url, listed),
         }
     }
 
     fn of_database(url: &str, listed: Vec<Subscriber>) -> Result<Kept, Failure> {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
-        let (database, mut loaded) = runtime
-            .block_on(async {
-                let database = Database::open(url).await?;
-                let loaded = database.load().await?;
-                Ok((database, loaded))
-            })
-            .map_err(|error: hss_mock::store::StoreError| Failure::Failed(format!("`hss.store`: {error}")))?;
-        let is_new =
-            |subscriber: &Subscriber| loaded.subscribers.iter().all(|old| old.name != subscriber.name);
-        let added: Vec<_> = listed.into_iter().filter(is_new).collect();
-        let records: Vec<_> = added.iter().cloned().map(Box::new).map(HssRecord::Subscriber).collect();
-        runtime
-            .block_on(database.apply(&records))
-            .map_err(|error| Failure::Failed(format!("`hss.store`: {error}")))?;
-        loaded.subscribers.extend(added);
-        let records = loaded.records.into_iter();
-        let records =
-            records.map(|(key, value)| Record { key: key.into_bytes(), value: Some(value) }).collect();
-        let store = Store::backend(DatabaseWriter::start(runtime, database)?);
-        Ok(Kept { subscribers: loaded.subscribers, records, store })
+        let keeper::Kept { subscribers, records, keeper } =
+            Keeper::open(url, listed).map_err(|error| Failure::Failed(format!("`hss.store`: {error}")))?;
+        Ok(Kept { subscribers, records, store: Store::backend(Database(keeper)) })
     }
 }
 
-/// The database behind a thread of its own: no answer waits for it unless it depends on a record.
-struct DatabaseWriter {
-    batches: SyncSender<(Vec<Record>, Acknowledge)>,
-    thread: JoinHandle<()>,
-}
+/// The database, kept by a thread of its own.
+struct Database(Keeper);
 
-impl DatabaseWriter {
-    fn start(runtime: Runtime, database: Database) -> Result<DatabaseWriter, Failure> {
-        let (batches, received) = sync_channel(BATCHES_MAX);
-        let thread = std::thread::Builder::new().name("database".to_owned());
-        let thread = thread.spawn(move || write(&runtime, database, &received)).map_err(Failure::failed)?;
-        Ok(DatabaseWriter { batches, thread })
-    }
-}
-
-impl Backend for DatabaseWriter {
+impl Backend for Database {
     fn write(&mut self, records: Vec<Record>, acknowledge: Acknowledge) -> Result<(), StoreFailure> {
-        self.batches.try_send((records, acknowledge)).map_err(|error| {
-            StoreFailure::Failed(match error {
-                TrySendError::Full(_) => "too many writes wait for the database".to_owned(),
-                TrySendError::Disconnected(_) => "the database's thread has ended".to_owned(),
-            })
-        })
+        self.0.write(records, |result| acknowledge.with(result))
     }
 
     fn close(self: Box<Self>) {
-        drop(self.batches);
-        if self.thread.join().is_err() {
-            tracing::error!("the database's thread panicked");
-        }
+        self.0.close();
     }
-}
-
-/// Applies what has gathered in one transaction, and tells each batch.
-fn write(runtime: &Runtime, database: Database, received: &Receiver<(Vec<Record>, Acknowledge)>) {
-    while let Ok(first) = received.recv() {
-        let (mut records, mut acknowledges) = (Vec::new(), Vec::new());
-        let more = received.try_iter().take(GATHERED_MAX);
-        for (batch, acknowledge) in std::iter::once(first).chain(more) {
-            match batch.into_iter().map(of_station).collect::<Result<Vec<_>, _>>() {
-                Ok(batch) => {
-                    records.extend(batch);
-                    acknowledges.push(acknowledge);
-                }
-                Err(failure) => acknowledge.with(Err(failure)),
-            }
-        }
-        let result = runtime.block_on(database.apply(&records)).map_err(|error| {
-            tracing::error!(%error, "the database did not take a change");
-            StoreFailure::Failed(error.to_string())
-        });
-        for acknowledge in acknowledges {
-            acknowledge.with(result.clone());
-        }
-    }
-    runtime.block_on(database.close());
-}
-
-/// A record of the station as the database keeps it: subscriptions become rows.
-fn of_station(record: Record) -> Result<HssRecord, StoreFailure> {
-    let key = String::from_utf8(record.key).ok();
-    key.and_then(|key| HssRecord::from_stored(key, record.value))
-        .ok_or_else(|| StoreFailure::Failed("a record of the HSS cannot be read".to_owned()))
 }
 
 const NAME: &str = "hss-mock";
-/// Batches that wait for the database; beyond, they fail at once.
-const BATCHES_MAX: usize = 16_384;
-/// Batches of one transaction.
-const GATHERED_MAX: usize = 1024;

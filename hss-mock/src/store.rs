@@ -6,6 +6,7 @@
 //! Tables are made to be read by a person; the profile of an implicit set is kept as the User-Data of TS 29.228, and
 //! `public_identity` repeats the identities in it, to search by. Keys stand in the clear, as in any lab: protect the file.
 
+pub mod keeper;
 mod rows;
 mod schema;
 

@@ -2,15 +2,17 @@
 
 use crate::control::{HSS, SCSCF};
 use crate::exit::Failure;
-use crate::roster::Roster;
+use crate::roster::{Roster, database_url};
 use cscf::assembly::{self, Part};
 use cscf::config::{Config, LabAddresses, Personality};
 use cscf::ladder::{Kind, Ladder, Party};
+use cscf::query::{Record, StoreFailure};
 use cscf::station::Protocol;
 use cscf::trace;
 use cscf::wording::Wording;
 use diameter_client::endpoint::{Endpoint, EndpointConfig};
 use hss_mock::station::{HssNotice, HssStation};
+use hss_mock::store::keeper::Keeper;
 use hss_mock::{Hss, HssCommand, HssConfig};
 use icscf::Icscf;
 use pcscf::Pcscf;
@@ -18,7 +20,10 @@ use scscf::Scscf;
 use shell::control::ControlError;
 use shell::driver::Ended;
 use shell::process;
-use shell::{Binding, Clock, Control, ControlSocket, Driver, Handle, Reload, Setup, Sockets, system_entropy};
+use shell::{
+    Acknowledge, Backend, Binding, Clock, Control, ControlSocket, Driver, Handle, Reload, Setup, Sockets,
+    Store, system_entropy,
+};
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -108,7 +113,8 @@ impl Core {
     ) -> Result<Core, Failure> {
         let setup = |name: &str, sockets| setup(name, sockets, &config, clock, tracing);
         let hss = hss_station(&config, roster)?;
-        let hss = spawn("hss", hss, setup("hss", sockets.hss)?)?;
+        let (store, restored) = hss_store(&config, roster)?;
+        let hss = spawn("hss", hss, kept_by(store, restored, sockets.hss, &config, clock, tracing)?)?;
         let role = Scscf::new(config.clone());
         let scscf = assembly::station(Part::Scscf, role, &config, entropy()?);
         let scscf = spawn("scscf", scscf, setup("scscf", sockets.scscf)?)?;
@@ -249,8 +255,43 @@ fn setup(
     clock: Clock,
     tracing: Tracing,
 ) -> Result<Setup, Failure> {
-    let (store, restored) =
-        process::open_store(name, config).map_err(|failure| Failure::Failed(failure.to_string()))?;
+    let (store, restored) = journal(name, config)?;
+    kept_by(store, restored, sockets, config, clock, tracing)
+}
+
+fn journal(name: &str, config: &Config) -> Result<(Store, Vec<Record>), Failure> {
+    process::open_store(name, config).map_err(|failure| Failure::Failed(failure.to_string()))
+}
+
+/// Where the HSS keeps its changes: in its database, where it has one, as the process of an HSS does.
+fn hss_store(config: &Config, roster: &Roster) -> Result<(Store, Vec<Record>), Failure> {
+    let Some(url) = database_url(config) else { return journal("hss", config) };
+    let kept = Keeper::open(&url, roster.subscribers().to_vec())
+        .map_err(|error| Failure::Failed(format!("`hss.store`: {error}")))?;
+    Ok((Store::backend(Database(kept.keeper)), kept.records))
+}
+
+/// The database of the HSS, kept by a thread of its own.
+struct Database(Keeper);
+
+impl Backend for Database {
+    fn write(&mut self, records: Vec<Record>, acknowledge: Acknowledge) -> Result<(), StoreFailure> {
+        self.0.write(records, |result| acknowledge.with(result))
+    }
+
+    fn close(self: Box<Self>) {
+        self.0.close();
+    }
+}
+
+fn kept_by(
+    store: Store,
+    restored: Vec<Record>,
+    sockets: Sockets,
+    config: &Config,
+    clock: Clock,
+    tracing: Tracing,
+) -> Result<Setup, Failure> {
     Ok(Setup {
         store,
         restored,
