@@ -1,22 +1,7 @@
 //! An operator at running processes: the four of them on real sockets, commanded by `ims`.
 #![allow(clippy::print_stderr, reason = "a failing test shows what every process and phone has said")]
 
-#[path = "interop/binaries.rs"]
-mod binaries;
-#[path = "interop/lab.rs"]
-#[allow(dead_code, reason = "`interop.rs` uses the rest")]
-mod lab;
-#[path = "interop/loopback.rs"]
-#[allow(dead_code, reason = "`interop.rs` uses the rest")]
-mod loopback;
-#[path = "interop/phone.rs"]
-#[allow(dead_code, reason = "`interop.rs` uses the rest")]
-mod phone;
-#[path = "interop/process.rs"]
-#[allow(dead_code, reason = "`interop.rs` uses the rest")]
-mod process;
-
-use lab::{Lab, Part};
+use carillon_tests::lab::{Lab, Part};
 use std::fs;
 use std::time::Duration;
 
@@ -39,7 +24,7 @@ fn the_network_ends_registrations_and_who_calls_is_told_480() {
 
     let told = lab.ims(&["hss", "deregister", "alice", "--info", "moved out"]).unwrap();
     assert!(told.contains("the S-CSCF answered 2001 SUCCESS"), "{told}");
-    assert_eq!(bob.call_refused(&alice), 480);
+    assert_eq!(bob.call_refused(alice.sip()), 480);
     let shown = lab.ims(&["hss", "show", "alice"]).unwrap();
     assert!(
         shown.contains("set       unregistered, and served"),
@@ -54,7 +39,7 @@ fn the_network_ends_registrations_and_who_calls_is_told_480() {
     assert!(told.contains("the S-CSCF answered 2001 SUCCESS"), "{told}");
     let told = lab.ims(&["reg", "deregister", "alice"]).unwrap();
     assert!(told.contains("de-registered sip:alice@"), "{told}");
-    assert_eq!(bob.call_refused(&alice), 480);
+    assert_eq!(bob.call_refused(alice.sip()), 480);
     let (status, told) = lab.ims(&["reg", "deregister", "alice"]).unwrap_err();
     assert!(status == Some(1) && told.contains("is not registered here"), "{told}");
 }
@@ -121,11 +106,7 @@ fn done(lab: &Lab, words: &[&str]) -> String {
 /// Subscribers come and go while the HSS runs, and are as they were after a crash.
 fn subscribers_change_while_the_hss_runs(store: &str) {
     let mut lab = Lab::ready_made();
-    let file = lab.config_file();
-    let text = fs::read_to_string(&file).expect("the configuration");
-    assert!(text.contains("# store = \"memory\""));
-    fs::write(&file, text.replace("# store = \"memory\"", &format!("store = \"{store}\"")))
-        .expect("the scratch folder is writable");
+    lab.set("# store = \"memory\"", &format!("store = \"{store}\""));
     lab.start_all();
 
     let told = done(&lab, CAROL);

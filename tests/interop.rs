@@ -4,26 +4,12 @@
 //! uses phones of ours on real sockets. A test whose peer is not installed is skipped, and says so.
 #![allow(clippy::print_stderr, reason = "a failing test shows what every process and phone has said")]
 
-#[path = "interop/binaries.rs"]
-mod binaries;
 #[path = "interop/demo.rs"]
 mod demo;
 #[path = "interop/freediameter.rs"]
 mod freediameter;
 #[path = "interop/kamailio.rs"]
 mod kamailio;
-#[path = "interop/lab.rs"]
-#[allow(dead_code, reason = "`processes.rs` uses the rest")]
-mod lab;
-#[path = "interop/loopback.rs"]
-#[allow(dead_code, reason = "`processes.rs` uses the rest")]
-mod loopback;
-#[path = "interop/phone.rs"]
-#[allow(dead_code, reason = "`processes.rs` uses the rest")]
-mod phone;
-#[path = "interop/process.rs"]
-#[allow(dead_code, reason = "`processes.rs` uses the rest")]
-mod process;
 #[path = "interop/sipp.rs"]
 mod sipp;
 #[path = "interop/template.rs"]
@@ -31,7 +17,8 @@ mod template;
 #[path = "interop/wireshark.rs"]
 mod wireshark;
 
-use lab::{DOMAIN, Lab, Part, START_MAX};
+use carillon_tests::lab::{DOMAIN, Lab, Part, START_MAX};
+use carillon_tests::process::Process;
 use wireshark::{Capture, NotPermitted};
 
 /// Alice and bob register, refresh, call each other both ways, and de-register.
@@ -52,7 +39,7 @@ fn with_kamailio(stranger: Part) {
     if !kamailio::is_installed() {
         return;
     }
-    let mut lab = Lab::new();
+    let mut lab = Lab::by_addresses();
     for part in Part::ALL {
         if part == stranger {
             kamailio::start(&mut lab, part);
@@ -79,30 +66,67 @@ fn kamailio_takes_the_place_of_the_scscf() {
     with_kamailio(Part::Scscf);
 }
 
-#[test]
-fn freediameter_relays_cx() {
+/// A core whose CSCFs know no HSS but through the relay.
+fn behind_freediameter() -> Option<(Lab, Process)> {
     if !freediameter::PROGRAMS.into_iter().all(carillon_tests::needs) {
-        return;
+        return None;
     }
-    let mut lab = Lab::new();
+    let mut lab = Lab::by_addresses();
     let (relay, address) = (freediameter::identity(), freediameter::choose_address(&lab));
     lab.add_settings(&format!(
-        "[diameter]\nhss = [{{ host = \"{relay}\", realm = \"{DOMAIN}\", address = \"{address}\" }}]\n"
+        "[diameter]\nhss = [{{ host = \"{relay}\", realm = \"{DOMAIN}\", address = \"{address}\" }}]\n\
+         [control]\npath = \"control\"\n"
     ));
     lab.start(Part::Hss);
-    let _relay = freediameter::start(&mut lab, address);
+    let process = freediameter::start(&mut lab, address);
     for part in [Part::Scscf, Part::Icscf, Part::Pcscf] {
         lab.start(part);
     }
     for part in [Part::Scscf, Part::Icscf] {
         lab.process(part).wait_for_output(&format!("peer=\"{relay}\""), START_MAX);
     }
-    a_day_of_two_phones(&lab);
+    Some((lab, process))
+}
+
+fn assert_nobody_went_past_the_relay(mut lab: Lab) {
     let told = lab.process(Part::Hss).output();
     assert!(
         !told.contains("peer=\"icscf.") && !told.contains("peer=\"scscf."),
         "a CSCF has gone past the relay: {told}"
     );
+}
+
+#[test]
+fn freediameter_relays_cx() {
+    let Some((lab, _relay)) = behind_freediameter() else { return };
+    a_day_of_two_phones(&lab);
+    assert_nobody_went_past_the_relay(lab);
+}
+
+/// TS 29.228 §6.1.3.1 and §6.2.2: what the HSS begins finds its S-CSCF through the relay, and has its effect there.
+#[test]
+fn freediameter_relays_what_the_hss_begins() {
+    let Some((lab, _relay)) = behind_freediameter() else { return };
+    let (mut alice, mut bob) = (lab.phone("alice"), lab.phone("bob"));
+    alice.register();
+    bob.register();
+    bob.call(&mut alice);
+    let told = lab.ims(&["hss", "deregister", "alice"]).unwrap();
+    assert!(told.contains("the S-CSCF answered 2001 SUCCESS"), "{told}");
+    assert_eq!(bob.call_refused(alice.sip()), 480, "alice is de-registered");
+
+    // Bob gets another number, which the S-CSCF learns by PPR.
+    alice.register();
+    let number = format!("sip:+49301000888@{DOMAIN}");
+    assert_eq!(alice.call_refused(&number), 404);
+    let csv = lab.folder().join("subscribers.csv");
+    let people = std::fs::read_to_string(&csv).unwrap();
+    std::fs::write(&csv, people.replace("+49301000002", "+49301000888")).unwrap();
+    lab.ims(&["hss", "reload"]).unwrap();
+    let told = lab.ims(&["hss", "push", "bob"]).unwrap();
+    assert!(told.contains("the S-CSCF answered 2001 SUCCESS"), "{told}");
+    alice.call_number(&number, &mut bob);
+    assert_nobody_went_past_the_relay(lab);
 }
 
 /// RFC 3310 by SIPp's own implementation, and a call on the Service-Route to a registered contact.
@@ -111,7 +135,7 @@ fn sipp_registers_by_aka_and_calls_a_phone() {
     if !carillon_tests::needs("sipp") {
         return;
     }
-    let mut lab = Lab::new();
+    let mut lab = Lab::by_addresses();
     lab.add_subscriber(sipp::SUBSCRIBER);
     lab.start_all();
     let mut bob = lab.phone("bob");
@@ -123,6 +147,27 @@ fn sipp_registers_by_aka_and_calls_a_phone() {
     bob.deregister();
 }
 
+/// The other way round: SIPp's registered contact is called by a phone, answers and hangs up.
+#[test]
+fn sipp_is_called_at_its_registered_contact_answers_and_hangs_up() {
+    if !carillon_tests::needs("sipp") {
+        return;
+    }
+    let mut lab = Lab::by_addresses();
+    lab.add_subscriber(sipp::SUBSCRIBER);
+    lab.start_all();
+    let mut alice = lab.phone("alice");
+    alice.register();
+    assert_eq!(alice.call_refused(&sipp::called()), 480, "SIPp has not registered yet");
+    let status = sipp::start(&lab, "register").wait(sipp::SCENARIO_MAX);
+    assert!(status.success(), "{status}: {}", sipp::story(&lab));
+    let mut sipp = sipp::start(&lab, "called");
+    alice.call_until_hung_up(&sipp::called());
+    let status = sipp.wait(sipp::SCENARIO_MAX);
+    assert!(status.success(), "{status}: {}", sipp::story(&lab));
+    alice.deregister();
+}
+
 #[test]
 fn wireshark_reads_the_demo_as_the_demo_tells_it() {
     if !carillon_tests::needs("tshark") {
@@ -130,7 +175,7 @@ fn wireshark_reads_the_demo_as_the_demo_tells_it() {
     }
     let folder = tempfile::tempdir().unwrap();
     // Built before the capture: it would see the compiler's friends too.
-    binaries::binary("ims");
+    carillon_tests::binaries::binary("ims");
     let capture = match Capture::start(folder.path()) {
         Ok(capture) => capture,
         Err(NotPermitted(why)) => {

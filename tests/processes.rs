@@ -1,23 +1,9 @@
 //! The four processes on real sockets, as somebody runs them: the ready-made lab, signals, crashes, mistakes.
 #![allow(clippy::print_stderr, reason = "a failing test shows what every process and phone has said")]
 
-#[path = "interop/binaries.rs"]
-mod binaries;
-#[path = "interop/lab.rs"]
-#[allow(dead_code, reason = "`interop.rs` uses the rest")]
-mod lab;
-#[path = "interop/loopback.rs"]
-#[allow(dead_code, reason = "`interop.rs` uses the rest")]
-mod loopback;
-#[path = "interop/phone.rs"]
-#[allow(dead_code, reason = "`interop.rs` uses the rest")]
-mod phone;
-#[path = "interop/process.rs"]
-#[allow(dead_code, reason = "`interop.rs` uses the rest")]
-mod process;
-
-use binaries::{binary, top};
-use lab::{Lab, Part};
+use carillon_tests::binaries::{binary, top};
+use carillon_tests::lab::{Lab, Part, START_MAX};
+use carillon_tests::process::Process;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -74,6 +60,58 @@ fn registered_users_call_on_while_the_hss_is_gone() {
     assert!(alice.register(), "a refresh");
     alice.call(&mut newcomer);
     alice.deregister();
+}
+
+/// The HSS on PostgreSQL: what an answer depended on is in the database when the process is killed.
+#[test]
+fn an_hss_on_postgresql_knows_numbers_and_servers_after_a_crash() {
+    let Some(database) = Database::create("carillon_processes") else { return };
+    let mut lab = Lab::ready_made();
+    lab.set("# store = \"memory\"", &format!("store = \"{}\"", database.url));
+    lab.start_all();
+    let (mut alice, mut bob) = (lab.phone("alice"), lab.phone("bob"));
+    alice.register();
+    bob.register();
+    alice.register();
+    let shown = lab.ims(&["hss", "show", "alice"]).unwrap();
+    assert!(shown.contains("s-cscf    sip:scscf.") && shown.contains("set       registered by"), "{shown}");
+    let before = sqn(&shown);
+    assert!(before > 0, "vectors were made: {shown}");
+
+    lab.process(Part::Hss).kill();
+    lab.start(Part::Hss);
+    lab.wait_for_diameter();
+    let kept = lab.ims(&["hss", "show", "alice"]).unwrap();
+    let besides_sqn = |shown: &str| -> Vec<_> {
+        shown.lines().filter(|line| !line.contains("(SQN ")).map(str::to_owned).collect()
+    };
+    assert_eq!(besides_sqn(&kept), besides_sqn(&shown));
+    assert!(sqn(&kept) >= before, "no number is used twice: {kept}");
+    assert!(alice.register(), "a refresh");
+    bob.call(&mut alice);
+    alice.deregister();
+    let shown = lab.ims(&["hss", "show", "alice"]).unwrap();
+    assert!(shown.contains("set       not registered"), "{shown}");
+}
+
+/// `ims dev` keeps what its HSS must not forget where the configuration has it kept, as the HSS's own process does.
+#[test]
+fn a_core_in_one_process_keeps_its_hss_in_the_database_too() {
+    let lab = Lab::ready_made();
+    lab.set("# store = \"memory\"", "store = \"sqlite:hss.db\"");
+    lab.set("kind = \"file\"", "kind = \"memory\"");
+    let shown_after_a_start = || {
+        let mut command = Command::new(binary("ims"));
+        command.args(["dev", "--config"]).arg(lab.config_file());
+        let mut core = Process::start("dev", &mut command, lab.folder());
+        core.wait_for_output("An IMS core of PLMN 001/01 is up", START_MAX);
+        let shown = lab.ims(&["hss", "show", "alice"]).unwrap();
+        lab.ims(&["register", "alice"]).unwrap();
+        core.kill();
+        shown
+    };
+    let (first, second) = (shown_after_a_start(), shown_after_a_start());
+    assert!(sqn(&first) == 0 && sqn(&second) > 0, "{first}\n{second}");
 }
 
 /// What was acknowledged survives a crash of whoever acknowledged it.
@@ -137,6 +175,51 @@ fn the_documented_configuration_is_valid_and_says_where_each_value_is_from() {
             printed.lines().filter(|line| line.contains(" = ")).all(|line| line.contains("  # ")),
             "{printed}"
         );
+    }
+}
+
+/// The sequence number of a subscriber with one private identity, as `ims hss show` shows it.
+fn sqn(shown: &str) -> u64 {
+    let digits = shown.split_once("(SQN ").and_then(|(_, rest)| rest.split(')').next()).expect("a number");
+    u64::from_str_radix(digits, 16).expect("a hexadecimal number")
+}
+
+/// A database of a test's own on the server that `CARILLON_TEST_POSTGRES` names; gone with it.
+struct Database {
+    server: String,
+    name: &'static str,
+    url: String,
+}
+
+impl Database {
+    /// `None`, and the test skips, where there is no server.
+    fn create(name: &'static str) -> Option<Database> {
+        let Ok(server) = std::env::var("CARILLON_TEST_POSTGRES") else {
+            carillon_tests::skip("CARILLON_TEST_POSTGRES names no server");
+            return None;
+        };
+        if !carillon_tests::needs("psql") {
+            return None;
+        }
+        let (at, _) = server.rsplit_once('/').expect("a URL that ends in the name of a database");
+        let database = Database { url: format!("{at}/{name}"), server, name };
+        database.tell(&format!("DROP DATABASE IF EXISTS {name}"));
+        database.tell(&format!("CREATE DATABASE {name}"));
+        Some(database)
+    }
+
+    fn tell(&self, statement: &str) {
+        let run = Command::new("psql").arg(&self.server).args(["-q", "-c", statement]).output();
+        let run = run.expect("psql runs");
+        let told = String::from_utf8_lossy(&run.stderr);
+        assert!(run.status.success() || std::thread::panicking(), "{statement}: {told}");
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // A process that was killed may not have left yet, in the eyes of the server.
+        self.tell(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
     }
 }
 

@@ -4,14 +4,9 @@
 //! inside of it.
 #![allow(clippy::print_stderr, reason = "a failing test shows what every process has said")]
 
-#[path = "interop/loopback.rs"]
-mod loopback;
 #[allow(dead_code, reason = "other tests use the rest")]
-#[path = "interop/process.rs"]
-mod process;
-
-use loopback::Loopback;
-use process::Process;
+use carillon_tests::loopback::Loopback;
+use carillon_tests::process::Process;
 use std::ffi::OsString;
 use std::fs;
 use std::net::{SocketAddr, TcpStream};

@@ -1,8 +1,8 @@
 //! What `ims demo` tells of its own messages, compared with what Wireshark saw.
 
-use crate::binaries::binary;
-use crate::process::Process;
 use crate::wireshark;
+use carillon_tests::binaries::binary;
+use carillon_tests::process::Process;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;

@@ -4,9 +4,9 @@
 //! managers named here; the Diameter peer's host name is its address, so our HSS calls itself by its address; the
 //! S-CSCF stores a vector after its 401 has left, so a phone answers a little later than it could.
 
-use crate::lab::{DOMAIN, Lab, Part};
-use crate::process::Process;
 use crate::template;
+use carillon_tests::lab::{DOMAIN, Lab, Part};
+use carillon_tests::process::Process;
 use carillon_tests::{missing, needs};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! SIPp as a phone that we did not write.
 
-use crate::lab::{DOMAIN, Lab, Part};
-use crate::process::Process;
 use crate::template;
+use carillon_tests::lab::{DOMAIN, Lab, Part};
+use carillon_tests::process::Process;
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
@@ -12,6 +12,11 @@ use std::time::Duration;
 /// A key with the byte of "[" or "]" would not do: SIPp reads keywords in what it has made of the key.
 pub const SUBSCRIBER: &str =
     "001010000009999,fec86ba6eb707ed08905757b1bb44b8f,1006020f0a478bf6b699f15c062e42b3,+49301009999,sipp";
+
+/// Whom one calls to reach SIPp.
+pub fn called() -> String {
+    format!("sip:+49301009999@{DOMAIN}")
+}
 
 /// Runs `sipp/SCENARIO.xml` against the P-CSCF, with bob of the lab as the called one.
 pub fn start(lab: &Lab, scenario: &str) -> Process {

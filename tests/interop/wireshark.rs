@@ -1,6 +1,6 @@
 //! What Wireshark sees: a capture of the loopback interface, and its dissectors' reading of it.
 
-use crate::process::Process;
+use carillon_tests::process::Process;
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};

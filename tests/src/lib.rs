@@ -1,8 +1,14 @@
-//! What the end-to-end tests stand on: programs that may be missing, and tests that then skip.
+//! What the end-to-end tests stand on: a core in processes of its own and phones that call through it, and programs that
+//! may be missing.
 //!
 //! A test that cannot run says so and is counted: `tests/run` reads the file that `CARILLON_SKIPS` names. Where
 //! `CARILLON_TOOLS` is `required` (as root `tests/run` has installed everything), a missing program fails instead.
 
+pub mod binaries;
+pub mod lab;
+pub mod loopback;
+pub mod phone;
+pub mod process;
 pub mod story;
 
 use std::io::Write;

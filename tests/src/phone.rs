@@ -94,9 +94,15 @@ impl Phone {
 
     /// Calls `other`, lets both talk, and hangs up.
     pub fn call(&mut self, other: &mut Phone) {
+        let number = other.sip.clone();
+        self.call_number(&number, other);
+    }
+
+    /// Calls `other` by this identity of theirs, lets both talk, and hangs up.
+    pub fn call_number(&mut self, number: &str, other: &mut Phone) {
         let is_over = |notice: &Notice| matches!(notice, Notice::Ended { .. });
         let stands = |notice: &Notice| matches!(notice, Notice::Established { .. } | Notice::Ended { .. });
-        let notice = self.ask(Command::Call { to: other.sip.clone(), offer: None }, stands);
+        let notice = self.ask(Command::Call { to: number.to_owned(), offer: None }, stands);
         assert!(matches!(notice, Notice::Established { .. }), "{notice:?}");
         let notice = other.listen(stands);
         assert!(matches!(notice, Notice::Established { .. }), "{notice:?}");
@@ -107,13 +113,27 @@ impl Phone {
         assert!(matches!(notice, Notice::Ended { ending: Ending::Remote, .. }), "{notice:?}");
     }
 
-    /// Calls `other` in vain, and tells the status of the refusal.
-    pub fn call_refused(&mut self, other: &Phone) -> u16 {
+    /// Calls somebody who answers, and waits until that side hangs up.
+    pub fn call_until_hung_up(&mut self, to: &str) {
+        let stands = |notice: &Notice| matches!(notice, Notice::Established { .. } | Notice::Ended { .. });
+        let notice = self.ask(Command::Call { to: to.to_owned(), offer: None }, stands);
+        assert!(matches!(notice, Notice::Established { .. }), "{notice:?}");
+        let notice = self.listen(|notice| matches!(notice, Notice::Ended { .. }));
+        assert!(matches!(notice, Notice::Ended { ending: Ending::Remote, .. }), "{notice:?}");
+    }
+
+    /// Calls somebody in vain, and tells the status of the refusal.
+    pub fn call_refused(&mut self, to: &str) -> u16 {
         let is_over = |notice: &Notice| matches!(notice, Notice::Established { .. } | Notice::Ended { .. });
-        match self.ask(Command::Call { to: other.sip.clone(), offer: None }, is_over) {
+        match self.ask(Command::Call { to: to.to_owned(), offer: None }, is_over) {
             Notice::Ended { ending: Ending::Refused { status, .. }, .. } => status.code(),
             other => panic!("{} is not refused: {other:?}", self.name),
         }
+    }
+
+    /// Whom one calls to reach this phone.
+    pub fn sip(&self) -> &str {
+        &self.sip
     }
 
     /// Waits for a call, and for its end.

@@ -61,7 +61,7 @@ pub struct Lab {
 impl Lab {
     /// The ready-made lab of the documentation, with its addresses and paths replaced.
     pub fn ready_made() -> Lab {
-        let lab = Lab::new();
+        let lab = Lab::by_addresses();
         let mut text = fs::read_to_string(top().join("docs/config/lab.toml")).expect("the ready-made lab");
         for (written, part) in [
             ("127.0.0.10:5060", Part::Pcscf),
@@ -87,7 +87,7 @@ impl Lab {
     /// A place for a core, and its configuration.
     ///
     /// Hosts are named by their addresses, because not every peer resolves names.
-    pub fn new() -> Lab {
+    pub fn by_addresses() -> Lab {
         let lab = Lab {
             running: BTreeMap::new(),
             loopback: Loopback::take(),
@@ -127,6 +127,14 @@ impl Lab {
     pub fn add_settings(&self, settings: &str) {
         let text = fs::read_to_string(self.config_file()).expect("the configuration was written");
         fs::write(self.config_file(), text + settings).expect("the scratch folder is writable");
+        self.config();
+    }
+
+    /// Replaces a line of the configuration, before anything is started.
+    pub fn set(&self, written: &str, wanted: &str) {
+        let text = fs::read_to_string(self.config_file()).expect("the configuration was written");
+        assert!(text.contains(written), "{written} is not in the configuration");
+        fs::write(self.config_file(), text.replace(written, wanted)).expect("the scratch folder is writable");
         self.config();
     }
 

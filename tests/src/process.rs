@@ -22,7 +22,7 @@ impl Process {
         let file = File::create(&log).expect("a log in the scratch folder");
         let errors = file.try_clone().expect("a second handle of the log");
         let child = command
-            .env("NO_COLOR", "1")
+            .env_remove("NO_COLOR")
             .stdin(Stdio::null())
             .stdout(file)
             .stderr(errors)
