@@ -145,6 +145,20 @@ impl<'a, R: Role> Turn<'a, R> {
         }
     }
 
+    /// The same for another request, named by [`Turn::context`] at its time.
+    pub fn cancel_branches_of(&mut self, context: ContextId) {
+        self.core.cancel_branches(self.now, context);
+    }
+
+    /// Ends one branch of another request if it has no final response: CANCEL for an INVITE.
+    pub fn cancel_branch(&mut self, context: ContextId, number: u16) {
+        let branch =
+            self.core.contexts.get(context).and_then(|context| context.branches.get(usize::from(number)));
+        if let Some(client) = branch.and_then(|branch| branch.client) {
+            self.core.cancel_client(self.now, client);
+        }
+    }
+
     /// Passes a response upstream, edited (RFC 3261 §16.7). The node removes our Via.
     pub fn pass(&mut self, response: &Incoming, edits: Edits) {
         self.core.pass(self.now, self.context, response, edits);

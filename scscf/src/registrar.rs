@@ -12,13 +12,18 @@ pub mod challenge;
 mod commit;
 mod deregistration;
 pub mod expiry;
+pub mod implicit_set;
+mod index;
 pub mod integrity;
 mod lapse;
+pub mod path;
 mod peer;
 pub mod record;
 pub mod register;
 pub mod registration;
 pub mod registrations;
+pub mod services;
+pub mod shared;
 mod vectors;
 
 use crate::role::Scscf;
@@ -35,11 +40,9 @@ use registration::{Facts, Standing, Step};
 use sip_core::{Name, Status, Uri};
 
 /// RFC 3261 §19.1.4; two URIs that are none are equal when their octets are.
-fn same_uri(a: &[u8], b: &[u8]) -> bool {
-    match (Uri::parse(a), Uri::parse(b)) {
-        (Ok(a), Ok(b)) => a.uri_eq(&b),
-        _ => a == b,
-    }
+pub(crate) fn same_uri(a: &[u8], b: &[u8]) -> bool {
+    // Most are written alike.
+    a == b || matches!((Uri::parse(a), Uri::parse(b)), (Ok(a), Ok(b)) if a.uri_eq(&b))
 }
 
 impl Scscf {
@@ -182,6 +185,10 @@ impl Scscf {
         request: &Incoming,
         register: Box<Register>,
     ) -> Result<(), Reject> {
+        if !register.authorization.is_for_registrar(&self.config.home, request.message.uri()) {
+            // RFC 7616 §3.4.6: the proof is one for another resource.
+            return Err(Reject::new(Status::BAD_REQUEST, "digest uri names another resource"));
+        }
         let is_outstanding = self.authentications.challenged(&register) == registration::Challenged::Same;
         let known = self.authentications.entry(register.impi());
         let challenge = match known.outstanding.as_mut().filter(|_| is_outstanding) {
@@ -192,7 +199,8 @@ impl Scscf {
             },
         };
         let method = request.message.method();
-        let verdict = challenge.verify(&register.authorization, method.as_bytes(), request.message.body());
+        let (impi, body) = (register.impi(), request.message.body());
+        let verdict = challenge.verify(impi, &register.authorization, method.as_bytes(), body);
         match verdict {
             Ok(ha1) => {
                 let is_digest = challenge.is_digest();
@@ -203,6 +211,7 @@ impl Scscf {
                     turn.disarm(outstanding.timer);
                     known.digest = is_digest.then_some(outstanding.challenge);
                 }
+                self.authentications.tidy(register.impi());
                 self.assign(turn, request, register, Some(info))
             }
             Err(Wrong::NonceCount) => self.challenge(turn, request, register, Staleness::Stale),

@@ -117,8 +117,8 @@ impl Role for Scscf {
             (Waiting::Maa { register, scheme }, Answer::Cx(answer), Some(request)) => {
                 self.vectors_came(turn, request, register, scheme, answer)
             }
-            (Waiting::Saa { register, asked, authentication_info }, Answer::Cx(answer), Some(request)) => {
-                self.assigned(turn, request, register, asked, authentication_info, answer)
+            (Waiting::Saa { register, asked, authentication_info }, Answer::Cx(answer), Some(_)) => {
+                self.assigned(turn, register, asked, authentication_info, answer)
             }
             (Waiting::Released { register, authentication_info }, Answer::Cx(answer), Some(request)) => {
                 self.released(turn, request, register, authentication_info, answer)
@@ -166,14 +166,14 @@ impl Role for Scscf {
         &mut self,
         turn: &mut Turn<'_, Self>,
         request: &Incoming,
-        _branch: Branch,
+        branch: Branch,
         failure: Failure<'_>,
     ) -> Result<Next, Reject> {
         let status = match failure {
             Failure::Response(response) => response.status(),
             Failure::Timeout { .. } | Failure::Unreachable(_) => None,
         };
-        self.branch_failed(turn, request, status)?;
+        self.branch_failed(turn, request, branch.number, status)?;
         Ok(Next::Collect)
     }
 

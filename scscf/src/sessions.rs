@@ -13,6 +13,7 @@ pub mod session_timer;
 mod terminating;
 pub mod token;
 
+use crate::registrar::binding::Binding;
 use crate::role::Scscf;
 use crate::waiting::Timer;
 use cscf::charging::{ChargingVector, Icid};
@@ -22,8 +23,9 @@ use cscf::trust::{self, Outsider};
 use cscf::{Incoming, Reject, Target, Turn};
 use dialog::{Session, SessionId};
 use session_timer::Refresh;
-use sip_core::{Edits, Message, Method, Name, NameAddr, SlotId, Status};
+use sip_core::{Edits, Message, Method, Name, NameAddr, SlotId, Status, fields};
 use smallvec::SmallVec;
+use std::fmt;
 use std::time::Duration;
 use token::{Case, Own};
 
@@ -62,18 +64,18 @@ fn opens_dialog(message: &Message) -> bool {
 /// What is remembered of a request until its final response.
 #[derive(Debug, Default)]
 pub struct Data {
-    /// The P-Charging-Vector that the request came with.
-    vector: Option<ChargingVector>,
+    /// The charging vector of a request that came without one.
+    charging: Option<ChargingVector>,
     /// The served user and direction; `None` for a request within a dialog.
     served: Option<Served>,
     /// The session, when the request sets one up or refreshes it.
     session: Option<SessionId>,
     /// The other session that it refreshes, where both users are served here.
-    also: Vec<SessionId>,
+    also: SmallVec<[SessionId; 2]>,
     /// The session interval that was asked for.
     interval_s: Option<u32>,
-    /// Groups of contacts that are tried when the ones before have failed.
-    further: Vec<Vec<terminating::Leg>>,
+    /// Contacts that are tried, those of equal preference at once, when the ones before have failed.
+    further: SmallVec<[Binding; 1]>,
     /// Branches without a final response.
     open: usize,
     /// The caller gave up.
@@ -86,6 +88,11 @@ impl Data {
         self.is_cancelled = true;
         self.further.clear();
     }
+}
+
+/// The P-Charging-Vector of a message; `None` when there is none with an icid.
+fn charging_vector(message: &Message) -> Option<fields::charging::ChargingVector<'_>> {
+    message.charging_vector()?.ok().filter(|vector| !vector.icid_value().is_empty())
 }
 
 /// A session is forgotten after this when nobody refreshes it, whatever interval its ends have agreed on.
@@ -260,8 +267,11 @@ impl Scscf {
     ) -> Result<(), Reject> {
         let message = &request.message;
         let mut session = turn.data().session;
-        if message.method() == Method::Invite && session.is_none() {
-            let interval_s = self.time_session(message, &mut Edits::new())?;
+        let interval_s = match message.method() {
+            Method::Invite => Some(self.time_session(message, edits)?),
+            _ => None,
+        };
+        if interval_s.is_some() && session.is_none() {
             let has_room = self.sessions.len() < self.sessions_max();
             if !has_room {
                 // The call goes on: it only cannot be released from here.
@@ -276,9 +286,14 @@ impl Scscf {
             });
             let data = turn.data();
             data.session = session;
-            data.interval_s = Some(interval_s);
+            data.interval_s = interval_s;
         }
-        self.record_route(turn, message, served, session, edits)
+        if opens_dialog(message) {
+            self.write_own_uri(turn, &served.impu, served.case.token(), session, |uri| {
+                edits.push_top(Name::RecordRoute, format_args!("<{uri}>"));
+            });
+        }
+        Ok(())
     }
 
     /// How many sessions are remembered: what the users who fit in here can have, two each.
@@ -286,47 +301,60 @@ impl Scscf {
         self.config.scscf.registrations_max.saturating_mul(2)
     }
 
-    fn record_route(
-        &self,
-        turn: &Turn<'_, Scscf>,
-        message: &Message,
-        served: &Served,
-        session: Option<SessionId>,
-        edits: &mut Edits,
-    ) -> Result<(), Reject> {
-        if message.method() == Method::Invite {
-            self.time_session(message, edits)?;
-        }
-        if opens_dialog(message) {
-            let uri = self.own_uri(turn, &served.impu, served.case.token(), session);
-            edits.push_top(Name::RecordRoute, format_args!("<{uri}>"));
-        }
-        Ok(())
-    }
-
     /// P-Charging-Vector of the request, as we send it (TS 24.229 §4.5.4).
     fn charge(&self, turn: &mut Turn<'_, Scscf>, message: &Message, edits: &mut Edits) {
-        let received = ChargingVector::of(message);
-        let vector = match &received {
-            Some(vector) => vector.clone().sent_by(&self.config.scscf.ioi),
-            // Its first IMS element was none that charges: an application server, a lab tool.
-            None => ChargingVector::new(Icid::mint(turn.entropy()), &self.config.scscf.ioi),
-        };
-        edits.set(message, Name::PChargingVector, format_args!("{vector}"));
-        turn.data().vector = received.or(Some(vector));
+        let ioi = &self.config.scscf.ioi;
+        if let Some(received) = charging_vector(message) {
+            let sent = received.with_ioi(Some(ioi.as_bytes()), None);
+            return edits.set(message, Name::PChargingVector, &sent);
+        }
+        // Its first IMS element was none that charges: an application server, a lab tool. One for all branches.
+        if turn.data().charging.is_none() {
+            let minted = ChargingVector::new(Icid::mint(turn.entropy()), ioi);
+            turn.data().charging = Some(minted);
+        }
+        if let Some(minted) = &turn.data().charging {
+            edits.set(message, Name::PChargingVector, format_args!("{minted}"));
+        }
     }
 
-    /// A URI of ours for a Service-Route or Record-Route.
-    pub(crate) fn own_uri(
+    /// P-Charging-Vector of a response, as we pass it on: the icid and orig-ioi of the request as it came, and our
+    /// term-ioi (TS 24.229 §4.5.4).
+    fn charge_answer(
+        &self,
+        turn: &mut Turn<'_, Scscf>,
+        request: &Message,
+        response: &Message,
+        edits: &mut Edits,
+    ) {
+        let ioi = self.config.scscf.ioi.as_bytes();
+        let answer = charging_vector(response);
+        if let Some(received) = charging_vector(request) {
+            let orig = received.orig_ioi();
+            let icid = received.icid_value();
+            let answer = answer.filter(|answer| answer.icid_value() == icid).unwrap_or(received);
+            let value = answer.with_ioi(orig.as_deref(), Some(ioi));
+            return edits.set(response, Name::PChargingVector, &value);
+        }
+        if let Some(minted) = turn.data().charging.clone() {
+            let answer = ChargingVector::of(response).unwrap_or_else(|| minted.clone());
+            let value = answer.restored(&minted).answered_by(&self.config.scscf.ioi);
+            edits.set(response, Name::PChargingVector, format_args!("{value}"));
+        }
+    }
+
+    /// A URI of ours for a Service-Route or Record-Route, given to `write`.
+    pub(crate) fn write_own_uri<T>(
         &self,
         turn: &Turn<'_, Scscf>,
         impu: &Impu,
         case: Case,
         session: Option<SessionId>,
-    ) -> String {
+        write: impl FnOnce(fmt::Arguments<'_>) -> T,
+    ) -> T {
         let bucket = turn.bucket(impu.as_str().as_bytes());
         let token = turn.token_key().mint(bucket, &token::payload(case, session));
-        token::uri(&self.config.scscf.uri, &token)
+        write(format_args!("{}", token::uri(&self.config.scscf.uri, &token)))
     }
 
     // --- responses ----------------------------------------------------------------------------------------------------
@@ -339,16 +367,11 @@ impl Scscf {
         if response.source.trust == Trust::Outside {
             trust::entering(message, Outsider::Network, &mut edits);
         }
-        let Data { served, vector, .. } = turn.data();
-        let (served, vector) = (served.clone(), vector.clone());
-        if let Some(request_vector) = &vector {
-            let answer = ChargingVector::of(message).unwrap_or_else(|| request_vector.clone());
-            let answer = answer.restored(request_vector).answered_by(&self.config.scscf.ioi);
-            edits.set(message, Name::PChargingVector, format_args!("{answer}"));
+        let case = turn.data().served.as_ref().map(|served| served.case);
+        if case.is_some() {
+            self.charge_answer(turn, &request.message, message, &mut edits);
         }
-        if let Some(Served { case: ServedCase::Terminating, .. }) = &served
-            && status.code() < 300
-        {
+        if case == Some(ServedCase::Terminating) && status.code() < 300 {
             self.complete_identity(message, &mut edits);
         }
         if status.is_success() {

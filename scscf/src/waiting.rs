@@ -1,5 +1,6 @@
 //! What this role waits for, and what it tells and is told.
 
+use crate::registrar::binding::Binding;
 use crate::registrar::register::Register;
 use crate::registrar::registrations::RegistrationId;
 use crate::sessions::Served;
@@ -8,6 +9,7 @@ use cscf::identity::{Impi, Impu};
 use cscf::query::Record;
 use diameter_client::cx::{AuthScheme, CxAnswer, ServerAssignmentType};
 use diameter_client::endpoint::RequestId;
+use smallvec::SmallVec;
 
 /// The named waits.
 #[derive(Debug)]
@@ -40,7 +42,7 @@ pub enum Waiting {
         /// The REGISTER.
         register: Box<Register>,
         /// The contacts that were new.
-        created: Vec<Vec<u8>>,
+        created: SmallVec<[Binding; 1]>,
         /// For the 200.
         authentication_info: Option<String>,
     },

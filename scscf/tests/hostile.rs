@@ -45,7 +45,7 @@ fn a_profile_of_somebody_else_is_given_back() {
     let registrations = bench.node.role().registrations();
     assert!(registrations.find(&impu("alice")).is_none());
     let (_, bob) = registrations.find(&impu("bob")).expect("bob's own");
-    assert_eq!(bob.bindings[0].contact.uri, b"sip:bob@10.0.0.1:5060", "bob keeps his phone");
+    assert_eq!(bob.bindings[0].uri(), b"sip:bob@10.0.0.1:5060", "bob keeps his phone");
 }
 
 /// What is written again later is what stands then, not what stood when the store failed.

@@ -313,6 +313,7 @@ fn a_call_that_rings_is_refused_when_the_registration_ends_and_a_late_answer_is_
     bench.receive(PCSCF, &response(&invite, "180 Ringing", ""));
     let did = bench.command(Command::Deregister { impu: Impu::parse(bob().as_bytes()).unwrap() });
     assert!(sips(&did).iter().any(|(_, text)| text.starts_with("SIP/2.0 480 ")), "{did:?}");
+    assert!(sips(&did).iter().any(|(_, text)| text.starts_with("CANCEL sip:bob@10.0.0.1:5060 ")), "{did:?}");
     let did = bench.receive(PCSCF, &response(&invite, "200 OK", "Contact: <sip:bob@10.0.0.1:5060>\n"));
     let sent: Vec<&str> = sips(&did).into_iter().map(|(_, text)| text.split(' ').next().unwrap()).collect();
     assert_eq!(sent, ["ACK", "BYE"], "{did:?}");

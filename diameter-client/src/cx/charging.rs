@@ -6,7 +6,7 @@ use crate::dictionary::avp;
 use crate::wire::Writer;
 
 /// Addresses of the charging functions, as DiameterURI.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ChargingInformation {
     /// Primary-Event-Charging-Function-Name.
     pub primary_ecf: Option<String>,

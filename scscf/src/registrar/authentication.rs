@@ -4,8 +4,9 @@ use super::challenge::{Challenge, Vector};
 use super::register::Register;
 use super::registration::{Challenged, Response};
 use ambient::TimerId;
+use ambient::entropy::KeyedState;
 use cscf::identity::{Impi, Impu};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 /// A challenge that waits for its answer.
 #[derive(Debug)]
@@ -30,9 +31,18 @@ pub struct Authentication {
 }
 
 /// All of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Authentications {
-    by_impi: BTreeMap<Impi, Authentication>,
+    by_impi: HashMap<Impi, Box<Authentication>, KeyedState>,
+}
+
+/// Only identities that the HSS knows are put in: nobody can choose what collides, and the key need not be secret.
+const STATE: (u64, u64) = (0x6175_7468_656e_7469, 0x6361_7469_6f6e_7321);
+
+impl Default for Authentications {
+    fn default() -> Authentications {
+        Authentications { by_impi: HashMap::with_hasher(KeyedState::from_key(STATE)) }
+    }
 }
 
 impl Authentications {
@@ -44,7 +54,7 @@ impl Authentications {
 
     /// That of `impi`.
     pub fn get_mut(&mut self, impi: &Impi) -> Option<&mut Authentication> {
-        self.by_impi.get_mut(impi)
+        self.by_impi.get_mut(impi).map(|known| &mut **known)
     }
 
     /// How a REGISTER relates to the challenge that is out.
@@ -80,6 +90,16 @@ impl Authentications {
     /// Takes the challenge that is out.
     pub fn take_outstanding(&mut self, impi: &Impi) -> Option<Outstanding> {
         self.by_impi.get_mut(impi)?.outstanding.take()
+    }
+
+    /// Forgets an identity of which nothing is left to remember.
+    pub fn tidy(&mut self, impi: &Impi) {
+        let is_spent = |known: &Authentication| {
+            known.outstanding.is_none() && known.digest.is_none() && known.vectors.is_empty()
+        };
+        if self.by_impi.get(impi).is_some_and(|known| is_spent(known)) {
+            self.by_impi.remove(impi);
+        }
     }
 
     /// Forgets an identity that is neither registered nor being challenged.

@@ -3,29 +3,38 @@
 //! The rules are RFC 3261 §10.3 and, for contacts with a `reg-id`, RFC 5626 §6. Contacts of one private identity never
 //! touch those of another.
 
+use super::path::{self, Path};
 use ambient::Instant;
 use cscf::Reject;
 use cscf::identity::Impi;
 use sip_core::Status;
+use smallvec::SmallVec;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// One contact of a REGISTER.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contact {
     /// The URI as the UE wrote it.
-    pub uri: Vec<u8>,
+    pub uri: SmallVec<[u8; 64]>,
     /// The header parameters but `expires`, each with its leading semicolon, as the UE wrote them.
-    pub params: Vec<u8>,
+    pub params: SmallVec<[u8; 128]>,
     /// The preference in thousandths; 1000 when the UE gave none.
     pub q: u16,
-    /// The value of `+sip.instance`.
-    pub instance: Option<Vec<u8>>,
+    /// The value of `+sip.instance`; empty when there is none.
+    pub instance: SmallVec<[u8; 64]>,
     /// The value of `reg-id`; counts only with an instance (RFC 5626 §4.2).
-    pub reg_id: Option<u32>,
+    pub reg_id: Option<NonZeroU32>,
     /// Seconds granted; zero removes.
     pub expires_s: u32,
 }
 
 /// What a REGISTER asks of the bindings.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lies in a boxed Register, and most are updates: boxing would cost an allocation per REGISTER"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wish {
     /// No Contact: tell what there is.
@@ -33,24 +42,133 @@ pub enum Wish {
     /// `Contact: *` with a zero expiry: remove all of this private identity's contacts.
     RemoveAll,
     /// Add, refresh or remove these.
-    Update(Vec<Contact>),
+    Update(SmallVec<[Contact; 1]>),
 }
 
-/// One binding.
+/// One binding. Its texts lie in one piece of memory, which copies of it share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
-    /// The private identity that registered it.
-    pub impi: Impi,
-    /// The contact; its `expires_s` is what was granted last.
-    pub contact: Contact,
-    /// The Path of its REGISTER in order, the entry nearest to us first (RFC 3327 §5.3).
-    pub path: Vec<Vec<u8>>,
-    /// Of the REGISTER that updated it last.
-    pub call_id: Vec<u8>,
+    /// Private identity, URI, parameters, instance, Call-ID and Path, one behind the other.
+    text: Arc<[u8]>,
+    /// Where each but the last ends.
+    ends: [u32; 5],
+    /// The preference in thousandths.
+    pub q: u16,
+    /// The value of `reg-id`.
+    pub reg_id: Option<NonZeroU32>,
     /// Of the REGISTER that updated it last.
     pub cseq: u32,
     /// When it ends.
     pub expires_at: Instant,
+}
+
+/// The texts of a binding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Texts<'a> {
+    /// The private identity that registered it.
+    pub impi: &'a [u8],
+    /// The contact.
+    pub uri: &'a [u8],
+    /// Its header parameters.
+    pub params: &'a [u8],
+    /// The value of `+sip.instance`; empty when there is none.
+    pub instance: &'a [u8],
+    /// Of the REGISTER that updated it last.
+    pub call_id: &'a [u8],
+    /// The Path of its REGISTER, packed.
+    pub path: &'a [u8],
+}
+
+impl Binding {
+    /// A binding of these texts.
+    pub fn new(
+        texts: Texts<'_>,
+        q: u16,
+        reg_id: Option<NonZeroU32>,
+        cseq: u32,
+        expires_at: Instant,
+    ) -> Binding {
+        let Texts { impi, uri, params, instance, call_id, path } = texts;
+        let (mut text, mut ends) = (SmallVec::<[u8; 512]>::new(), [0; 5]);
+        for (part, end) in [impi, uri, params, instance, call_id].into_iter().zip(&mut ends) {
+            text.extend_from_slice(part);
+            *end = u32::try_from(text.len()).unwrap_or(u32::MAX);
+        }
+        text.extend_from_slice(path);
+        Binding { text: Arc::from(&text[..]), ends, q, reg_id, cseq, expires_at }
+    }
+
+    fn part(&self, number: usize) -> &[u8] {
+        let end = |number: usize| self.ends.get(number).map_or(self.text.len(), |end| *end as usize);
+        let start = number.checked_sub(1).map_or(0, end);
+        self.text.get(start..end(number)).unwrap_or_default()
+    }
+
+    /// Its texts.
+    pub fn texts(&self) -> Texts<'_> {
+        Texts {
+            impi: self.part(0),
+            uri: self.part(1),
+            params: self.part(2),
+            instance: self.part(3),
+            call_id: self.part(4),
+            path: self.part(5),
+        }
+    }
+
+    /// The private identity that registered it.
+    pub fn impi(&self) -> Impi {
+        Impi::new(String::from_utf8_lossy(self.part(0)))
+    }
+
+    /// Whether this private identity registered it.
+    pub fn is_of(&self, impi: &Impi) -> bool {
+        self.part(0) == impi.as_str().as_bytes()
+    }
+
+    /// The contact.
+    pub fn uri(&self) -> &[u8] {
+        self.part(1)
+    }
+
+    /// The header parameters of the contact but `expires`, each with its leading semicolon, as the UE wrote them.
+    pub fn params(&self) -> &[u8] {
+        self.part(2)
+    }
+
+    /// The Path of its REGISTER in order, the entry nearest to us first.
+    pub fn path(&self) -> impl Iterator<Item = &[u8]> {
+        path::entries(self.part(5))
+    }
+
+    /// Whether both are the same contact of the same private identity, whenever each was updated.
+    pub fn is_same(&self, other: &Binding, same_uri: impl Fn(&[u8], &[u8]) -> bool) -> bool {
+        self.part(0) == other.part(0) && is_same(self.key(), other.key(), &same_uri)
+    }
+
+    /// Instance and reg-id, where both are given.
+    pub fn flow(&self) -> Option<(&[u8], u32)> {
+        self.key().flow()
+    }
+
+    fn key(&self) -> Key<'_> {
+        Key { uri: self.part(1), instance: self.part(3), reg_id: self.reg_id }
+    }
+}
+
+/// What tells one contact from another.
+#[derive(Clone, Copy)]
+struct Key<'a> {
+    uri: &'a [u8],
+    instance: &'a [u8],
+    reg_id: Option<NonZeroU32>,
+}
+
+impl<'a> Key<'a> {
+    fn flow(self) -> Option<(&'a [u8], u32)> {
+        let reg_id = self.reg_id.filter(|_| !self.instance.is_empty())?;
+        Some((self.instance, reg_id.get()))
+    }
 }
 
 /// The REGISTER that changes bindings.
@@ -59,11 +177,11 @@ pub struct Origin {
     /// The private identity.
     pub impi: Impi,
     /// Call-ID.
-    pub call_id: Vec<u8>,
+    pub call_id: SmallVec<[u8; 64]>,
     /// CSeq number.
     pub cseq: u32,
     /// Path in order.
-    pub path: Vec<Vec<u8>>,
+    pub path: Path,
 }
 
 /// What happened to one contact; the words of RFC 3680.
@@ -83,9 +201,9 @@ pub enum Change {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Updated {
     /// All bindings of the set, oldest first.
-    pub bindings: Vec<Binding>,
-    /// URI and change, in the order of the changes.
-    pub changes: Vec<(Vec<u8>, Change)>,
+    pub bindings: SmallVec<[Binding; 1]>,
+    /// Binding and change, in the order of the changes.
+    pub changes: SmallVec<[(Binding, Change); 2]>,
 }
 
 /// The bindings after `wish`; nothing changes when any part of it is refused (RFC 3261 §10.3 step 7).
@@ -99,21 +217,25 @@ pub fn update(
     bindings_max: usize,
     same_uri: impl Fn(&[u8], &[u8]) -> bool,
 ) -> Result<Updated, Reject> {
-    let mut updated = Updated { bindings: bindings.to_vec(), changes: Vec::new() };
+    // TS 24.229 §5.4.1.2.2: more registration flows than this user may have.
+    let too_many = || Reject::new(Status::FORBIDDEN, "too many contacts");
+    let mut updated = Updated { bindings: bindings.iter().cloned().collect(), changes: SmallVec::new() };
     match wish {
         Wish::Fetch => {}
         Wish::RemoveAll => {
-            let own = |binding: &Binding| binding.impi == origin.impi;
+            let own = |binding: &Binding| binding.is_of(&origin.impi);
             if updated.bindings.iter().any(|binding| own(binding) && is_late(binding, origin)) {
                 return Err(late());
             }
             updated.bindings.retain(|binding| {
                 if own(binding) {
-                    updated.changes.push((binding.contact.uri.clone(), Change::Unregistered));
+                    updated.changes.push((binding.clone(), Change::Unregistered));
                 }
                 !own(binding)
             });
         }
+        // Before each is compared with each.
+        Wish::Update(contacts) if contacts.len() > bindings_max => return Err(too_many()),
         Wish::Update(contacts) => {
             for contact in contacts {
                 bind(&mut updated, origin, contact, now, &same_uri)?;
@@ -122,10 +244,19 @@ pub fn update(
         }
     }
     if updated.bindings.len() > bindings_max && updated.bindings.len() > bindings.len() {
-        // TS 24.229 §5.4.1.2.2: more registration flows than this user may have.
-        return Err(Reject::new(Status::FORBIDDEN, "too many contacts"));
+        return Err(too_many());
+    }
+    if octets(&updated.bindings) > OCTETS_MAX && octets(&updated.bindings) > octets(bindings) {
+        return Err(Reject::new(Status::MESSAGE_TOO_LARGE, "contacts too large together"));
     }
     Ok(updated)
+}
+
+/// What the contacts of one set may take up together: the 200 lists them all, and is one message.
+const OCTETS_MAX: usize = 32 * 1024;
+
+fn octets(bindings: &[Binding]) -> usize {
+    bindings.iter().map(|binding| binding.text.len()).sum()
 }
 
 /// Whether the set has a binding of `impi` to this contact.
@@ -135,33 +266,36 @@ pub fn is_known(
     contact: &Contact,
     same_uri: impl Fn(&[u8], &[u8]) -> bool,
 ) -> bool {
-    bindings.iter().any(|binding| binding.impi == *impi && is_same(&binding.contact, contact, &same_uri))
+    bindings.iter().any(|binding| binding.is_of(impi) && is_same(binding.key(), contact.key(), &same_uri))
 }
 
-/// Groups of bindings to try in turn, the most wanted first; within a group all at once (RFC 3261 §16.6).
-pub fn by_preference(bindings: &[Binding]) -> Vec<Vec<&Binding>> {
-    let mut sorted: Vec<&Binding> = bindings.iter().collect();
+/// The bindings in the order in which to try them, the most wanted first; those of equal preference all at once
+/// (RFC 3261 §16.6).
+pub fn by_preference(bindings: &[Binding]) -> SmallVec<[Binding; 1]> {
+    let mut sorted: SmallVec<[&Binding; 4]> = bindings.iter().collect();
     // Stable: among equals the oldest stays first.
-    sorted.sort_by_key(|binding| std::cmp::Reverse(binding.contact.q));
-    let mut groups: Vec<Vec<&Binding>> = Vec::new();
+    sorted.sort_by_key(|binding| std::cmp::Reverse(binding.q));
+    let mut wanted: SmallVec<[Binding; 1]> = SmallVec::new();
     for binding in sorted {
-        match groups.last_mut() {
-            Some(group) if group[0].contact.q == binding.contact.q => {
-                // Flows of one UE are alternatives, not branches (RFC 5626 §5.3); the latest is the likeliest.
-                match group.iter_mut().find(|other| is_same_ue(other, binding)) {
-                    Some(other) if other.expires_at < binding.expires_at => *other = binding,
-                    Some(_) => {}
-                    None => group.push(binding),
-                }
-            }
-            _ => groups.push(vec![binding]),
+        // Flows of one UE are alternatives, not branches (RFC 5626 §5.3); the latest is the likeliest.
+        match wanted.iter_mut().find(|other| other.q == binding.q && is_same_ue(other, binding)) {
+            Some(other) if other.expires_at < binding.expires_at => *other = binding.clone(),
+            Some(_) => {}
+            None => wanted.push(binding.clone()),
         }
     }
-    groups
+    wanted
+}
+
+/// Takes the bindings that are tried next off the front of what [`by_preference`] gave.
+pub fn next_group(wanted: &mut SmallVec<[Binding; 1]>) -> SmallVec<[Binding; 1]> {
+    let Some(q) = wanted.first().map(|binding| binding.q) else { return SmallVec::new() };
+    let end = wanted.iter().position(|binding| binding.q != q).unwrap_or(wanted.len());
+    wanted.drain(..end).collect()
 }
 
 fn is_same_ue(a: &Binding, b: &Binding) -> bool {
-    a.contact.reg_id.is_some() && b.contact.reg_id.is_some() && a.contact.instance == b.contact.instance
+    a.reg_id.is_some() && b.reg_id.is_some() && a.part(3) == b.part(3)
 }
 
 fn bind(
@@ -174,7 +308,7 @@ fn bind(
     let at = updated
         .bindings
         .iter()
-        .position(|binding| binding.impi == origin.impi && is_same(&binding.contact, contact, same_uri));
+        .position(|binding| binding.is_of(&origin.impi) && is_same(binding.key(), contact.key(), same_uri));
     if at.is_some_and(|at| is_late(&updated.bindings[at], origin)) {
         return Err(late());
     }
@@ -182,28 +316,30 @@ fn bind(
         (None, 0) => {}
         (Some(at), 0) => {
             let gone = updated.bindings.remove(at);
-            updated.changes.push((gone.contact.uri, Change::Unregistered));
+            updated.changes.push((gone, Change::Unregistered));
         }
         (at, expires_s) => {
-            let binding = Binding {
-                impi: origin.impi.clone(),
-                contact: contact.clone(),
-                path: origin.path.clone(),
-                call_id: origin.call_id.clone(),
-                cseq: origin.cseq,
-                expires_at: now + std::time::Duration::from_secs(u64::from(expires_s)),
+            let texts = Texts {
+                impi: origin.impi.as_str().as_bytes(),
+                uri: &contact.uri,
+                params: &contact.params,
+                instance: &contact.instance,
+                call_id: &origin.call_id,
+                path: origin.path.packed(),
             };
+            let expires_at = now + Duration::from_secs(u64::from(expires_s));
+            let binding = Binding::new(texts, contact.q, contact.reg_id, origin.cseq, expires_at);
             let change = match at {
                 Some(at) => {
-                    updated.bindings[at] = binding;
+                    updated.bindings[at] = binding.clone();
                     Change::Refreshed
                 }
                 None => {
-                    updated.bindings.push(binding);
+                    updated.bindings.push(binding.clone());
                     Change::Registered
                 }
             };
-            updated.changes.push((contact.uri.clone(), change));
+            updated.changes.push((binding, change));
         }
     }
     Ok(())
@@ -219,32 +355,29 @@ fn displace(
 ) {
     let Updated { bindings, changes } = updated;
     bindings.retain(|binding| {
-        let old = &binding.contact;
-        let stays = binding.impi != origin.impi
+        let old = binding.key();
+        let stays = !binding.is_of(&origin.impi)
             || old.reg_id.is_some()
-            || contacts.iter().any(|contact| is_same(old, contact, same_uri))
+            || contacts.iter().any(|contact| is_same(old, contact.key(), same_uri))
             || !contacts.iter().any(|contact| {
-                contact.expires_s > 0 && contact.reg_id.is_none() && is_one_device(old, contact)
+                contact.expires_s > 0 && contact.reg_id.is_none() && is_one_device(old, contact.key())
             });
         if !stays {
-            changes.push((old.uri.clone(), Change::Deactivated));
+            changes.push((binding.clone(), Change::Deactivated));
         }
         stays
     });
 }
 
-fn is_one_device(a: &Contact, b: &Contact) -> bool {
-    match (&a.instance, &b.instance) {
-        (Some(a), Some(b)) => a == b,
-        _ => true,
-    }
+fn is_one_device(a: Key<'_>, b: Key<'_>) -> bool {
+    a.instance.is_empty() || b.instance.is_empty() || a.instance == b.instance
 }
 
 /// RFC 5626 §6: instance and reg-id name a binding where both are given; else the URI does.
-fn is_same(a: &Contact, b: &Contact, same_uri: &impl Fn(&[u8], &[u8]) -> bool) -> bool {
+fn is_same(a: Key<'_>, b: Key<'_>, same_uri: &impl Fn(&[u8], &[u8]) -> bool) -> bool {
     match (a.flow(), b.flow()) {
         (Some(a), Some(b)) => a == b,
-        (None, None) => same_uri(&a.uri, &b.uri),
+        (None, None) => same_uri(a.uri, b.uri),
         _ => false,
     }
 }
@@ -252,12 +385,16 @@ fn is_same(a: &Contact, b: &Contact, same_uri: &impl Fn(&[u8], &[u8]) -> bool) -
 impl Contact {
     /// Instance and reg-id, where both are given.
     pub fn flow(&self) -> Option<(&[u8], u32)> {
-        Some((self.instance.as_deref()?, self.reg_id?))
+        self.key().flow()
+    }
+
+    fn key(&self) -> Key<'_> {
+        Key { uri: &self.uri, instance: &self.instance, reg_id: self.reg_id }
     }
 }
 
 fn is_late(binding: &Binding, origin: &Origin) -> bool {
-    binding.call_id == origin.call_id && origin.cseq <= binding.cseq
+    binding.part(4) == &origin.call_id[..] && origin.cseq <= binding.cseq
 }
 
 /// RFC 3261 §10.3 step 7: a REGISTER that was overtaken by a later one of its Call-ID.
@@ -273,20 +410,25 @@ mod tests {
     const IMPI: &str = "alice@home1.net";
 
     fn contact(uri: &str) -> Contact {
-        Contact { uri: uri.into(), params: Vec::new(), q: 1000, instance: None, reg_id: None, expires_s: 600 }
+        Contact {
+            uri: uri.as_bytes().into(),
+            params: SmallVec::new(),
+            q: 1000,
+            instance: SmallVec::new(),
+            reg_id: None,
+            expires_s: 600,
+        }
     }
 
     fn device(uri: &str, instance: &str, reg_id: Option<u32>) -> Contact {
-        Contact { instance: Some(instance.into()), reg_id, ..contact(uri) }
+        let reg_id = reg_id.and_then(NonZeroU32::new);
+        Contact { instance: instance.as_bytes().into(), reg_id, ..contact(uri) }
     }
 
     fn origin(impi: &str, call_id: &str, cseq: u32) -> Origin {
-        Origin {
-            impi: Impi::new(impi),
-            call_id: call_id.into(),
-            cseq,
-            path: vec![b"<sip:p1;lr>".to_vec(), b"<sip:p2;lr>".to_vec()],
-        }
+        let mut path = Path::default();
+        assert!(path.push(b"<sip:p1;lr>") && path.push(b"<sip:p2;lr>"));
+        Origin { impi: Impi::new(impi), call_id: call_id.as_bytes().into(), cseq, path }
     }
 
     fn apply(bindings: &[Binding], origin: &Origin, wish: Wish) -> Result<Updated, Reject> {
@@ -294,82 +436,86 @@ mod tests {
     }
 
     fn uris(updated: &Updated) -> Vec<&str> {
-        updated.bindings.iter().map(|binding| std::str::from_utf8(&binding.contact.uri).unwrap()).collect()
+        updated.bindings.iter().map(|binding| std::str::from_utf8(binding.uri()).unwrap()).collect()
     }
 
-    fn one(uri: &str) -> Vec<Binding> {
-        apply(&[], &origin(IMPI, "c1", 1), Wish::Update(vec![contact(uri)])).unwrap().bindings
+    fn changes(updated: &Updated) -> Vec<(&str, Change)> {
+        let text = |binding| std::str::from_utf8(Binding::uri(binding)).unwrap();
+        updated.changes.iter().map(|(binding, change)| (text(binding), *change)).collect()
+    }
+
+    fn wish(contacts: Vec<Contact>) -> Wish {
+        Wish::Update(contacts.into())
+    }
+
+    fn one(uri: &str) -> SmallVec<[Binding; 1]> {
+        apply(&[], &origin(IMPI, "c1", 1), wish(vec![contact(uri)])).unwrap().bindings
     }
 
     #[test]
     fn a_new_contact_is_bound_with_its_path_in_order() {
         let bound = one("sip:a@1");
-        assert_eq!(bound[0].path, [b"<sip:p1;lr>".to_vec(), b"<sip:p2;lr>".to_vec()]);
+        assert_eq!(bound[0].path().collect::<Vec<_>>(), [b"<sip:p1;lr>", b"<sip:p2;lr>"]);
+        assert_eq!((bound[0].impi(), bound[0].params()), (Impi::new(IMPI), &b""[..]));
         assert_eq!(bound[0].expires_at, Instant::START + Duration::from_secs(600));
     }
 
     #[test]
     fn a_known_contact_is_refreshed_and_a_zero_removes_it() {
         let bound = one("sip:a@1");
-        let refreshed =
-            apply(&bound, &origin(IMPI, "c1", 2), Wish::Update(vec![contact("sip:a@1")])).unwrap();
-        assert_eq!(refreshed.changes, [(b"sip:a@1".to_vec(), Change::Refreshed)]);
+        let refreshed = apply(&bound, &origin(IMPI, "c1", 2), wish(vec![contact("sip:a@1")])).unwrap();
+        assert_eq!(changes(&refreshed), [("sip:a@1", Change::Refreshed)]);
         let zero = Contact { expires_s: 0, ..contact("sip:a@1") };
-        let removed = apply(&refreshed.bindings, &origin(IMPI, "c1", 3), Wish::Update(vec![zero])).unwrap();
+        let removed = apply(&refreshed.bindings, &origin(IMPI, "c1", 3), wish(vec![zero])).unwrap();
         assert!(removed.bindings.is_empty());
-        assert_eq!(removed.changes, [(b"sip:a@1".to_vec(), Change::Unregistered)]);
+        assert_eq!(changes(&removed), [("sip:a@1", Change::Unregistered)]);
     }
 
     #[test]
     fn an_older_register_of_the_same_call_changes_nothing() {
         let bound = one("sip:a@1");
         let zero = Contact { expires_s: 0, ..contact("sip:a@1") };
-        let refusal = apply(&bound, &origin(IMPI, "c1", 1), Wish::Update(vec![zero.clone()])).unwrap_err();
+        let refusal = apply(&bound, &origin(IMPI, "c1", 1), wish(vec![zero.clone()])).unwrap_err();
         assert_eq!(refusal.status, Status::SERVER_INTERNAL_ERROR);
         assert!(apply(&bound, &origin(IMPI, "c1", 1), Wish::RemoveAll).is_err());
-        assert!(apply(&bound, &origin(IMPI, "other", 1), Wish::Update(vec![zero])).is_ok());
+        assert!(apply(&bound, &origin(IMPI, "other", 1), wish(vec![zero])).is_ok());
     }
 
     #[test]
     fn another_address_of_the_same_ue_takes_the_place_of_the_first() {
-        let moved =
-            apply(&one("sip:a@1"), &origin(IMPI, "c2", 1), Wish::Update(vec![contact("sip:a@2")])).unwrap();
+        let moved = apply(&one("sip:a@1"), &origin(IMPI, "c2", 1), wish(vec![contact("sip:a@2")])).unwrap();
         assert_eq!(uris(&moved), ["sip:a@2"]);
-        assert_eq!(
-            moved.changes,
-            [(b"sip:a@2".to_vec(), Change::Registered), (b"sip:a@1".to_vec(), Change::Deactivated)]
-        );
+        assert_eq!(changes(&moved), [("sip:a@2", Change::Registered), ("sip:a@1", Change::Deactivated)]);
     }
 
     #[test]
     fn contacts_of_one_request_of_two_devices_and_of_two_private_identities_stay_together() {
-        let two = Wish::Update(vec![contact("sip:a@1"), contact("sip:a@2")]);
+        let two = wish(vec![contact("sip:a@1"), contact("sip:a@2")]);
         let bound = apply(&[], &origin(IMPI, "c1", 1), two).unwrap();
         assert_eq!(uris(&bound), ["sip:a@1", "sip:a@2"]);
 
-        let phone = Wish::Update(vec![device("sip:a@1", "<urn:uuid:1>", None)]);
-        let tablet = Wish::Update(vec![device("sip:a@2", "<urn:uuid:2>", None)]);
+        let phone = wish(vec![device("sip:a@1", "<urn:uuid:1>", None)]);
+        let tablet = wish(vec![device("sip:a@2", "<urn:uuid:2>", None)]);
         let bound = apply(&[], &origin(IMPI, "c1", 1), phone).unwrap();
         let bound = apply(&bound.bindings, &origin(IMPI, "c2", 1), tablet).unwrap();
         assert_eq!(uris(&bound), ["sip:a@1", "sip:a@2"]);
 
         let shared =
-            apply(&one("sip:a@1"), &origin("bob@home1.net", "c2", 1), Wish::Update(vec![contact("sip:b@2")]));
+            apply(&one("sip:a@1"), &origin("bob@home1.net", "c2", 1), wish(vec![contact("sip:b@2")]));
         assert_eq!(uris(&shared.unwrap()), ["sip:a@1", "sip:b@2"]);
     }
 
     #[test]
     fn a_star_removes_the_contacts_of_its_own_private_identity_only() {
         let bound = one("sip:a@1");
-        let both =
-            apply(&bound, &origin("bob@home1.net", "c2", 1), Wish::Update(vec![contact("sip:b@2")])).unwrap();
+        let both = apply(&bound, &origin("bob@home1.net", "c2", 1), wish(vec![contact("sip:b@2")])).unwrap();
         let left = apply(&both.bindings, &origin(IMPI, "c3", 1), Wish::RemoveAll).unwrap();
         assert_eq!(uris(&left), ["sip:b@2"]);
     }
 
     #[test]
     fn a_flow_is_named_by_instance_and_reg_id_whatever_its_address() {
-        let flow = |uri, reg_id| Wish::Update(vec![device(uri, "<urn:uuid:1>", Some(reg_id))]);
+        let flow = |uri, reg_id| wish(vec![device(uri, "<urn:uuid:1>", Some(reg_id))]);
         let bound = apply(&[], &origin(IMPI, "c1", 1), flow("sip:a@1", 1)).unwrap();
         let bound = apply(&bound.bindings, &origin(IMPI, "c2", 1), flow("sip:a@2", 2)).unwrap();
         assert_eq!(uris(&bound), ["sip:a@1", "sip:a@2"]);
@@ -380,28 +526,41 @@ mod tests {
     #[test]
     fn more_contacts_than_allowed_are_refused_and_the_old_ones_stay() {
         let many = (0..5).map(|n| device(&format!("sip:a@{n}"), &format!("<urn:uuid:{n}>"), None)).collect();
-        assert_eq!(
-            apply(&[], &origin(IMPI, "c1", 1), Wish::Update(many)).unwrap_err().status,
-            Status::FORBIDDEN
-        );
+        assert_eq!(apply(&[], &origin(IMPI, "c1", 1), wish(many)).unwrap_err().status, Status::FORBIDDEN);
+    }
+
+    /// The 200 lists every contact of the set, so that they must fit into one message together.
+    #[test]
+    fn contacts_that_are_too_large_together_are_refused_and_the_old_ones_stay() {
+        let long = |n: usize| Contact {
+            params: vec![b'x'; 15_000].into(),
+            ..device(&format!("sip:a@{n}"), &format!("<{n}>"), None)
+        };
+        let bound = apply(&[], &origin(IMPI, "c1", 1), wish(vec![long(1), long(2)])).unwrap().bindings;
+        let refusal = apply(&bound, &origin(IMPI, "c2", 1), wish(vec![long(3)])).unwrap_err();
+        assert_eq!(refusal.status, Status::MESSAGE_TOO_LARGE);
+        assert!(apply(&bound, &origin(IMPI, "c1", 2), wish(vec![long(1)])).is_ok(), "a refresh");
     }
 
     #[test]
     fn the_most_wanted_group_comes_first_and_flows_of_one_ue_are_one_target() {
         let with_q = |uri: &str, q| Contact { q, ..contact(uri) };
-        let wish = Wish::Update(vec![with_q("sip:a@1", 500), with_q("sip:a@2", 900), with_q("sip:a@3", 900)]);
-        let bound = apply(&[], &origin(IMPI, "c1", 1), wish).unwrap().bindings;
-        let groups: Vec<Vec<&[u8]>> = by_preference(&bound)
-            .into_iter()
-            .map(|group| group.into_iter().map(|binding| &binding.contact.uri[..]).collect())
-            .collect();
-        assert_eq!(groups, [vec![&b"sip:a@2"[..], b"sip:a@3"], vec![b"sip:a@1"]]);
+        let wished = wish(vec![with_q("sip:a@1", 500), with_q("sip:a@2", 900), with_q("sip:a@3", 900)]);
+        let bound = apply(&[], &origin(IMPI, "c1", 1), wished).unwrap().bindings;
+        let mut wanted = by_preference(&bound);
+        for expected in [&["sip:a@2", "sip:a@3"][..], &["sip:a@1"], &[]] {
+            let group = next_group(&mut wanted);
+            assert!(
+                group.iter().map(Binding::uri).eq(expected.iter().map(|uri| uri.as_bytes())),
+                "{group:?}"
+            );
+        }
 
-        let flows = Wish::Update(vec![
+        let flows = wish(vec![
             device("sip:a@1", "<urn:uuid:1>", Some(1)),
             device("sip:a@2", "<urn:uuid:1>", Some(2)),
         ]);
         let bound = apply(&[], &origin(IMPI, "c1", 1), flows).unwrap().bindings;
-        assert_eq!(by_preference(&bound).iter().map(Vec::len).collect::<Vec<_>>(), [1]);
+        assert_eq!(by_preference(&bound).len(), 1);
     }
 }

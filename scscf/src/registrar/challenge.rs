@@ -2,8 +2,10 @@
 
 use super::authorization::Authorization;
 use ambient::Entropy;
+use cscf::identity::Impi;
 use diameter_client::cx::AuthDataItem;
 use ims_aka::{AkaAlgorithm, AkaNonce, Ha1, Hash, Key, Qop, Res, aka_digest};
+use smallvec::SmallVec;
 
 /// One authentication vector, good for one challenge.
 #[derive(Clone, Debug)]
@@ -75,7 +77,7 @@ pub enum Staleness {
 #[derive(Clone, Debug)]
 pub struct Challenge {
     /// Of the REGISTER that it answered; the next one must have the same (TS 24.229 §5.4.1.2.2).
-    pub call_id: Vec<u8>,
+    pub call_id: SmallVec<[u8; 64]>,
     nonce: String,
     realm: String,
     vector: Vector,
@@ -108,7 +110,7 @@ impl Challenge {
                 (format!("{:016x}{:016x}", entropy.next_u64(), entropy.next_u64()), digest.realm.clone())
             }
         };
-        Challenge { call_id: call_id.to_vec(), nonce, realm, vector, algorithm, nonce_count: 0 }
+        Challenge { call_id: call_id.into(), nonce, realm, vector, algorithm, nonce_count: 0 }
     }
 
     /// Whether this is the nonce of the challenge.
@@ -145,10 +147,16 @@ impl Challenge {
     }
 
     /// Compares an answer; right gives the H(A1) that Authentication-Info is made with.
-    pub fn verify(&mut self, answer: &Authorization, method: &[u8], body: &[u8]) -> Result<Ha1, Wrong> {
+    pub fn verify(
+        &mut self,
+        impi: &Impi,
+        answer: &Authorization,
+        method: &[u8],
+        body: &[u8],
+    ) -> Result<Ha1, Wrong> {
         let ha1 = match &self.vector {
             Vector::Aka(aka) => self.algorithm.ha1(
-                answer.username.as_bytes(),
+                impi.as_str().as_bytes(),
                 self.realm.as_bytes(),
                 &aka.xres,
                 &aka.ck,
@@ -232,15 +240,18 @@ mod tests {
         let qop = Qop::Auth { nc: nc.as_bytes(), cnonce: b"abc" };
         let response = ha1.response(b"REGISTER", b"sip:home1.net", challenge.nonce.as_bytes(), qop);
         Authorization {
-            username: USER.into(),
-            nonce: challenge.nonce.clone().into(),
-            uri: b"sip:home1.net".to_vec(),
-            response: response.as_bytes().to_vec(),
-            qop: Some(b"auth".to_vec()),
-            nc: nc.into(),
-            cnonce: b"abc".to_vec(),
+            nonce: challenge.nonce.as_bytes().into(),
+            uri: b"sip:home1.net"[..].into(),
+            response: response.as_bytes().into(),
+            qop: Some(b"auth"[..].into()),
+            nc: nc.as_bytes().into(),
+            cnonce: b"abc"[..].into(),
             ..Default::default()
         }
+    }
+
+    fn alice() -> Impi {
+        Impi::new(USER)
     }
 
     fn res() -> Ha1 {
@@ -263,20 +274,22 @@ mod tests {
     fn the_right_res_is_accepted_and_another_is_not() {
         let mut challenge = issue(&aka_item());
         let right = answer(&challenge, &res(), "00000001");
-        assert!(challenge.verify(&right, b"REGISTER", b"").is_ok());
+        assert!(challenge.verify(&alice(), &right, b"REGISTER", b"").is_ok());
         let other = Ha1::from_password(Hash::Md5, USER.as_bytes(), b"home1.net", &[9; 8]);
         let wrong = answer(&challenge, &other, "00000001");
-        assert_eq!(challenge.verify(&wrong, b"REGISTER", b""), Err(Wrong::Response));
-        assert_eq!(challenge.verify(&right, b"INVITE", b""), Err(Wrong::Response));
+        assert_eq!(challenge.verify(&alice(), &wrong, b"REGISTER", b""), Err(Wrong::Response));
+        assert_eq!(challenge.verify(&alice(), &right, b"INVITE", b""), Err(Wrong::Response));
     }
 
     #[test]
     fn auts_goes_to_the_hss_behind_the_rand_that_was_sent() {
         let challenge = issue(&aka_item());
-        let auts =
-            Authorization { auts: Some(aka_digest::encode_auts(&[7; 14]).into()), ..Default::default() };
+        let auts = Authorization {
+            auts: Some(aka_digest::encode_auts(&[7; 14]).as_bytes().into()),
+            ..Default::default()
+        };
         assert_eq!(challenge.resynchronisation(&auts).unwrap(), [vec![1; 16], vec![7; 14]].concat());
-        let short = Authorization { auts: Some(b"BwcH".to_vec()), ..Default::default() };
+        let short = Authorization { auts: Some(b"BwcH"[..].into()), ..Default::default() };
         assert_eq!(challenge.resynchronisation(&short), None);
     }
 
@@ -288,7 +301,7 @@ mod tests {
         let mut challenge = issue(&AuthDataItem { digest: Some(digest), ..Default::default() });
         for (nc, expected) in [("00000001", true), ("00000001", false), ("00000002", true)] {
             let answer = answer(&challenge, &ha1, nc);
-            assert_eq!(challenge.verify(&answer, b"REGISTER", b"").is_ok(), expected, "{nc}");
+            assert_eq!(challenge.verify(&alice(), &answer, b"REGISTER", b"").is_ok(), expected, "{nc}");
         }
         let sent = challenge.www_authenticate(KeyHandOver::ToPcscf, Staleness::Stale);
         assert!(sent.ends_with("stale=TRUE") && sent.contains("algorithm=MD5"), "{sent}");

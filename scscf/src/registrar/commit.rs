@@ -2,7 +2,8 @@
 
 use super::accepted::Accepted;
 use super::assignment::{self, Profile, Refused};
-use super::binding::{self, Change, Updated};
+use super::binding::{self, Binding, Change, Updated};
+use super::implicit_set::ImplicitSet;
 use super::register::Register;
 use super::registrations::{Registration, RegistrationId, State};
 use super::{saa, same_uri};
@@ -17,6 +18,7 @@ use diameter_client::cx::{
 };
 use diameter_client::endpoint::CxFailure;
 use sip_core::{Name, Status};
+use smallvec::SmallVec;
 
 impl Scscf {
     // --- assignment -------------------------------------------------------------------------------------------------
@@ -32,7 +34,7 @@ impl Scscf {
         let updated = self.binding_update(turn, &register)?;
         let found = self.registrations.find(&register.impu);
         let had = found.is_some_and(|(_, registration)| registration.has_binding_of(register.impi()));
-        let has = updated.bindings.iter().any(|binding| binding.impi == *register.impi());
+        let has = updated.bindings.iter().any(|binding| binding.is_of(register.impi()));
         let is_registered = found.is_some_and(|(_, registration)| registration.state == State::Registered);
         let is_challenged = authenticated.is_some();
         let authentication_info = authenticated.flatten();
@@ -48,13 +50,7 @@ impl Scscf {
                     Some(register.impi()),
                     &register.impu,
                 );
-                self.ask(
-                    turn,
-                    sar,
-                    register.trace(),
-                    |register| Waiting::Released { register, authentication_info },
-                    register,
-                );
+                self.ask(turn, sar, |register| Waiting::Released { register, authentication_info }, register);
             } else {
                 self.accept(turn, request, &register, None);
             }
@@ -62,7 +58,7 @@ impl Scscf {
         }
         if had && !is_challenged {
             // The HSS knows all that this changes (TS 23.228 §5.2.2.4 leaves the query out for a re-registration).
-            return self.commit(turn, request, register, Profile::Kept, None, authentication_info);
+            return self.commit(turn, register, Profile::Kept, None, authentication_info);
         }
         if found.is_none() && self.registrations.len() >= self.config.scscf.registrations_max {
             return Err(Reject::new(Status::SERVICE_UNAVAILABLE, "too many registrations")
@@ -85,23 +81,17 @@ impl Scscf {
     ) {
         let mut sar = self.assignment(asked, Some(register.impi()), &register.impu);
         sar.user_data_already_available = self.available(&register.impu);
-        self.ask(
-            turn,
-            sar,
-            register.trace(),
-            |register| Waiting::Saa { register, asked, authentication_info },
-            register,
-        );
+        self.ask(turn, sar, |register| Waiting::Saa { register, asked, authentication_info }, register);
     }
 
     fn ask(
         &self,
         turn: &mut Turn<'_, Scscf>,
         sar: Sar,
-        trace: Option<String>,
         waiting: impl FnOnce(Box<Register>) -> Waiting,
-        register: Box<Register>,
+        mut register: Box<Register>,
     ) {
+        let trace = register.trace.take();
         let query = Query::Cx { request: CxRequest::Sar(sar), destination: self.hss(), trace };
         turn.query(query, waiting(register));
     }
@@ -117,7 +107,6 @@ impl Scscf {
     pub(crate) fn assigned(
         &mut self,
         turn: &mut Turn<'_, Scscf>,
-        request: &Incoming,
         register: Box<Register>,
         asked: ServerAssignmentType,
         authentication_info: Option<String>,
@@ -127,7 +116,7 @@ impl Scscf {
         match assignment::outcome(asked, &register.impu, saa, self.available(&register.impu)) {
             Ok(profile) => {
                 let charging = saa.ok().and_then(|saa| saa.charging_information.clone());
-                self.commit(turn, request, register, profile, charging, authentication_info)
+                self.commit(turn, register, profile, charging, authentication_info)
             }
             Err(Refused::Again(asked)) => {
                 self.ask_assignment(turn, register, asked, authentication_info);
@@ -167,7 +156,6 @@ impl Scscf {
     fn commit(
         &mut self,
         turn: &mut Turn<'_, Scscf>,
-        _request: &Incoming,
         register: Box<Register>,
         profile: Profile,
         charging: Option<ChargingInformation>,
@@ -176,18 +164,18 @@ impl Scscf {
         // Anew: others may have come while the HSS was asked.
         let Updated { bindings, changes } = self.binding_update(turn, &register)?;
         let id = self.adopt(&register.impu, profile)?;
+        self.registrations.bind(id, bindings);
+        if let Some(charging) = charging {
+            self.registrations.charge(id, charging);
+        }
         let Some(registration) = self.registrations.get_mut(id) else {
             return Err(Reject::new(Status::SERVER_INTERNAL_ERROR, "registration ended meanwhile"));
         };
-        registration.bindings = bindings;
         registration.state = State::Registered;
-        if charging.is_some() {
-            registration.charging = charging;
-        }
         let created = changes
             .into_iter()
             .filter(|(_, change)| *change == Change::Registered)
-            .map(|(uri, _)| uri)
+            .map(|(binding, _)| binding)
             .collect();
         self.arm_expiry(turn, id);
         let records = self.stored_form(turn, id).into_iter().collect();
@@ -203,12 +191,13 @@ impl Scscf {
             (Some(id), Profile::Kept) => return Ok(id),
             (None, Profile::Kept) => return Err(unusable()),
             (Some(id), Profile::Given(subscription)) => {
-                self.registrations.replace_profile(id, *subscription);
+                self.registrations.replace_set(id, *subscription);
                 id
             }
             (None, Profile::Given(subscription)) => {
-                let registration =
-                    Registration::new(*subscription, State::Unregistered).ok_or_else(unusable)?;
+                let registration = ImplicitSet::new(*subscription)
+                    .and_then(|set| Registration::new(set, State::Unregistered))
+                    .ok_or_else(unusable)?;
                 self.registrations.insert(registration)
             }
         };
@@ -221,7 +210,7 @@ impl Scscf {
         turn: &mut Turn<'_, Scscf>,
         request: &Incoming,
         register: &Register,
-        created: &[Vec<u8>],
+        created: &[Binding],
         authentication_info: Option<&str>,
         answer: Result<(), StoreFailure>,
     ) -> Result<(), Reject> {
@@ -244,14 +233,12 @@ impl Scscf {
         Ok(())
     }
 
-    fn take_back(&mut self, turn: &mut Turn<'_, Scscf>, register: &Register, created: &[Vec<u8>]) {
-        let Some((id, _)) = self.registrations.find(&register.impu) else { return };
-        let Some(registration) = self.registrations.get_mut(id) else { return };
-        registration.bindings.retain(|binding| {
-            binding.call_id != register.origin.call_id
-                || binding.cseq != register.origin.cseq
-                || !created.contains(&binding.contact.uri)
-        });
+    fn take_back(&mut self, turn: &mut Turn<'_, Scscf>, register: &Register, created: &[Binding]) {
+        let Some((id, registration)) = self.registrations.find(&register.impu) else { return };
+        // One that was refreshed meanwhile is another.
+        let stays = |binding: &&Binding| !created.contains(binding);
+        let stay: SmallVec<[Binding; 1]> = registration.bindings.iter().filter(stays).cloned().collect();
+        self.registrations.bind(id, stay);
         self.settle(
             turn,
             id,
@@ -269,12 +256,14 @@ impl Scscf {
         register: &Register,
         authentication_info: Option<&str>,
     ) {
-        let service_route = self.own_uri(turn, &register.impu, Case::ServiceRoute, None);
+        let service_route =
+            self.write_own_uri(turn, &register.impu, Case::ServiceRoute, None, |uri| uri.to_string());
         let accepted = Accepted {
             registration: self.registrations.find(&register.impu).map(|(_, registration)| registration),
             register,
             service_route: &service_route,
             ioi: &self.config.scscf.ioi,
+            home: &self.config.home,
             authentication_info,
             now: turn.now(),
         };

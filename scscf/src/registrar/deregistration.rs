@@ -16,6 +16,7 @@ use diameter_client::cx::{
     CxAnswer, CxRequest, CxResult, Sar, ServerAssignmentType, UserDataAlreadyAvailable,
 };
 use diameter_client::endpoint::{CxFailure, Destination};
+use smallvec::SmallVec;
 
 impl Scscf {
     /// The HSS answered the SAR by which a UE's last contact goes.
@@ -42,14 +43,12 @@ impl Scscf {
             return Ok(());
         };
         let Updated { bindings, .. } = self.binding_update(turn, &register)?;
-        if let Some(registration) = self.registrations.get_mut(id) {
-            registration.bindings = bindings;
-        }
+        self.registrations.bind(id, bindings);
         let records = self.keep_or_drop(turn, id, Cause::User);
         self.authentications.forget(register.impi());
         turn.query(
             Query::Store(records),
-            Waiting::Stored { register, created: Vec::new(), authentication_info },
+            Waiting::Stored { register, created: SmallVec::new(), authentication_info },
         );
         Ok(())
     }
@@ -65,7 +64,7 @@ impl Scscf {
         impis: &[Impi],
     ) {
         let Some(registration) = self.registrations.get(id) else { return };
-        let named = registration.key().clone();
+        let Some(named) = registration.named() else { return };
         let gone: Vec<Impi> =
             impis.iter().filter(|impi| !registration.has_binding_of(impi)).cloned().collect();
         for impi in &gone {
@@ -94,12 +93,10 @@ impl Scscf {
         if let Some(timer) = registration.timer {
             turn.disarm(timer);
         }
-        if registration.state == State::Registered {
-            let impu = registration.associated_uris().next().and_then(|uri| Impu::parse(uri.as_bytes()));
-            turn.notice(Notice::Deregistered {
-                impu: impu.unwrap_or_else(|| registration.key().clone()),
-                cause,
-            });
+        if registration.state == State::Registered
+            && let Some(impu) = registration.default_identity().or_else(|| registration.named())
+        {
+            turn.notice(Notice::Deregistered { impu, cause });
         }
         if matches!(cause, Cause::Hss | Cause::Operator) {
             self.release_sessions(turn, &registration, Ended::ByNetwork);
@@ -116,9 +113,7 @@ impl Scscf {
             turn.notice(Notice::NotRegistered { impu: impu.clone() });
         }
         let impis = registration.impis();
-        if let Some(registration) = self.registrations.get_mut(id) {
-            registration.bindings.clear();
-        }
+        self.registrations.bind(id, SmallVec::new());
         self.settle(turn, id, Cause::Operator, ServerAssignmentType::AdministrativeDeregistration, &impis);
     }
 

@@ -6,7 +6,6 @@ use crate::role::Scscf;
 use crate::waiting::{Cause, Timer};
 use ambient::Now;
 use cscf::Turn;
-use cscf::identity::Impi;
 use cscf::query::Record;
 use diameter_client::cx::ServerAssignmentType;
 use std::time::Duration;
@@ -36,14 +35,16 @@ impl Scscf {
         registration.timer = None;
         if registration.state == State::Unregistered && registration.bindings.is_empty() {
             // TS 29.228 §6.1.2.1: the S-CSCF gives a user back whom it served unregistered.
-            let (impi, impu) =
-                (Impi::new(registration.subscription.private_id.clone()), registration.key().clone());
+            let (impi, named) = (registration.set.private_id.clone(), registration.named());
             self.registrations.remove(id);
-            self.tell(turn, ServerAssignmentType::TimeoutDeregistration, Some(&impi), &impu);
+            if let Some(impu) = named {
+                self.tell(turn, ServerAssignmentType::TimeoutDeregistration, Some(&impi), &impu);
+            }
             return;
         }
         let before = registration.impis();
-        registration.bindings.retain(|binding| binding.expires_at > now);
+        let stay = registration.bindings.iter().filter(|binding| binding.expires_at > now).cloned().collect();
+        self.registrations.bind(id, stay);
         turn.count("registration", "expired");
         self.settle(turn, id, Cause::Expiry, ServerAssignmentType::TimeoutDeregistration, &before);
     }
@@ -52,7 +53,7 @@ impl Scscf {
     pub(crate) fn restored(&mut self, turn: &mut Turn<'_, Scscf>, records: &[Record]) {
         let now = Now { instant: turn.now(), wall: turn.wall() };
         for stored in records {
-            match record::read(stored, now) {
+            match record::read(stored, self.registrations.services(), now) {
                 Some(registration) => {
                     let id = self.registrations.insert(registration);
                     self.arm_expiry(turn, id);

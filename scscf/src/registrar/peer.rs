@@ -1,6 +1,7 @@
 //! What the HSS asks: Registration-Termination and Push-Profile (TS 29.228 §6.1.3, §6.2.2).
 
 use super::assignment::USER_DATA_MAX;
+use super::binding::Binding;
 use super::record;
 use super::registrations::{RegistrationId, Registrations, State};
 use crate::role::Scscf;
@@ -11,6 +12,7 @@ use cscf::query::Query;
 use cscf::user_data;
 use diameter_client::cx::{CxRequest, CxResult, Ppr, ReasonCode, Rtr};
 use diameter_client::endpoint::RequestId;
+use smallvec::SmallVec;
 
 impl Scscf {
     /// A request of the HSS; its answer leaves when what it changed is stored.
@@ -38,17 +40,24 @@ impl Scscf {
         turn.count("registration", "ended by the hss");
         let mut records = Vec::new();
         for id in named(&self.registrations, rtr, &impis) {
-            let Some(registration) = self.registrations.get_mut(id) else { continue };
+            let Some(registration) = self.registrations.get(id) else { continue };
             if rtr.reason.code == ReasonCode::RemoveScscf && registration.state == State::Registered {
                 // Only the data of users who are not registered is to go.
                 continue;
             }
-            registration.bindings.retain(|binding| !impis.contains(&binding.impi));
+            let is_ended = |binding: &Binding| impis.iter().any(|impi| binding.is_of(impi));
+            let (ended, stay): (SmallVec<[Binding; 1]>, SmallVec<[Binding; 1]>) =
+                registration.bindings.iter().cloned().partition(is_ended);
+            let is_over = stay.is_empty();
+            self.registrations.bind(id, stay);
             // TS 29.228 §6.1.3.1: with another S-CSCF in charge the data goes silently, and calls may run on.
             let cause = match rtr.reason.code {
                 ReasonCode::PermanentTermination | ReasonCode::RemoveScscf => Cause::Hss,
                 ReasonCode::NewServerAssigned | ReasonCode::ServerChange => Cause::Moved,
             };
+            if cause == Cause::Hss && !ended.is_empty() && !is_over {
+                self.release_contacts(turn, id, &ended);
+            }
             records.extend(self.keep_or_drop(turn, id, cause));
         }
         for impi in &impis {
@@ -61,7 +70,7 @@ impl Scscf {
     fn push(&mut self, turn: &mut Turn<'_, Scscf>, ppr: &Ppr) -> Result<Vec<cscf::query::Record>, CxResult> {
         let impi = Impi::new(ppr.user_name.clone());
         let id = match &ppr.user_data {
-            None => self.registrations.iter().find(|(_, set)| belongs_to(set, &impi)).map(|(id, _)| id),
+            None => self.registrations.of_impi(&impi).map(|(id, _)| id).min(),
             Some(xml) if xml.len() > USER_DATA_MAX => return Err(CxResult::TOO_MUCH_DATA),
             Some(xml) => {
                 let pushed = user_data::parse(xml).map_err(|_| CxResult::NOT_SUPPORTED_USER_DATA)?;
@@ -71,21 +80,19 @@ impl Scscf {
                     // An empty set, or one without a default identity, is ended by an RTR.
                     .ok_or(CxResult::NOT_SUPPORTED_USER_DATA)?;
                 let (id, registration) = self.registrations.find(&default).ok_or(CxResult::USER_UNKNOWN)?;
-                let stands =
-                    registration.associated_uris().next().and_then(|uri| Impu::parse(uri.as_bytes()));
-                if stands.is_some_and(|stands| stands != default) {
+                if registration.default_identity().is_some_and(|stands| stands != default) {
                     // A PPR cannot change the default identity.
                     return Err(CxResult::UNABLE_TO_COMPLY);
                 }
-                self.registrations.replace_profile(id, pushed);
+                self.registrations.replace_set(id, pushed);
                 Some(id)
             }
         };
         let id = id.ok_or(CxResult::USER_UNKNOWN)?;
-        let Some(registration) = self.registrations.get_mut(id) else { return Err(CxResult::USER_UNKNOWN) };
-        if ppr.charging_information.is_some() {
-            registration.charging = ppr.charging_information.clone();
+        if let Some(charging) = &ppr.charging_information {
+            self.registrations.charge(id, charging.clone());
         }
+        let Some(registration) = self.registrations.get(id) else { return Err(CxResult::USER_UNKNOWN) };
         turn.count("registration", "profile pushed");
         if registration.state == State::Unregistered {
             return Ok(Vec::new());
@@ -95,24 +102,16 @@ impl Scscf {
     }
 }
 
-fn belongs_to(registration: &super::registrations::Registration, impi: &Impi) -> bool {
-    registration.has_binding_of(impi) || registration.subscription.private_id == impi.as_str()
-}
-
 /// The registrations that an RTR means: those of its public identities, or else all of its private ones.
 fn named(registrations: &Registrations, rtr: &Rtr, impis: &[Impi]) -> Vec<RegistrationId> {
-    if rtr.public_identities.is_empty() {
-        return registrations
+    let mut ids: Vec<RegistrationId> = match rtr.public_identities.is_empty() {
+        true => impis.iter().flat_map(|impi| registrations.of_impi(impi)).map(|(id, _)| id).collect(),
+        false => rtr
+            .public_identities
             .iter()
-            .filter(|(_, registration)| impis.iter().any(|impi| belongs_to(registration, impi)))
-            .map(|(id, _)| id)
-            .collect();
-    }
-    let mut ids: Vec<RegistrationId> = rtr
-        .public_identities
-        .iter()
-        .filter_map(|identity| registrations.find(&Impu::parse(identity.as_bytes())?).map(|(id, _)| id))
-        .collect();
+            .filter_map(|identity| registrations.find(&Impu::parse(identity.as_bytes())?).map(|(id, _)| id))
+            .collect(),
+    };
     ids.sort();
     ids.dedup();
     ids

@@ -3,10 +3,13 @@
 use super::authorization::Authorization;
 use super::binding::{Contact, Origin, Wish};
 use super::expiry::Bounds;
+use super::path::Path;
 use cscf::Reject;
 use cscf::charging::ChargingVector;
 use cscf::identity::{Impi, Impu};
 use sip_core::{Message, Name, NameAddr, Status, Uri};
+use smallvec::SmallVec;
+use std::num::NonZeroU32;
 
 /// What a REGISTER says.
 #[derive(Clone, Debug)]
@@ -19,8 +22,8 @@ pub struct Register {
     pub wish: Wish,
     /// Whence it asks.
     pub origin: Origin,
-    /// P-Charging-Vector; its icid names the Diameter sessions too.
-    pub charging_vector: Option<ChargingVector>,
+    /// What ties the Diameter sessions of this REGISTER to it in a trace: taken from the icid.
+    pub trace: Option<String>,
 }
 
 /// Option tags that a REGISTER may require of this registrar. A P-CSCF without IPsec may leave `sec-agree` in.
@@ -33,42 +36,40 @@ impl Register {
         refuse_unsupported(message)?;
         let to = message.to().map_err(|_| malformed("malformed to"))?;
         let impu = Impu::parse(to.uri()).ok_or_else(|| malformed("no public identity in to"))?;
-        let authorization = match Authorization::read(message)? {
-            Some(authorization) => authorization,
+        let (impi, authorization) = match Authorization::read(message)? {
+            Some(read) => read,
             // TS 24.229 §5.3.1.2: without credentials the private identity is the public one without its scheme.
-            None => Authorization { username: impu.derived_impi().as_str().to_owned(), ..Default::default() },
+            None => (impu.derived_impi(), Authorization::default()),
         };
-        let paths: Vec<NameAddr<'_>> = message
-            .paths()
-            .map(|(_, path)| path.map_err(|_| malformed("malformed path")))
-            .collect::<Result<_, _>>()?;
+        let (mut path, mut edge) = (Path::default(), None);
+        for (_, entry) in message.paths() {
+            let entry = entry.map_err(|_| malformed("malformed path"))?;
+            if !path.push(entry.raw()) || path.packed().len() > PATH_OCTETS_MAX {
+                return Err(Reject::new(Status::MESSAGE_TOO_LARGE, "path too long"));
+            }
+            edge = Some(entry);
+        }
         let origin = Origin {
-            impi: Impi::new(authorization.username.clone()),
-            call_id: message.call_id().to_vec(),
+            impi,
+            call_id: message.call_id().into(),
             cseq: message.cseq().map_err(|_| malformed("malformed cseq"))?.number,
-            path: paths.iter().map(|path| path.raw().to_vec()).collect(),
+            path,
         };
-        let edge_is_outbound = paths
-            .last()
-            .and_then(|edge| edge.parsed_uri().ok())
-            .is_some_and(|uri| uri.param(b"ob").is_some());
+        let edge_is_outbound =
+            edge.is_some_and(|edge| edge.parsed_uri().is_ok_and(|uri| uri.param(b"ob").is_some()));
         let outbound = match (message.has_option(Name::Supported, b"outbound"), edge_is_outbound) {
             (false, _) => Outbound::NotAsked,
             (true, false) => Outbound::EdgeLacks,
             (true, true) => Outbound::Used,
         };
         let wish = read_wish(message, bounds, outbound)?;
-        Ok(Register { impu, authorization, wish, origin, charging_vector: ChargingVector::of(message) })
+        let trace = ChargingVector::of(message).map(|vector| vector.icid.trace());
+        Ok(Register { impu, authorization, wish, origin, trace })
     }
 
     /// The private identity.
     pub fn impi(&self) -> &Impi {
         &self.origin.impi
-    }
-
-    /// What ties the Diameter sessions of this REGISTER to it in a trace.
-    pub fn trace(&self) -> Option<String> {
-        self.charging_vector.as_ref().map(|vector| vector.icid.trace())
     }
 
     /// The contacts that it names.
@@ -116,26 +117,22 @@ fn refuse_unsupported(message: &Message) -> Result<(), Reject> {
 fn read_wish(message: &Message, bounds: Bounds, outbound: Outbound) -> Result<Wish, Reject> {
     let malformed = |cause| Reject::new(Status::BAD_REQUEST, cause);
     let expires = message.expires().map_err(|_| malformed("malformed expires"))?;
-    let contacts: Vec<NameAddr<'_>> = message
-        .contacts()
-        .map(|(_, contact)| contact.map_err(|_| malformed("malformed contact")))
-        .collect::<Result<_, _>>()?;
-    if contacts.is_empty() {
-        return Ok(Wish::Fetch);
+    let (mut contacts, mut wildcards) = (SmallVec::new(), 0);
+    for (_, contact) in message.contacts() {
+        let contact = contact.map_err(|_| malformed("malformed contact"))?;
+        if contact.is_wildcard() {
+            wildcards += 1;
+            continue;
+        }
+        contacts.push(read_contact(&contact, expires, bounds, outbound)?);
     }
-    if contacts.iter().any(NameAddr::is_wildcard) {
+    match (wildcards, contacts.is_empty()) {
+        (0, true) => Ok(Wish::Fetch),
+        (0, false) => Ok(Wish::Update(contacts)),
         // RFC 3261 §10.3 step 6.
-        return if contacts.len() == 1 && expires == Some(0) {
-            Ok(Wish::RemoveAll)
-        } else {
-            Err(malformed("a wildcard contact stands alone and expires at once"))
-        };
+        (1, true) if expires == Some(0) => Ok(Wish::RemoveAll),
+        _ => Err(malformed("a wildcard contact stands alone and expires at once")),
     }
-    contacts
-        .iter()
-        .map(|contact| read_contact(contact, expires, bounds, outbound))
-        .collect::<Result<_, _>>()
-        .map(Wish::Update)
 }
 
 fn read_contact(
@@ -147,16 +144,16 @@ fn read_contact(
     if !matches!(contact.parsed_uri(), Ok(Uri::Sip(_))) {
         return Err(Reject::new(Status::BAD_REQUEST, "contact is no sip uri"));
     }
-    let instance = contact.unquoted_param(b"+sip.instance").map(|instance| instance.into_owned());
+    let instance = contact.unquoted_param(b"+sip.instance").unwrap_or_default();
     let reg_id = contact
         .param(b"reg-id")
-        .and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok())
-        .filter(|_| instance.is_some() && outbound != Outbound::NotAsked);
+        .and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<NonZeroU32>().ok())
+        .filter(|_| !instance.is_empty() && outbound != Outbound::NotAsked);
     if reg_id.is_some() && outbound == Outbound::EdgeLacks {
         // RFC 5626 §6.
         return Err(Reject::new(Status::FIRST_HOP_LACKS_OUTBOUND, "first hop lacks outbound"));
     }
-    let mut params = Vec::new();
+    let mut params = SmallVec::new();
     for (name, value) in contact.params() {
         if name.eq_ignore_ascii_case(b"expires") {
             continue;
@@ -168,15 +165,23 @@ fn read_contact(
             params.extend_from_slice(value);
         }
     }
+    if contact.uri().len() + params.len() > CONTACT_OCTETS_MAX {
+        return Err(Reject::new(Status::MESSAGE_TOO_LARGE, "contact too long"));
+    }
     Ok(Contact {
-        uri: contact.uri().to_vec(),
+        uri: contact.uri().into(),
         params,
         q: contact.param(b"q").map_or(1000, thousandths),
-        instance,
+        instance: SmallVec::from_slice(&instance),
         reg_id,
         expires_s: bounds.grant(contact.expires().or(expires))?,
     })
 }
+
+/// A contact is kept, and told in each 200 of its set. Feature tags of a phone take some 500 octets.
+const CONTACT_OCTETS_MAX: usize = 2048;
+/// The Path is kept with each contact, and goes into each request to it.
+const PATH_OCTETS_MAX: usize = 4096;
 
 /// A qvalue in thousandths (RFC 3261 §25.1); what is none counts as the least.
 fn thousandths(q: &[u8]) -> u16 {
@@ -224,10 +229,10 @@ mod tests {
         )
         .unwrap();
         let contact = &register.contacts()[0];
-        assert_eq!(contact.uri, b"sip:alice@10.0.0.1:5060;transport=udp");
+        assert_eq!(&contact.uri[..], b"sip:alice@10.0.0.1:5060;transport=udp");
         assert_eq!((contact.expires_s, contact.q), (120, 750));
-        assert_eq!(contact.params, b";q=0.75;+g.3gpp.smsip");
-        assert_eq!(register.origin.path, [b"<sip:b@p2;lr>".to_vec(), b"<sip:a@p1;lr>".to_vec()]);
+        assert_eq!(&contact.params[..], b";q=0.75;+g.3gpp.smsip");
+        assert_eq!(register.origin.path.entries().collect::<Vec<_>>(), [b"<sip:b@p2;lr>", b"<sip:a@p1;lr>"]);
     }
 
     #[test]
@@ -253,7 +258,10 @@ mod tests {
     fn a_flow_is_registered_only_through_an_edge_that_knows_outbound() {
         let contact = "Contact: <sip:a@10.0.0.1>;reg-id=1;+sip.instance=\"<urn:uuid:1>\"\r\nSupported: path, outbound\r\n";
         let through = |path| read(&format!("{contact}Path: {path}\r\n"));
-        assert_eq!(through("<sip:far;lr>, <sip:edge;lr;ob>").unwrap().contacts()[0].reg_id, Some(1));
+        assert_eq!(
+            through("<sip:far;lr>, <sip:edge;lr;ob>").unwrap().contacts()[0].reg_id,
+            NonZeroU32::new(1)
+        );
         assert_eq!(
             through("<sip:far;lr;ob>, <sip:edge;lr>").unwrap_err().status,
             Status::FIRST_HOP_LACKS_OUTBOUND
@@ -268,6 +276,16 @@ mod tests {
         let named =
             read("Authorization: Digest username=\"001010000000001@home1.net\",integrity-protected=no\r\n");
         assert_eq!(named.unwrap().impi(), &Impi::new("001010000000001@home1.net"));
+    }
+
+    #[test]
+    fn a_contact_or_a_path_that_is_too_long_to_keep_is_refused() {
+        let contact = |octets| format!("Contact: <sip:alice@10.0.0.1>;+x=\"{}\"\r\n", "x".repeat(octets));
+        assert!(read(&contact(1900)).is_ok());
+        assert_eq!(read(&contact(2048)).unwrap_err().status, Status::MESSAGE_TOO_LARGE);
+        let path = |octets| format!("Path: <sip:{}@p1;lr>\r\n", "x".repeat(octets));
+        assert!(read(&path(4000)).is_ok());
+        assert_eq!(read(&path(4096)).unwrap_err().status, Status::MESSAGE_TOO_LARGE);
     }
 
     #[test]

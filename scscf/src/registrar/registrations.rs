@@ -1,16 +1,23 @@
-//! The registrations of this S-CSCF: one per implicit registration set, found by any of its public identities.
+//! The registrations of this S-CSCF: one per implicit registration set, found by any of its identities.
 
 use super::binding::Binding;
+use super::implicit_set::{Identity, ImplicitSet};
+use super::index::Index;
+use super::services::Services;
+use super::shared::Shared;
 use ambient::TimerId;
 use cscf::identity::{Impi, Impu};
-use cscf::user_data::{IdentityType, ImsSubscription, PublicIdentity, ServiceProfile};
+use cscf::user_data::ImsSubscription;
 use diameter_client::cx::ChargingInformation;
-use std::collections::BTreeMap;
-use std::ops::Bound;
+use smallvec::SmallVec;
+use std::sync::Arc;
 
 /// Names one registration while the process lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RegistrationId(u64);
+pub struct RegistrationId {
+    slot: u32,
+    generation: u32,
+}
 
 /// What the HSS holds this S-CSCF for (TS 29.228 §6.1.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,223 +31,288 @@ pub enum State {
 /// One implicit registration set, which is registered and de-registered as a whole (TS 29.228 §6.5.1.2).
 #[derive(Debug)]
 pub struct Registration {
-    /// The profile that the HSS gave.
-    pub subscription: ImsSubscription,
+    /// What the HSS gave; changed by [`Registrations::replace_set`].
+    pub set: ImplicitSet,
     /// Towards the HSS.
     pub state: State,
-    /// Of every private identity that shares the set.
-    pub bindings: Vec<Binding>,
-    /// Where charging events go.
-    pub charging: Option<ChargingInformation>,
+    /// Of every private identity that shares the set; changed by [`Registrations::bind`].
+    pub bindings: SmallVec<[Binding; 1]>,
+    /// Where charging events go; changed by [`Registrations::charge`].
+    pub charging: Option<Arc<ChargingInformation>>,
     /// Fires at the next expiry.
     pub timer: Option<TimerId>,
     /// Names the record in the store; does not change while the registration lives.
-    key: Impu,
+    key: Box<str>,
 }
 
 impl Registration {
-    /// A set without bindings; `None` when the profile names no public identity.
-    pub fn new(subscription: ImsSubscription, state: State) -> Option<Registration> {
-        let key = Impu::parse(subscription.public_identities().next()?.0.identity.as_bytes())?;
-        Some(Registration { subscription, state, bindings: Vec::new(), charging: None, timer: None, key })
+    /// A registration without bindings; its record has the name of the first identity.
+    pub fn new(set: ImplicitSet, state: State) -> Option<Registration> {
+        let key = set.identities().first()?.canonical()?.into();
+        Some(Registration { set, state, bindings: SmallVec::new(), charging: None, timer: None, key })
     }
 
-    /// What the store files it under.
-    pub fn key(&self) -> &Impu {
+    /// What the store files it under: the canonical form of an identity.
+    pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// The identity and its profile, by canonical form.
-    pub fn identity(&self, impu: &Impu) -> Option<(&PublicIdentity, &ServiceProfile)> {
-        self.subscription
-            .public_identities()
-            .find(|(identity, _)| Impu::parse(identity.identity.as_bytes()).is_some_and(|own| own == *impu))
+    /// Files it under the name that its record has: a profile that was pushed may have taken that identity away.
+    pub(super) fn named_by(&mut self, key: &[u8]) -> Option<()> {
+        self.key = std::str::from_utf8(key).ok().filter(|key| Impu::parse(key.as_bytes()).is_some())?.into();
+        Some(())
+    }
+
+    /// The identity by which the HSS is told about the set.
+    pub fn named(&self) -> Option<Impu> {
+        Impu::parse(self.key.as_bytes())
+    }
+
+    /// The default public identity.
+    pub fn default_identity(&self) -> Option<Impu> {
+        self.set.associated().next().and_then(|identity| Impu::parse(identity.as_str().as_bytes()))
     }
 
     /// Whether the identity may do nothing but register. Unknown identities may not either.
     pub fn is_barred(&self, impu: &Impu) -> bool {
-        self.identity(impu).is_none_or(|(identity, _)| identity.is_barred)
-    }
-
-    /// What P-Associated-URI lists: the default identity, then every other distinct one that is not barred
-    /// (TS 24.229 §5.4.1.2.2F).
-    pub fn associated_uris(&self) -> impl Iterator<Item = &str> {
-        // The default is the first of exactly these (TS 29.228 §6.5.1.1), so that the document's order serves.
-        self.subscription
-            .public_identities()
-            .map(|(identity, _)| identity)
-            .filter(|identity| !identity.is_barred && identity.identity_type == IdentityType::DistinctImpu)
-            .map(|identity| identity.identity.as_str())
-    }
-
-    /// An identity of the other scheme, `sip` or `tel`, that is an alias of `impu` (TS 29.228 §B.2.1).
-    pub fn companion(&self, impu: &Impu) -> Option<&str> {
-        let (own, own_profile) = self.identity(impu)?;
-        self.subscription
-            .public_identities()
-            .filter(|(identity, profile)| match (&own.alias_group, &identity.alias_group) {
-                (Some(own_group), Some(group)) => own_group == group,
-                // Without groups, those of one profile in one set are aliases.
-                (None, None) => std::ptr::eq(own_profile, *profile),
-                _ => false,
-            })
-            .map(|(identity, _)| identity)
-            .find(|identity| {
-                !identity.is_barred
-                    && identity.identity_type == IdentityType::DistinctImpu
-                    && is_tel(&identity.identity) != impu.is_tel()
-            })
-            .map(|identity| identity.identity.as_str())
+        self.set.identity(impu.as_str()).is_none_or(|identity| identity.is_barred)
     }
 
     /// Whether a private identity has a binding in the set.
     pub fn has_binding_of(&self, impi: &Impi) -> bool {
-        self.bindings.iter().any(|binding| binding.impi == *impi)
+        self.bindings.iter().any(|binding| binding.is_of(impi))
+    }
+
+    /// Whether a private identity has a binding in the set, or is the one that the HSS gave the set for.
+    pub fn belongs_to(&self, impi: &Impi) -> bool {
+        self.set.private_id == *impi || self.has_binding_of(impi)
     }
 
     /// The private identities with a binding, each once.
     pub fn impis(&self) -> Vec<Impi> {
         let mut impis: Vec<Impi> = Vec::new();
         for binding in &self.bindings {
-            if !impis.contains(&binding.impi) {
-                impis.push(binding.impi.clone());
+            if !impis.iter().any(|impi| binding.is_of(impi)) {
+                impis.push(binding.impi());
             }
         }
         impis
     }
 }
 
-fn is_tel(identity: &str) -> bool {
-    identity.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("tel:"))
-}
-
-/// All registrations.
+/// All registrations. What is asked for by name costs the same whatever their number.
 #[derive(Debug, Default)]
 pub struct Registrations {
-    by_id: BTreeMap<RegistrationId, Registration>,
-    by_impu: BTreeMap<Impu, RegistrationId>,
-    minted: u64,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    len: usize,
+    /// By the canonical form of each public identity.
+    by_impu: Index,
+    /// By each private identity that a set belongs to.
+    by_impi: Index,
+    /// By the name of the record, where no identity of the set has it any more.
+    by_key: Index,
+    services: Shared<Services>,
+    charging: Shared<ChargingInformation>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    registration: Option<Box<Registration>>,
 }
 
 impl Registrations {
     /// The registration that a canonical public identity belongs to.
     pub fn find(&self, impu: &Impu) -> Option<(RegistrationId, &Registration)> {
-        let id = *self.by_impu.get(impu)?;
-        Some((id, self.by_id.get(&id)?))
+        self.find_canonical(impu.as_str())
+    }
+
+    fn find_canonical(&self, canonical: &str) -> Option<(RegistrationId, &Registration)> {
+        // Of two that have the identity, the later one: the HSS gave it that one.
+        self.by_impu.slots(canonical).iter().rev().find_map(|slot| {
+            let found = self.at(*slot)?;
+            found.1.set.identity(canonical).map(|_| found)
+        })
+    }
+
+    /// The registrations that belong to a private identity, in no order that means anything.
+    pub fn of_impi(&self, impi: &Impi) -> impl Iterator<Item = (RegistrationId, &Registration)> {
+        let slots = self.by_impi.slots(impi.as_str());
+        slots.iter().filter_map(|slot| self.at(*slot)).filter(|(_, found)| found.belongs_to(impi))
+    }
+
+    /// The registration whose record in the store has this name.
+    pub fn by_key(&self, key: &str) -> Option<&Registration> {
+        let found = self.find_canonical(key).map(|(_, found)| found).filter(|found| found.key() == key);
+        found.or_else(|| {
+            let moved = self.by_key.slots(key).iter().filter_map(|slot| self.at(*slot));
+            moved.map(|(_, found)| found).find(|found| found.key() == key)
+        })
     }
 
     /// The registration of this id, if it still lives.
     pub fn get(&self, id: RegistrationId) -> Option<&Registration> {
-        self.by_id.get(&id)
+        let slot = self.slots.get(id.slot as usize).filter(|slot| slot.generation == id.generation)?;
+        slot.registration.as_deref()
     }
 
-    /// The same, to change its bindings. The profile is changed by [`Registrations::replace_profile`].
-    pub fn get_mut(&mut self, id: RegistrationId) -> Option<&mut Registration> {
-        self.by_id.get_mut(&id)
+    /// The same, to change what no index is kept of.
+    pub(crate) fn get_mut(&mut self, id: RegistrationId) -> Option<&mut Registration> {
+        let slot = self.slots.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation)?;
+        slot.registration.as_deref_mut()
     }
 
-    /// The registration whose record in the store has this name.
-    ///
-    /// A walk through the table when a later profile has moved the identity away.
-    pub fn by_key(&self, key: &Impu) -> Option<&Registration> {
-        let found = self.find(key).map(|(_, found)| found).filter(|found| found.key() == key);
-        found.or_else(|| self.by_id.values().find(|registration| registration.key() == key))
+    fn at(&self, slot: u32) -> Option<(RegistrationId, &Registration)> {
+        let entry = self.slots.get(slot as usize)?;
+        let id = RegistrationId { slot, generation: entry.generation };
+        Some((id, entry.registration.as_deref()?))
     }
 
-    /// All, in the order in which they came.
+    /// All of them, for an operator and for checks.
     pub fn iter(&self) -> impl Iterator<Item = (RegistrationId, &Registration)> {
-        self.by_id.iter().map(|(id, registration)| (*id, registration))
-    }
-
-    /// The registration after `id`, or the first: lets a caller walk the table while it changes.
-    pub fn after(&self, id: Option<RegistrationId>) -> Option<RegistrationId> {
-        let from = id.map_or(Bound::Unbounded, Bound::Excluded);
-        self.by_id.range((from, Bound::Unbounded)).next().map(|(id, _)| *id)
+        (0..).zip(&self.slots).filter_map(|(slot, _)| self.at(slot))
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.by_id.len()
+        self.len
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.by_id.is_empty()
+        self.len == 0
+    }
+
+    /// What users subscribe to, each different one once.
+    pub fn services(&self) -> &Shared<Services> {
+        &self.services
     }
 
     /// Adds a registration. An identity that another one held belongs to this one from here on: the HSS says so.
-    pub fn insert(&mut self, registration: Registration) -> RegistrationId {
-        self.minted += 1;
-        let id = RegistrationId(self.minted);
-        self.by_id.insert(id, registration);
+    pub fn insert(&mut self, mut registration: Registration) -> RegistrationId {
+        self.share(&mut registration.set);
+        registration.charging = registration.charging.map(|charging| self.charging.share(charging));
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            u32::try_from(self.slots.len() - 1).expect("registrations_max is far below 2^32")
+        });
+        let entry = &mut self.slots[slot as usize];
+        entry.generation = entry.generation.wrapping_add(1);
+        entry.registration = Some(Box::new(registration));
+        self.len += 1;
+        let id = RegistrationId { slot, generation: entry.generation };
         self.index(id);
         id
     }
 
     /// Gives a registration another profile (TS 29.228 §6.5.2.1: it replaces the old one whole); false when either is
     /// gone or empty.
-    pub fn replace_profile(&mut self, id: RegistrationId, subscription: ImsSubscription) -> bool {
-        if subscription.public_identities().next().is_none() || !self.by_id.contains_key(&id) {
+    pub fn replace_set(&mut self, id: RegistrationId, subscription: ImsSubscription) -> bool {
+        let Some(mut set) = ImplicitSet::new(subscription).filter(|_| self.get(id).is_some()) else {
             return false;
-        }
+        };
+        self.share(&mut set);
         self.unindex(id);
-        if let Some(registration) = self.by_id.get_mut(&id) {
-            registration.subscription = subscription;
+        if let Some(registration) = self.get_mut(id) {
+            let old = std::mem::replace(&mut registration.set, set);
+            self.release(&old);
         }
         self.index(id);
         true
     }
 
-    /// Takes a registration out.
-    pub fn remove(&mut self, id: RegistrationId) -> Option<Registration> {
-        self.unindex(id);
-        self.by_id.remove(&id)
-    }
-
-    /// Forgets the identities that lead to a registration; those that another one took over stay with it.
-    fn unindex(&mut self, id: RegistrationId) {
-        let Some(registration) = self.by_id.get(&id) else { return };
-        for impu in identities(&registration.subscription) {
-            if self.by_impu.get(&impu) == Some(&id) {
-                self.by_impu.remove(&impu);
+    /// Gives a registration other bindings.
+    pub fn bind(&mut self, id: RegistrationId, bindings: SmallVec<[Binding; 1]>) {
+        let Some(registration) = self.get_mut(id) else { return };
+        let old = std::mem::replace(&mut registration.bindings, bindings);
+        // The common case: a refresh, by the same private identity.
+        let same = |(a, b): (&Binding, &Binding)| a.texts().impi == b.texts().impi;
+        if old.len() == registration.bindings.len() && old.iter().zip(&registration.bindings).all(same) {
+            return;
+        }
+        let Some((_, registration)) = self.at(id.slot) else { return };
+        let (now, own) = (registration.impis(), registration.set.private_id.clone());
+        for binding in &old {
+            let impi = binding.impi();
+            if !now.contains(&impi) && impi != own {
+                self.by_impi.remove(impi.as_str(), id.slot);
             }
         }
+        for impi in &now {
+            self.by_impi.insert(impi.as_str(), id.slot);
+        }
+    }
+
+    /// Gives a registration other addresses for its charging events.
+    pub fn charge(&mut self, id: RegistrationId, charging: ChargingInformation) {
+        let charging = self.charging.share(charging);
+        let old = self.get_mut(id).and_then(|registration| registration.charging.replace(charging));
+        if let Some(old) = old {
+            self.charging.release(&old, 1);
+        }
+    }
+
+    /// Takes a registration out.
+    pub fn remove(&mut self, id: RegistrationId) -> Option<Registration> {
+        self.get(id)?;
+        self.unindex(id);
+        let registration = *self.slots[id.slot as usize].registration.take()?;
+        self.free.push(id.slot);
+        self.len -= 1;
+        // Who takes it out reads it and drops it: nobody else finds these by it.
+        self.release(&registration.set);
+        if let Some(charging) = &registration.charging {
+            self.charging.release(charging, 1);
+        }
+        Some(registration)
+    }
+
+    fn share(&mut self, set: &mut ImplicitSet) {
+        for services in set.services_mut() {
+            *services = self.services.share(services.clone());
+        }
+    }
+
+    fn release(&mut self, set: &ImplicitSet) {
+        for services in set.services() {
+            let owned = set.services().iter().filter(|other| Arc::ptr_eq(other, services)).count();
+            self.services.release(services, owned);
+        }
+    }
+
+    /// Forgets the identities that lead to a registration.
+    fn unindex(&mut self, id: RegistrationId) {
+        self.each_name(id, |index, name| index.remove(name, id.slot));
     }
 
     fn index(&mut self, id: RegistrationId) {
-        let Some(registration) = self.by_id.get(&id) else { return };
-        for impu in identities(&registration.subscription) {
-            self.by_impu.insert(impu, id);
+        self.each_name(id, |index, name| index.insert(name, id.slot));
+    }
+
+    fn each_name(&mut self, id: RegistrationId, mut step: impl FnMut(&mut Index, &str)) {
+        let Some(registration) =
+            self.slots.get(id.slot as usize).and_then(|slot| slot.registration.as_deref())
+        else {
+            return;
+        };
+        for canonical in registration.set.identities().iter().filter_map(Identity::canonical) {
+            step(&mut self.by_impu, canonical);
+        }
+        step(&mut self.by_impi, registration.set.private_id.as_str());
+        for binding in &registration.bindings {
+            step(&mut self.by_impi, binding.impi().as_str());
+        }
+        if registration.set.identity(registration.key()).is_none() {
+            step(&mut self.by_key, registration.key());
         }
     }
-}
-
-fn identities(subscription: &ImsSubscription) -> Vec<Impu> {
-    subscription
-        .public_identities()
-        .filter_map(|(identity, _)| Impu::parse(identity.identity.as_bytes()))
-        .collect()
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
+    use super::super::implicit_set::tests::{barred, identity, set, subscription};
     use super::*;
-
-    pub(crate) fn identity(uri: &str) -> PublicIdentity {
-        PublicIdentity { identity: uri.into(), ..Default::default() }
-    }
-
-    pub(crate) fn barred(uri: &str) -> PublicIdentity {
-        PublicIdentity { is_barred: true, ..identity(uri) }
-    }
-
-    pub(crate) fn subscription(identities: Vec<PublicIdentity>) -> ImsSubscription {
-        ImsSubscription {
-            private_id: "alice@home1.net".into(),
-            service_profiles: vec![ServiceProfile { public_identities: identities, ..Default::default() }],
-            imsi: None,
-        }
-    }
 
     fn impu(uri: &str) -> Impu {
         Impu::parse(uri.as_bytes()).unwrap()
@@ -252,7 +324,7 @@ pub(crate) mod tests {
             identity("sip:alice@home1.net"),
             identity("tel:+4930100001"),
         ];
-        Registration::new(subscription(identities), State::Registered).unwrap()
+        Registration::new(set(identities), State::Registered).unwrap()
     }
 
     #[test]
@@ -268,24 +340,44 @@ pub(crate) mod tests {
         assert!(registrations.find(&impu("sip:bob@home1.net")).is_none());
         registrations.remove(id);
         assert!(registrations.find(&impu("sip:alice@home1.net")).is_none() && registrations.is_empty());
+        assert!(registrations.get(id).is_none() && registrations.services().is_empty());
     }
 
     #[test]
-    fn the_default_identity_comes_first_and_barred_ones_are_not_told() {
-        assert_eq!(alice().associated_uris().collect::<Vec<_>>(), ["sip:alice@home1.net", "tel:+4930100001"]);
+    fn barred_and_unknown_identities_may_not_do_anything() {
         assert!(alice().is_barred(&impu("sip:001010000000001@home1.net")));
         assert!(alice().is_barred(&impu("sip:stranger@home1.net")));
         assert!(!alice().is_barred(&impu("tel:+4930100001")));
     }
 
     #[test]
-    fn a_companion_is_an_alias_of_the_other_scheme() {
-        assert_eq!(alice().companion(&impu("sip:alice@home1.net")), Some("tel:+4930100001"));
-        assert_eq!(alice().companion(&impu("tel:+4930100001")), Some("sip:alice@home1.net"));
-        let mut grouped = subscription(vec![identity("sip:alice@home1.net"), identity("tel:+4930100001")]);
-        grouped.service_profiles[0].public_identities[1].alias_group = Some("2".into());
-        let grouped = Registration::new(grouped, State::Registered).unwrap();
-        assert_eq!(grouped.companion(&impu("sip:alice@home1.net")), None);
+    fn an_identity_that_two_sets_have_belongs_to_the_later_one_and_goes_back_with_it() {
+        let mut registrations = Registrations::default();
+        let first = registrations.insert(alice());
+        let second = registrations.insert(alice());
+        let found =
+            |registrations: &Registrations| registrations.find(&impu("tel:+4930100001")).map(|(id, _)| id);
+        assert_eq!(found(&registrations), Some(second));
+        registrations.remove(second);
+        assert_eq!(found(&registrations), Some(first));
+    }
+
+    #[test]
+    fn a_private_identity_leads_to_its_sets_and_to_those_that_it_has_contacts_in() {
+        let mut registrations = Registrations::default();
+        let id = registrations.insert(alice());
+        let bound = |impi: &str| {
+            let texts = super::super::binding::Texts { impi: impi.as_bytes(), ..Default::default() };
+            Binding::new(texts, 1000, None, 1, ambient::Instant::START)
+        };
+        let is_of = |registrations: &Registrations, impi: &str| {
+            registrations.of_impi(&Impi::new(impi)).map(|(id, _)| id).eq([id])
+        };
+        assert!(is_of(&registrations, "alice@home1.net") && !is_of(&registrations, "tablet@home1.net"));
+        registrations.bind(id, [bound("tablet@home1.net"), bound("alice@home1.net")].into_iter().collect());
+        assert!(is_of(&registrations, "alice@home1.net") && is_of(&registrations, "tablet@home1.net"));
+        registrations.bind(id, SmallVec::new());
+        assert!(is_of(&registrations, "alice@home1.net") && !is_of(&registrations, "tablet@home1.net"));
     }
 
     #[test]
@@ -293,9 +385,27 @@ pub(crate) mod tests {
         let mut registrations = Registrations::default();
         let id = registrations.insert(alice());
         let pushed = subscription(vec![identity("sip:alice@home1.net"), identity("sip:carol@home1.net")]);
-        assert!(registrations.replace_profile(id, pushed));
+        assert!(registrations.replace_set(id, pushed));
         assert!(registrations.find(&impu("tel:+4930100001")).is_none());
         assert!(registrations.find(&impu("sip:carol@home1.net")).is_some());
-        assert!(!registrations.replace_profile(id, ImsSubscription::default()));
+        assert!(registrations.by_key("sip:001010000000001@home1.net").is_some(), "its record keeps its name");
+        assert!(!registrations.replace_set(id, ImsSubscription::default()));
+        registrations.remove(id);
+        assert!(registrations.by_key("sip:001010000000001@home1.net").is_none());
+    }
+
+    #[test]
+    fn users_who_subscribe_to_the_same_share_it() {
+        let mut registrations = Registrations::default();
+        let ids: Vec<RegistrationId> = (0..3)
+            .filter_map(|n| Registration::new(set(vec![identity(&format!("sip:u{n}@h"))]), State::Registered))
+            .map(|registration| registrations.insert(registration))
+            .collect();
+        assert_eq!(registrations.services().len(), 1);
+        for id in ids {
+            assert!(!registrations.services().is_empty());
+            registrations.remove(id);
+        }
+        assert!(registrations.services().is_empty());
     }
 }

@@ -30,7 +30,7 @@ impl Scscf {
     fn ask_for_scheme(
         &mut self,
         turn: &mut Turn<'_, Scscf>,
-        register: Box<Register>,
+        mut register: Box<Register>,
         scheme: AuthScheme,
         resynchronisation: Option<Vec<u8>>,
     ) {
@@ -46,7 +46,7 @@ impl Scscf {
             server_name: self.config.scscf.uri.clone(),
             ..Mar::default()
         };
-        let trace = register.trace();
+        let trace = register.trace.take();
         let query = Query::Cx { request: CxRequest::Mar(mar), destination: self.hss(), trace };
         turn.query(query, Waiting::Maa { register, scheme });
     }

@@ -3,11 +3,17 @@
 //! Routing never needs this: what a later request needs stands in its Route. A session that is lost in a restart runs
 //! on; it only cannot be released any more.
 
+use crate::registrar::binding::Binding;
+use crate::registrar::path::Path;
+use crate::registrar::{path, same_uri};
 use ambient::TimerId;
+use ambient::entropy::KeyedState;
 use cscf::context::ContextId;
 use cscf::identity::Impu;
 use sip_core::{Message, Method, Name, NameAddr, RequestBuilder};
-use std::collections::BTreeMap;
+use smallvec::SmallVec;
+use std::collections::{BTreeSet, HashMap};
+use std::hash::BuildHasher;
 
 /// Names one session; a random number, so that a token of an earlier life of this process names none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,15 +27,61 @@ impl SessionId {
 /// One end of a session, as seen from here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Party {
-    /// From or To, with the tag.
-    address: Vec<u8>,
-    tag: Vec<u8>,
-    /// Contact URI.
-    target: Vec<u8>,
-    /// The route from here to this end.
-    routes: Vec<Vec<u8>>,
+    /// Address (From or To, with the tag), tag, Contact URI, and the route from here to this end, one behind the other.
+    text: Box<[u8]>,
+    /// Where each but the last ends.
+    ends: [u32; 3],
     /// The highest CSeq number that this end has sent.
     sequence: u32,
+}
+
+impl Party {
+    fn new(address: &[u8], tag: &[u8], target: &[u8], routes: &[u8], sequence: u32) -> Party {
+        let (mut text, mut ends) = (SmallVec::<[u8; 512]>::new(), [0; 3]);
+        for (part, end) in [address, tag, target].into_iter().zip(&mut ends) {
+            text.extend_from_slice(part);
+            *end = u32::try_from(text.len()).unwrap_or(u32::MAX);
+        }
+        text.extend_from_slice(routes);
+        Party { text: Box::from(&text[..]), ends, sequence }
+    }
+
+    fn part(&self, number: usize) -> &[u8] {
+        let end = |number: usize| self.ends.get(number).map_or(self.text.len(), |end| *end as usize);
+        let start = number.checked_sub(1).map_or(0, end);
+        self.text.get(start..end(number)).unwrap_or_default()
+    }
+
+    fn address(&self) -> &[u8] {
+        self.part(0)
+    }
+
+    fn tag(&self) -> &[u8] {
+        self.part(1)
+    }
+
+    fn target(&self) -> &[u8] {
+        self.part(2)
+    }
+
+    fn routes(&self) -> impl Iterator<Item = &[u8]> {
+        path::entries(self.part(3))
+    }
+
+    fn move_to(&mut self, target: &[u8]) {
+        if self.target() != target {
+            *self = Party::new(self.address(), self.tag(), target, self.part(3), self.sequence);
+        }
+    }
+}
+
+/// A branch of an INVITE that has no final response.
+#[derive(Debug)]
+pub struct Ringing {
+    /// Its number.
+    pub branch: u16,
+    /// Where it went.
+    pub binding: Binding,
 }
 
 /// One session.
@@ -39,16 +91,20 @@ pub struct Session {
     pub impu: Impu,
     /// The INVITE, while it has no final response.
     pub context: Option<ContextId>,
+    /// The branches of an INVITE to the user, while it has no final response.
+    pub ringing: SmallVec<[Ringing; 1]>,
+    /// Some branch was ended because the network took its contact away.
+    pub is_curtailed: bool,
     /// The network ended it before it was answered: an answer that comes all the same is ended at once.
     pub is_released: bool,
     /// Ends the record when nobody refreshes.
     pub timer: Option<TimerId>,
-    call_id: Vec<u8>,
+    call_id: SmallVec<[u8; 64]>,
     /// CSeq number of the INVITE, which its ACK repeats.
     invite_sequence: u32,
     caller: Party,
     /// One per 2xx: a forked INVITE may have several.
-    callees: Vec<Party>,
+    callees: SmallVec<[Party; 1]>,
 }
 
 /// More 2xx than this to one INVITE are not kept; a caller ends all but one anyway (RFC 3261 §13.2.2.4).
@@ -57,42 +113,47 @@ const CALLEES_MAX: usize = 8;
 impl Session {
     /// The session that an initial INVITE asks for; `None` when it lacks what a dialog needs.
     pub fn of_invite(invite: &Message, impu: Impu, context: Option<ContextId>) -> Option<Session> {
-        let from = invite.from().ok()?;
-        let caller = Party {
-            address: from.raw().to_vec(),
-            tag: from.tag()?.to_vec(),
-            target: contact(invite)?,
-            // RFC 3261 §12.1.1: the called side uses the recorded routes as they stand.
-            routes: routes(invite).collect(),
-            sequence: invite.cseq().ok()?.number,
-        };
+        let (from, sequence) = (invite.from().ok()?, invite.cseq().ok()?.number);
+        // RFC 3261 §12.1.1: the called side uses the recorded routes as they stand.
+        let mut recorded = Path::default();
+        routes(invite).for_each(|route| {
+            recorded.push(route);
+        });
+        let target = contact(invite)?;
+        let caller = Party::new(from.raw(), from.tag()?, target.uri(), recorded.packed(), sequence);
         Some(Session {
             impu,
             context,
+            ringing: SmallVec::new(),
+            is_curtailed: false,
             is_released: false,
             timer: None,
-            call_id: invite.call_id().to_vec(),
-            invite_sequence: caller.sequence,
+            call_id: invite.call_id().into(),
+            invite_sequence: sequence,
             caller,
-            callees: Vec::new(),
+            callees: SmallVec::new(),
         })
     }
 
     /// A 2xx to the INVITE came by. `own` tells which recorded routes are ours.
     pub fn answered(&mut self, response: &Message, own: impl Fn(&[u8]) -> bool) {
         self.context = None;
+        self.ringing = SmallVec::new();
         let (Ok(to), Some(target)) = (response.to(), contact(response)) else { return };
         let Some(tag) = to.tag() else { return };
-        // Between us and the called side, in its order, stand the entries above our own; the way there is the reverse.
-        let mut beyond: Vec<Vec<u8>> = routes(response).take_while(|route| !own(route)).collect();
-        beyond.reverse();
-        let callee =
-            Party { address: to.raw().to_vec(), tag: tag.to_vec(), target, routes: beyond, sequence: 0 };
-        match self.callees.iter().position(|known| known.tag == callee.tag) {
-            Some(at) => self.callees[at].target = callee.target,
-            None if self.callees.len() < CALLEES_MAX => self.callees.push(callee),
-            None => {}
+        if let Some(known) = self.callees.iter_mut().find(|known| known.tag() == tag) {
+            return known.move_to(target.uri());
         }
+        if self.callees.len() == CALLEES_MAX {
+            return;
+        }
+        // Between us and the called side, in its order, stand the entries above our own; the way there is the reverse.
+        let beyond: SmallVec<[&[u8]; 8]> = routes(response).take_while(|route| !own(route)).collect();
+        let mut way = Path::default();
+        beyond.iter().rev().for_each(|route| {
+            way.push(route);
+        });
+        self.callees.push(Party::new(to.raw(), tag, target.uri(), way.packed(), 0));
     }
 
     /// Whether a 2xx was seen.
@@ -100,19 +161,24 @@ impl Session {
         !self.callees.is_empty()
     }
 
+    /// Whether one of its ends is this contact.
+    pub fn has_end_at(&self, contact: &[u8]) -> bool {
+        std::iter::once(&self.caller).chain(&self.callees).any(|party| same_uri(party.target(), contact))
+    }
+
     /// A request within the session passed: sequence numbers and, for a target refresh, the new contact.
     pub fn passed(&mut self, request: &Message) {
         let (Ok(from), Ok(cseq)) = (request.from(), request.cseq()) else { return };
         let Some(tag) = from.tag() else { return };
         let refreshes = matches!(request.method(), Method::Invite | Method::Update);
-        let sender = match self.caller.tag == tag {
+        let sender = match self.caller.tag() == tag {
             true => Some(&mut self.caller),
-            false => self.callees.iter_mut().find(|callee| callee.tag == tag),
+            false => self.callees.iter_mut().find(|callee| callee.tag() == tag),
         };
         let Some(sender) = sender else { return };
         sender.sequence = sender.sequence.max(cseq.number);
         if refreshes && let Some(target) = contact(request) {
-            sender.target = target;
+            sender.move_to(target.uri());
         }
     }
 
@@ -138,61 +204,83 @@ impl Session {
         let sequence = from.sequence.saturating_add(1);
         let bytes = self.within(Method::Bye, sequence, from, to).header(Name::Reason, reason).build();
         let first = to
-            .routes
-            .first()
+            .routes()
+            .next()
             .and_then(|route| Some(NameAddr::parse(Name::Route, route).ok()?.uri().to_vec()));
-        (bytes, first.unwrap_or_else(|| to.target.clone()))
+        (bytes, first.unwrap_or_else(|| to.target().to_vec()))
     }
 
     fn within(&self, method: Method<'_>, sequence: u32, from: &Party, to: &Party) -> RequestBuilder {
         let word = String::from_utf8_lossy(method.as_bytes()).into_owned();
-        let mut request = RequestBuilder::new(method, &to.target[..]);
-        for route in &to.routes {
-            request = request.header(Name::Route, &route[..]);
+        let mut request = RequestBuilder::new(method, to.target());
+        for route in to.routes() {
+            request = request.header(Name::Route, route);
         }
         request
             .header(Name::MaxForwards, "70")
-            .header(Name::From, &from.address[..])
-            .header(Name::To, &to.address[..])
+            .header(Name::From, from.address())
+            .header(Name::To, to.address())
             .header(Name::CallId, &self.call_id[..])
             .header(Name::CSeq, format_args!("{sequence} {word}"))
     }
 }
 
-fn contact(message: &Message) -> Option<Vec<u8>> {
-    let (_, contact) = message.contacts().next()?;
-    Some(contact.ok()?.uri().to_vec())
+fn contact(message: &Message) -> Option<NameAddr<'_>> {
+    message.contacts().next()?.1.ok()
 }
 
-fn routes(message: &Message) -> impl Iterator<Item = Vec<u8>> {
-    message.record_routes().filter_map(|(_, route)| Some(route.ok()?.raw().to_vec()))
+fn routes(message: &Message) -> impl Iterator<Item = &[u8]> {
+    message.record_routes().filter_map(|(_, route)| Some(route.ok()?.raw()))
 }
 
-/// All sessions.
-#[derive(Debug, Default)]
+/// All sessions, found by their number and by their user at a cost that does not grow with the others.
+#[derive(Debug)]
 pub struct Sessions {
-    by_id: BTreeMap<SessionId, Session>,
+    by_id: HashMap<SessionId, Box<Session>, KeyedState>,
+    /// A hash of the user's identity in front: the sessions of one user stand together.
+    by_user: BTreeSet<(u64, SessionId)>,
+}
+
+/// The numbers are random and come back in tokens of ours only, and the users are those of the HSS: nobody can choose
+/// what collides, and the key need not be secret.
+const STATE: (u64, u64) = (0x7365_7373_696f_6e73, 0x6279_5f75_7365_7221);
+
+fn hash(canonical: &str) -> u64 {
+    KeyedState::from_key(STATE).hash_one(canonical)
+}
+
+impl Default for Sessions {
+    fn default() -> Sessions {
+        Sessions { by_id: HashMap::with_hasher(KeyedState::from_key(STATE)), by_user: BTreeSet::new() }
+    }
 }
 
 impl Sessions {
     /// Keeps a session.
     pub fn insert(&mut self, id: SessionId, session: Session) {
-        self.by_id.insert(id, session);
+        self.by_user.insert((hash(session.impu.as_str()), id));
+        self.by_id.insert(id, Box::new(session));
     }
 
     /// The session of this id.
     pub fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
-        self.by_id.get_mut(&id)
+        self.by_id.get_mut(&id).map(|session| &mut **session)
     }
 
     /// Takes a session out.
     pub fn remove(&mut self, id: SessionId) -> Option<Session> {
-        self.by_id.remove(&id)
+        let session = *self.by_id.remove(&id)?;
+        self.by_user.remove(&(hash(session.impu.as_str()), id));
+        Some(session)
     }
 
-    /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = (SessionId, &Session)> {
-        self.by_id.iter().map(|(id, session)| (*id, session))
+    /// The sessions of the user with this canonical identity.
+    pub fn of_user(&self, canonical: &str) -> impl Iterator<Item = SessionId> {
+        let hash = hash(canonical);
+        let stand = self.by_user.range((hash, SessionId(0))..=(hash, SessionId(u64::MAX)));
+        stand
+            .map(|(_, id)| *id)
+            .filter(move |id| self.by_id.get(id).is_some_and(|session| session.impu.as_str() == canonical))
     }
 
     /// How many there are.
@@ -230,6 +318,18 @@ mod tests {
         );
         session.answered(&ok, |route| route == b"<sip:own;lr>");
         session
+    }
+
+    #[test]
+    fn sessions_are_found_by_their_user() {
+        let mut sessions = Sessions::default();
+        for id in 1..=3 {
+            sessions.insert(SessionId(id), session());
+        }
+        assert_eq!(sessions.of_user("sip:alice@home1.net").collect::<Vec<_>>(), [1, 2, 3].map(SessionId));
+        assert_eq!(sessions.of_user("sip:bob@home1.net").count(), 0);
+        assert!(sessions.remove(SessionId(2)).is_some_and(|session| session.has_end_at(b"sip:bob@10.0.0.2")));
+        assert_eq!(sessions.of_user("sip:alice@home1.net").collect::<Vec<_>>(), [1, 3].map(SessionId));
     }
 
     #[test]

@@ -110,7 +110,7 @@ impl Scscf {
         let (Some((_, value)), None) = (asserted.next(), asserted.next()) else { return };
         let Some(impu) = identity(Name::PAssertedIdentity, value) else { return };
         let companion =
-            self.registrations.find(&impu).and_then(|(_, registration)| registration.companion(&impu));
+            self.registrations.find(&impu).and_then(|(_, registration)| registration.set.companion(&impu));
         if let Some(companion) = companion {
             edits.append(Name::PAssertedIdentity, format_args!("<{companion}>"));
         }

@@ -1,7 +1,10 @@
 //! Release by the network: sessions of a user whose registration the network ended (TS 24.229 §5.4.5.1).
 
 use super::dialog::SessionId;
-use crate::registrar::registrations::Registration;
+use crate::registrar::binding::Binding;
+use crate::registrar::implicit_set::Identity;
+use crate::registrar::registrations::{Registration, RegistrationId};
+use crate::registrar::same_uri;
 use crate::role::Scscf;
 use crate::waiting::Waiting;
 use cscf::{Target, Turn};
@@ -25,36 +28,70 @@ impl Ended {
 }
 
 impl Scscf {
-    /// Ends every session of the users of a registration: a BYE both ways, or an answer to an INVITE that has none.
+    /// Ends every session of the users of a registration: a BYE both ways, or an answer to an INVITE that has
+    /// none, whose branches are cancelled.
     pub(crate) fn release_sessions(
         &mut self,
         turn: &mut Turn<'_, Scscf>,
         registration: &Registration,
         why: Ended,
     ) {
-        let ids: Vec<SessionId> = self
-            .sessions
-            .iter()
-            .filter(|(_, session)| registration.identity(&session.impu).is_some())
-            .map(|(id, _)| id)
-            .collect();
-        for id in ids {
-            let Some(session) = self.sessions.get_mut(id) else { continue };
-            turn.count("session", "released");
-            if let Some(context) = session.context.take() {
-                // The branches ring on until they answer or give up: an answer is ended by `refuse_answer`.
-                session.is_released = true;
-                turn.reply_to(context, Status::TEMPORARILY_UNAVAILABLE, |response| {
-                    response.header(Name::Reason, why.reason())
-                });
-                self.arm_session(turn, id, RELEASED_KEPT);
-                continue;
-            }
-            for (bye, first_hop) in session.byes(why.reason()) {
-                turn.originate(bye, Target::Uri(first_hop), Waiting::Bye);
-            }
-            self.forget_session(turn, id);
+        for id in self.sessions_of(registration) {
+            self.release_session(turn, id, why);
         }
+    }
+
+    /// Ends what goes on at contacts that the network took away from a set that others are still registered in: their
+    /// sessions, and the branches of calls that ring there.
+    pub(crate) fn release_contacts(
+        &mut self,
+        turn: &mut Turn<'_, Scscf>,
+        id: RegistrationId,
+        ended: &[Binding],
+    ) {
+        let Some(registration) = self.registrations.get(id) else { return };
+        for id in self.sessions_of(registration) {
+            let Some(session) = self.sessions.get_mut(id) else { continue };
+            let has_end_there = ended.iter().any(|binding| session.has_end_at(binding.uri()));
+            let Some(context) = session.context.filter(|_| !has_end_there) else {
+                if has_end_there {
+                    self.release_session(turn, id, Ended::ByNetwork);
+                }
+                continue;
+            };
+            session.ringing.retain(|ringing| {
+                let rings_on = !ended.iter().any(|binding| binding.is_same(&ringing.binding, same_uri));
+                if !rings_on {
+                    session.is_curtailed = true;
+                    turn.count("session", "branch released");
+                    turn.cancel_branch(context, ringing.branch);
+                }
+                rings_on
+            });
+        }
+    }
+
+    fn sessions_of(&self, registration: &Registration) -> Vec<SessionId> {
+        let users = registration.set.identities().iter().filter_map(Identity::canonical);
+        users.flat_map(|canonical| self.sessions.of_user(canonical)).collect()
+    }
+
+    fn release_session(&mut self, turn: &mut Turn<'_, Scscf>, id: SessionId, why: Ended) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        turn.count("session", "released");
+        if let Some(context) = session.context.take() {
+            // A 2xx that crosses the CANCEL is ended by `refuse_answer`.
+            session.is_released = true;
+            turn.reply_to(context, Status::TEMPORARILY_UNAVAILABLE, |response| {
+                response.header(Name::Reason, why.reason())
+            });
+            turn.cancel_branches_of(context);
+            return self.arm_session(turn, id, RELEASED_KEPT);
+        }
+        for (bye, first_hop) in session.byes(why.reason()) {
+            turn.originate(bye, Target::Uri(first_hop), Waiting::Bye);
+        }
+        self.forget_session(turn, id);
     }
 
     /// A 2xx for a caller who has been refused already: acknowledged and ended in the caller's place. True when it was

@@ -1,34 +1,22 @@
 //! Requests to a served user (TS 24.229 §5.4.3.3).
 
+use super::dialog::Ringing;
 use super::{OwnRoutes, Served, ServedCase};
 use crate::registrar::assignment::{self, Refused};
 use crate::registrar::binding::{self, Binding};
-use crate::registrar::saa;
+use crate::registrar::{saa, same_uri};
 use crate::role::Scscf;
 use cscf::identity::{Impu, Number};
 use cscf::{Incoming, Reject, Target, Turn};
 use diameter_client::cx::{CxAnswer, ServerAssignmentType, UserDataAlreadyAvailable};
 use diameter_client::endpoint::CxFailure;
-use sip_core::{Message, Method, Name, NameAddr, Status};
+use sip_core::{Message, Method, Name, NameAddr, Status, Value};
+use smallvec::SmallVec;
 
-/// Where one branch of a request goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Leg {
-    /// The contact: the new Request-URI.
-    uri: Vec<u8>,
-    /// The stored Path: the new Route.
-    path: Vec<Vec<u8>>,
-}
-
-impl Leg {
-    fn of(binding: &Binding) -> Leg {
-        Leg { uri: binding.contact.uri.clone(), path: binding.path.clone() }
-    }
-
-    fn target(&self) -> Target {
-        let first = self.path.first().and_then(|path| NameAddr::parse(Name::Path, path).ok());
-        Target::Uri(first.map_or(&self.uri[..], |first| first.uri()).to_vec())
-    }
+/// Where a request to a contact goes: along its Path, else to the contact itself.
+fn target(binding: &Binding) -> Target {
+    let first = binding.path().next().and_then(|path| NameAddr::parse(Name::Path, path).ok());
+    Target::Uri(first.map_or(binding.uri(), |first| first.uri()).to_vec())
 }
 
 impl Scscf {
@@ -122,24 +110,19 @@ impl Scscf {
             // The package of RFC 3680 is served here and nowhere else; no notifier stands behind it.
             return Err(Reject::new(Status::BAD_EVENT, "event package not served"));
         }
-        let groups = binding::by_preference(&registration.bindings);
-        let mut groups: Vec<Vec<Leg>> =
-            groups.into_iter().map(|group| group.into_iter().map(Leg::of).collect()).collect();
-        if asks(message, b"no-fork")
-            && let Some(first) = groups.first_mut()
-        {
+        let mut wanted = binding::by_preference(&registration.bindings);
+        if asks(message, b"no-fork") {
             // RFC 3841 §9.1: one contact, the most wanted.
-            first.truncate(1);
-            groups.truncate(1);
+            wanted.truncate(1);
         }
-        if groups.is_empty() {
+        let first = binding::next_group(&mut wanted);
+        if first.is_empty() {
             return Err(unavailable());
         }
-        let first = groups.remove(0);
-        let data = turn.data();
-        data.further = groups;
-        data.served = Some(served.clone());
-        self.fork(turn, request, &served, &first)
+        turn.data().further = wanted;
+        self.fork(turn, request, &served, &first)?;
+        turn.data().served = Some(served);
+        Ok(())
     }
 
     /// Forwards to each contact of a group at once.
@@ -148,32 +131,32 @@ impl Scscf {
         turn: &mut Turn<'_, Scscf>,
         request: &Incoming,
         served: &Served,
-        legs: &[Leg],
+        group: &[Binding],
     ) -> Result<(), Reject> {
         let message = &request.message;
-        let branches = u32::try_from(legs.len()).unwrap_or(u32::MAX);
+        let branches = u32::try_from(group.len()).unwrap_or(u32::MAX);
         if !turn.fork_into(request, branches) {
             return Err(Reject::new(Status::MAX_BREADTH_EXCEEDED, "too many branches"));
         }
         let own = self.own_routes(turn, message);
-        turn.data().open += legs.len();
-        for leg in legs {
+        turn.data().open += group.len();
+        for binding in group {
             let mut edits = turn.edits();
             own.slots.iter().for_each(|slot| edits.remove_slot(*slot));
-            edits.set_uri(&leg.uri[..]);
-            edits.set(
-                message,
-                Name::PCalledPartyId,
-                format_args!("<{}>", String::from_utf8_lossy(message.uri())),
-            );
+            edits.set_uri(binding.uri());
+            edits.set(message, Name::PCalledPartyId, InBrackets(message.uri()));
             edits.remove(message, Name::PServedUser);
-            for entry in &leg.path {
-                edits.append(Name::Route, &entry[..]);
+            for entry in binding.path() {
+                edits.append(Name::Route, entry);
             }
             self.charge(turn, message, &mut edits);
             // One session for all branches: what differs between them is behind us.
             self.record(turn, request, served, &mut edits)?;
-            turn.forward(request, edits, leg.target());
+            let branch = turn.forward(request, edits, target(binding)).number;
+            let session = turn.data().session;
+            if let Some(session) = session.and_then(|id| self.sessions.get_mut(id)) {
+                session.ringing.push(Ringing { branch, binding: binding.clone() });
+            }
         }
         Ok(())
     }
@@ -183,6 +166,7 @@ impl Scscf {
         &mut self,
         turn: &mut Turn<'_, Scscf>,
         request: &Incoming,
+        branch: u16,
         status: Option<Status>,
     ) -> Result<(), Reject> {
         let data = turn.data();
@@ -191,22 +175,53 @@ impl Scscf {
             // RFC 3261 §16.7 step 5: nobody else is asked.
             data.further.clear();
         }
-        if data.open > 0 {
+        let (is_last, session) = (data.open == 0, data.session);
+        if let Some(session) = session.and_then(|id| self.sessions.get_mut(id)) {
+            session.ringing.retain(|ringing| ringing.branch != branch);
+        }
+        if !is_last {
             return Ok(());
         }
-        if data.further.is_empty() {
-            // Whatever is answered upstream, it sets up no session.
-            let over = data.served.is_some().then_some(data.session).flatten();
-            if let Some(id) = over {
-                self.forget_session(turn, id);
-            }
-            return Ok(());
+        // Taken for the time of the fork, which changes the rest.
+        let Some(served) = turn.data().served.take() else { return Ok(()) };
+        let next = self.next_standing(turn, &served);
+        if !next.is_empty() {
+            let forked = self.fork(turn, request, &served, &next);
+            turn.data().served = Some(served);
+            return forked;
         }
-        let next = data.further.remove(0);
-        match data.served.clone() {
-            Some(served) => self.fork(turn, request, &served, &next),
-            None => Ok(()),
+        turn.data().served = Some(served);
+        // Whatever is answered upstream, it sets up no session.
+        let Some(id) = session else { return Ok(()) };
+        let is_curtailed = self.sessions.get_mut(id).is_some_and(|session| session.is_curtailed);
+        self.forget_session(turn, id);
+        if is_curtailed && status == Some(Status::REQUEST_TERMINATED) && !turn.data().is_cancelled {
+            // The 487 is the answer to a CANCEL of ours; the caller did not give up.
+            return Err(Reject::new(Status::TEMPORARILY_UNAVAILABLE, "registration ended"));
         }
+        Ok(())
+    }
+
+    /// The next group of contacts, without those whose registration has ended since the request came.
+    fn next_standing(&self, turn: &mut Turn<'_, Scscf>, served: &Served) -> SmallVec<[Binding; 1]> {
+        let further = &mut turn.data().further;
+        if further.is_empty() {
+            return SmallVec::new();
+        }
+        let standing = self.registrations.find(&served.impu).map_or(&[][..], |(_, found)| &found.bindings);
+        further.retain(|binding| standing.iter().any(|stands| stands.is_same(binding, same_uri)));
+        binding::next_group(further)
+    }
+}
+
+/// A URI as a name-addr.
+struct InBrackets<'a>(&'a [u8]);
+
+impl Value for InBrackets<'_> {
+    fn write_to(self, out: &mut Vec<u8>) {
+        out.push(b'<');
+        out.extend_from_slice(self.0);
+        out.push(b'>');
     }
 }
 

@@ -8,6 +8,7 @@ use cscf::flow::Local;
 use sip_core::{Host, NameAddr, Uri};
 
 use super::dialog::SessionId;
+use std::fmt;
 
 /// What a URI of ours was handed out for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,11 +35,13 @@ impl Case {
 
 /// The payload of a token.
 pub fn payload(case: Case, session: Option<SessionId>) -> String {
-    let mut text = vec![case.letter() as u8];
+    let mut text = Vec::with_capacity(1 + SessionId::BITS.div_ceil(5) as usize);
+    text.push(case.letter() as u8);
     if let Some(SessionId(number)) = session {
         base32(number, SessionId::BITS, &mut text);
     }
-    text.into_iter().map(char::from).collect()
+    // Letters and digits only: nothing is lost, and nothing copied.
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// A Route value that names us.
@@ -83,12 +86,12 @@ pub fn names_us(host: &Host<'_>, port: Option<u16>, own_uri: &str, locals: &[Loc
 }
 
 /// Our URI with a token as its user part.
-pub fn uri(own_uri: &str, token: &str) -> String {
+pub fn uri<'a>(own_uri: &'a str, token: &'a str) -> impl fmt::Display + 'a {
     let (scheme, rest) = own_uri.split_once(':').unwrap_or(("sip", own_uri));
     let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
     let loose =
         if rest.split(';').skip(1).any(|param| param.eq_ignore_ascii_case("lr")) { "" } else { ";lr" };
-    format!("{scheme}:{token}@{rest}{loose}")
+    fmt::from_fn(move |f| write!(f, "{scheme}:{token}@{rest}{loose}"))
 }
 
 #[cfg(test)]
@@ -153,9 +156,9 @@ mod tests {
 
     #[test]
     fn a_uri_of_ours_routes_loosely() {
-        assert_eq!(uri("sip:scscf.home1.net:6060", "abc"), "sip:abc@scscf.home1.net:6060;lr");
+        assert_eq!(uri("sip:scscf.home1.net:6060", "abc").to_string(), "sip:abc@scscf.home1.net:6060;lr");
         assert_eq!(
-            uri("sip:old@scscf.home1.net;transport=tcp;lr", "abc"),
+            uri("sip:old@scscf.home1.net;transport=tcp;lr", "abc").to_string(),
             "sip:abc@scscf.home1.net;transport=tcp;lr"
         );
     }
