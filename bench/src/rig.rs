@@ -124,7 +124,7 @@ impl<R: Role> Rig<R> {
             match output {
                 Output::Send { bytes, .. } => self.sent.push(bytes),
                 Output::Query { id, query } => self.asked.push((id, query)),
-                Output::PeerAnswer { .. } | Output::Notice(_) => {}
+                Output::PeerAnswer { .. } | Output::Notice(_) | Output::Alias { .. } => {}
             }
         }
     }

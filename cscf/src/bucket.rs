@@ -7,10 +7,15 @@
 use ambient::Entropy;
 use ambient::entropy::KeyedState;
 use std::hash::BuildHasher;
+use std::io::Write;
+use std::net::IpAddr;
 use std::num::NonZeroU16;
 
 /// How many buckets there are, for ever.
 pub const BUCKETS: u16 = 4096;
+
+/// Shards of a function at most: what is left of a [`crate::input::Ticket`] must hold one.
+pub const SHARDS_MAX: u16 = 32;
 
 /// A shard: one of the stations that a function is made of, each with a thread of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,16 +35,63 @@ impl Bucket {
     pub const fn number(self) -> u16 {
         self.0
     }
+}
 
-    /// Which of `shards` shards owns it; a function has at least one.
-    pub const fn shard(self, shards: NonZeroU16) -> ShardId {
-        ShardId(self.0 % shards.get())
+/// Which shard of a function a station is, and of how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    id: ShardId,
+    of: NonZeroU16,
+}
+
+impl Share {
+    /// The only shard of a function.
+    pub const WHOLE: Share = Share { id: ShardId(0), of: NonZeroU16::MIN };
+
+    /// Every shard of a function that has so many: one at least, [`SHARDS_MAX`] at most.
+    pub fn split(shards: u16) -> impl Iterator<Item = Share> {
+        let of = NonZeroU16::new(shards.min(SHARDS_MAX)).unwrap_or(NonZeroU16::MIN);
+        (0..of.get()).map(move |id| Share { id: ShardId(id), of })
+    }
+
+    /// Which one it is.
+    pub const fn id(self) -> ShardId {
+        self.id
+    }
+
+    /// Whether there is no other.
+    pub const fn is_whole(self) -> bool {
+        self.of.get() == 1
+    }
+
+    /// The shard that owns a bucket.
+    pub const fn home(self, bucket: Bucket) -> ShardId {
+        ShardId(bucket.0 % self.of.get())
+    }
+
+    /// Whether this shard owns a bucket.
+    pub fn owns(self, bucket: Bucket) -> bool {
+        self.home(bucket) == self.id
+    }
+
+    /// The bucket where this shard owns it, else the one of this shard beside it.
+    pub const fn nearest(self, bucket: Bucket) -> Bucket {
+        let shards = self.of.get();
+        let nearest = bucket.0 - bucket.0 % shards + self.id.0;
+        Bucket(if nearest < BUCKETS { nearest } else { nearest - shards })
+    }
+
+    /// The other shards.
+    pub fn others(self) -> impl Iterator<Item = ShardId> {
+        (0..self.of.get()).map(ShardId).filter(move |id| *id != self.id)
     }
 }
 
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 /// Characters of the bucket at the start of a token: 15 bits hold 12.
 const BUCKET_CHARS: usize = 3;
+/// An IPv6 address at its longest, as text.
+const ADDRESS_CHARS: usize = 46;
 /// Characters of the checksum at the end of a token: 40 bits.
 const CHECK_CHARS: usize = 8;
 
@@ -92,7 +144,27 @@ impl TokenKey {
 
     /// The bucket of a key: a public identity, a Call-ID, a source address.
     pub fn bucket(&self, key: &[u8]) -> Bucket {
-        Bucket::new((self.hash.hash_one(key) & u64::from(u16::MAX)) as u16)
+        TokenKey::bucket_of(self.hash(key))
+    }
+
+    /// The keyed hash that a bucket is made of: what shards call an identity when they speak of it.
+    pub fn hash(&self, key: &[u8]) -> u64 {
+        self.hash.hash_one(key)
+    }
+
+    /// The bucket of a key by its hash.
+    pub const fn bucket_of(hash: u64) -> Bucket {
+        Bucket::new((hash & 0xffff) as u16)
+    }
+
+    /// The bucket of a source address: of the text that it is written as.
+    pub fn bucket_of_address(&self, address: IpAddr) -> Bucket {
+        let mut text = [0; ADDRESS_CHARS];
+        let mut rest = &mut text[..];
+        // The longest address fits.
+        let _ = write!(rest, "{address}");
+        let left = rest.len();
+        self.bucket(&text[..ADDRESS_CHARS - left])
     }
 
     /// A token for `bucket` that carries `payload` (letters, digits, and what a SIP user part holds unescaped).
@@ -131,6 +203,32 @@ impl TokenKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_bucket_has_one_owner_and_its_nearest_of_each_other_shard() {
+        for shards in [1, 2, 3, 5, SHARDS_MAX] {
+            let all: Vec<Share> = Share::split(shards).collect();
+            assert_eq!(all.len(), usize::from(shards));
+            for bucket in (0..BUCKETS).map(Bucket::new) {
+                assert_eq!(all.iter().filter(|share| share.owns(bucket)).count(), 1, "{bucket:?}");
+                for share in &all {
+                    let nearest = share.nearest(bucket);
+                    assert!(share.owns(nearest) && nearest.number() < BUCKETS, "{share:?} {bucket:?}");
+                    assert_eq!(nearest == bucket, share.owns(bucket));
+                }
+            }
+        }
+        assert_eq!(Share::split(0).collect::<Vec<_>>(), [Share::WHOLE], "a function has at least one shard");
+    }
+
+    #[test]
+    fn an_address_is_hashed_as_it_is_written() {
+        let key = TokenKey::new(&mut Entropy::seeded(1));
+        for address in ["10.0.0.1", "255.255.255.255", "::1", "1111:2222:3333:4444:5555:6666:7777:8888"] {
+            let parsed = address.parse().expect("an address");
+            assert_eq!(key.bucket_of_address(parsed), key.bucket(address.as_bytes()), "{address}");
+        }
+    }
 
     #[test]
     fn a_token_opens_with_its_own_key_only() {

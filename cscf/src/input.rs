@@ -1,5 +1,6 @@
 //! What goes into a node and what comes out of it.
 
+use crate::bucket::{Bucket, SHARDS_MAX, ShardId};
 use crate::flow::{Flow, Hop, Source};
 use crate::query::{Answer, Query, QueryId, Record};
 use crate::role::Role;
@@ -60,6 +61,28 @@ pub enum Event<R: Role> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ticket(pub u64);
 
+impl Ticket {
+    /// The ticket as another shard holds it for `shard`; none stays none.
+    pub(crate) const fn held_for(self, shard: ShardId) -> Ticket {
+        match self.0 {
+            0 => self,
+            number => Ticket(number | (shard.0 as u64 + 1) << SHARD_SHIFT),
+        }
+    }
+
+    /// Whose ticket it is, and as it was; `None`: it was never given away.
+    pub(crate) const fn held(self) -> Option<(ShardId, Ticket)> {
+        match self.0 >> SHARD_SHIFT {
+            0 => None,
+            shard => Some((ShardId(shard as u16 - 1), Ticket(self.0 & ((1 << SHARD_SHIFT) - 1)))),
+        }
+    }
+}
+
+/// A node numbers its client transactions below 2^25 (the branch has no room for more), so that its tickets end here.
+const SHARD_SHIFT: u32 = 58;
+const _: () = assert!((SHARDS_MAX as u64) < 1 << (u64::BITS - SHARD_SHIFT));
+
 /// Where a message leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -111,4 +134,24 @@ pub enum Output<R: Role> {
     },
     /// Something that the owner of the node wants to hear of: at a UE, its user.
     Notice(R::Notice),
+    /// Where messages for an identity go.
+    Alias {
+        /// The keyed hash of its canonical form.
+        identity: u64,
+        /// The bucket that serves it.
+        owner: Bucket,
+        /// What became of that.
+        change: AliasChange,
+    },
+}
+
+/// What becomes of the knowledge that an identity is served elsewhere than in its own bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AliasChange {
+    /// All shards are to know it.
+    Announced,
+    /// This shard knows it, and the others by themselves.
+    Noted,
+    /// It is so no more.
+    Withdrawn,
 }

@@ -4,7 +4,7 @@
 //! two machines, a branch that fails while it is being made) goes through one internal queue, so that no hook of the
 //! role is ever entered twice at once.
 
-mod branch_id;
+pub(crate) mod branch_id;
 mod buffers;
 mod client;
 mod counters;
@@ -15,7 +15,7 @@ mod table;
 pub use client::ClientId;
 pub use counters::Counters;
 
-use crate::bucket::TokenKey;
+use crate::bucket::{Share, TokenKey};
 use crate::context::{Context, ContextId};
 use crate::flow::{Hop, Local, Side, Transport, Trust};
 use crate::input::{Event, Input, Output};
@@ -55,6 +55,8 @@ pub struct Setup {
     pub timer_c: Duration,
     /// A request over this many bytes leaves by TCP first; 0 never switches (RFC 3261 §18.1.1).
     pub udp_request_max: usize,
+    /// Which shard of its function the node is: every branch and token that it mints lies in a bucket of it.
+    pub share: Share,
 }
 
 impl Setup {
@@ -69,11 +71,14 @@ impl Setup {
             transactions_max: 200_000,
             timing: (Timing::CORE, Timing::ACCESS),
             timer_c: Duration::from_secs(185),
-            udp_request_max: 1300,
+            udp_request_max: UDP_REQUEST_MAX,
+            share: Share::WHOLE,
         }
     }
 }
 
+/// RFC 3261 §18.1.1: a request over this many bytes may not fit into a datagram where the path MTU is not known.
+pub const UDP_REQUEST_MAX: usize = 1300;
 /// Indexes kept for the next messages: as many as buffers.
 const INDEXES_MAX: usize = 1024;
 
@@ -135,6 +140,7 @@ pub struct Core<R: Role> {
     pub(crate) timing: (Timing, Timing),
     pub(crate) timer_c: Duration,
     pub(crate) udp_request_max: usize,
+    pub(crate) share: Share,
     pub(crate) edits_pool: Vec<Edits>,
     pub(crate) buffers: Buffers,
     /// Indexes of messages that are done with.
@@ -207,6 +213,7 @@ impl<R: Role> Node<R> {
                 timing: setup.timing,
                 timer_c: setup.timer_c,
                 udp_request_max: setup.udp_request_max,
+                share: setup.share,
                 edits_pool: Vec::new(),
                 buffers: Buffers::default(),
                 indexes: Vec::new(),
@@ -236,6 +243,11 @@ impl<R: Role> Node<R> {
     /// The key of this node's tokens, for the store.
     pub fn token_key(&self) -> TokenKey {
         self.core.token_key
+    }
+
+    /// Which shard of its function it is.
+    pub fn share(&self) -> Share {
+        self.core.share
     }
 
     /// Takes over the key that the store held, before the first message.

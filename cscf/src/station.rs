@@ -2,23 +2,31 @@
 //!
 //! [`Station`] is a [`Machine`]: a driver, real or simulated, moves bytes in and out of it and knows nothing else.
 
+mod aliases;
+mod merge;
+mod neighbours;
 mod parcel;
+mod placement;
 mod wire;
 
 pub use crate::bucket::ShardId;
 pub use diameter_client::endpoint::StreamTransport;
 pub use parcel::Parcel;
+pub use placement::AccessSide;
 pub use wire::{LinkId, Machine, Operated, Protocol, WireInput, WireOutput};
 
 use crate::bucket::TokenKey;
-use crate::input::{Event, Input, Output};
+use crate::flow::{Source, Transport};
+use crate::input::{Event, Exit, Input, Output};
 use crate::node::Node;
 use crate::query::{Answer, Query, QueryId, Record};
 use crate::role::Role;
 use crate::trace;
 use crate::transport::{TransportOutput, Transports};
 use ambient::{Instant, Now};
-use diameter_client::endpoint::{ConnId, CxFailure, Endpoint, EndpointInput, EndpointOutput};
+use diameter_client::endpoint::{ConnId, Endpoint, EndpointInput, EndpointOutput};
+use neighbours::Neighbours;
+use parcel::Content;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
@@ -33,6 +41,7 @@ pub struct Station<R: Role> {
     notices: VecDeque<R::Notice>,
     tap: Option<trace::Tap>,
     stopping: Stopping,
+    neighbours: Neighbours,
 }
 
 /// How far the end has come.
@@ -50,6 +59,7 @@ impl<R: Role> Station<R> {
     /// A station; `endpoint` for a role that speaks Cx.
     pub fn new(node: Node<R>, transports: Transports, endpoint: Option<Endpoint>) -> Station<R> {
         Station {
+            neighbours: neighbours::alone(&node),
             node,
             transports,
             endpoint,
@@ -106,7 +116,12 @@ impl<R: Role> Station<R> {
                 self.node.handle(now, Input::Event(Event::Restored(restored)));
                 self.tell_endpoint(now, EndpointInput::Start);
             }
-            WireInput::Datagram { local, remote, bytes } => self.transports.datagram(local, remote, bytes),
+            WireInput::Datagram { local, remote, bytes } => {
+                match self.elsewhere(self.transports.trust(remote), remote, &bytes) {
+                    Some(home) => self.say(home, Content::Datagram { local, remote, bytes }),
+                    None => self.transports.datagram(local, remote, bytes),
+                }
+            }
             WireInput::DatagramFailed { remote, why } => self.transports.datagram_failed(remote, why),
             WireInput::Accepted { link, protocol: Protocol::Sip, local, remote } => {
                 self.transports.accepted(now.instant, link, local, remote);
@@ -162,8 +177,10 @@ impl<R: Role> Station<R> {
                 self.transports.timeout(now.instant);
                 self.tell_endpoint(now, EndpointInput::Timeout);
                 self.node.handle(now, Input::Timeout);
+                self.say_again(now);
             }
-            WireInput::Parcel { .. } | WireInput::ParcelReturned { .. } => {}
+            WireInput::Parcel { from, parcel } => self.parcel(now, from, parcel),
+            WireInput::ParcelReturned { shard, parcel } => self.returned(now, shard, parcel),
             WireInput::Drain => {
                 if self.stopping == Stopping::No {
                     self.stopping = Stopping::Draining;
@@ -182,6 +199,8 @@ impl<R: Role> Station<R> {
                 let key = u128::from_be_bytes(key);
                 self.node.set_token_key(TokenKey::from_key(((key >> 64) as u64, key as u64)));
             }
+            // All shards have the same, and the first one keeps it.
+            None if self.neighbours.share.id() != ShardId(0) => {}
             None => {
                 let (high, low) = self.node.token_key().key();
                 let value = (u128::from(high) << 64 | u128::from(low)).to_be_bytes().to_vec();
@@ -201,11 +220,7 @@ impl<R: Role> Station<R> {
                 self.on_node(now, output);
             } else if let Some(output) = self.endpoint.as_mut().and_then(Endpoint::poll_output) {
                 self.on_endpoint(now, output);
-            } else if self.stopping == Stopping::Draining && self.node.is_idle() {
-                // RFC 6733 §5.4: the peers are told only when no answer of theirs is awaited any more.
-                self.stopping = Stopping::Drained;
-                self.tell_endpoint(now, EndpointInput::Stop);
-            } else {
+            } else if self.stopping != Stopping::Draining || !self.node.is_idle() || !self.try_end(now) {
                 return;
             }
         }
@@ -214,16 +229,24 @@ impl<R: Role> Station<R> {
     fn on_transports(&mut self, now: Now, output: TransportOutput) {
         match output {
             TransportOutput::Message { source, bytes } => {
-                if let Some(tap) = &mut self.tap {
-                    let ends = self.transports.ends(source.flow).unwrap_or((source.local, source.remote));
-                    tap.message(now, false, Protocol::Sip, ends, &bytes);
+                // A datagram has been placed before it became a flow.
+                let home = match source.transport {
+                    Transport::Udp => None,
+                    Transport::Tcp => self.elsewhere(source.trust, source.remote, &bytes),
+                };
+                match home {
+                    Some(home) => self.say(home, Content::Message { source, bytes }),
+                    None => self.message(now, source, bytes),
                 }
-                self.node.handle(now, Input::Message { source, bytes });
             }
-            TransportOutput::FlowLost(flow) => self.node.handle(now, Input::Event(Event::FlowLost(flow))),
-            TransportOutput::SendFailed { ticket, why } => {
-                self.node.handle(now, Input::SendFailed { ticket, why });
+            TransportOutput::FlowLost(flow) => {
+                self.node.handle(now, Input::Event(Event::FlowLost(flow)));
+                self.say_to_all(|| Content::FlowLost(flow));
             }
+            TransportOutput::SendFailed { ticket, why } => match ticket.held() {
+                Some((shard, ticket)) => self.say(shard, Content::SendFailed { ticket, why }),
+                None => self.node.handle(now, Input::SendFailed { ticket, why }),
+            },
             TransportOutput::Left { local, remote, bytes } => {
                 if let Some(tap) = &mut self.tap {
                     tap.message(now, true, Protocol::Sip, (local, remote), &bytes);
@@ -233,27 +256,29 @@ impl<R: Role> Station<R> {
         }
     }
 
+    /// A message that is at home here.
+    fn message(&mut self, now: Now, source: Source, bytes: Vec<u8>) {
+        if let Some(tap) = &mut self.tap {
+            let ends = self.transports.ends(source.flow).unwrap_or((source.local, source.remote));
+            tap.message(now, false, Protocol::Sip, ends, &bytes);
+        }
+        self.node.handle(now, Input::Message { source, bytes });
+    }
+
     fn on_node(&mut self, now: Now, output: Output<R>) {
         match output {
+            Output::Send { exit: exit @ Exit::Flow { flow, .. }, bytes, ticket }
+                if flow.shard != self.neighbours.share.id() =>
+            {
+                self.say(flow.shard, Content::Send { exit, bytes, ticket });
+            }
             Output::Send { exit, bytes, ticket } => self.transports.send(now.instant, exit, bytes, ticket),
-            Output::Query { id, query: Query::Cx { request, destination, trace: session } } => {
-                match self.endpoint {
-                    Some(_) => {
-                        self.tell_endpoint(
-                            now,
-                            EndpointInput::Request { id: id.0, request, destination, session },
-                        );
-                    }
-                    None => {
-                        let answer = Answer::Cx(Err(CxFailure::NoPeer));
-                        self.node.handle(now, Input::Answer { query: id, answer });
-                    }
-                }
+            Output::Query { id, query: Query::Cx { request, destination, trace } } => {
+                self.ask(now, id, request, destination, trace);
             }
             Output::Query { id, query } => self.outputs.push_back(WireOutput::Query { id, query }),
-            Output::PeerAnswer { id, answer } => {
-                self.tell_endpoint(now, EndpointInput::Answer { id, answer })
-            }
+            Output::PeerAnswer { id, answer } => self.peer_answer(now, id, answer),
+            Output::Alias { identity, owner, change } => self.alias(identity, owner, change),
             Output::Notice(notice) => {
                 // A reader that never comes must not cost memory without end.
                 if self.notices.len() == NOTICES_MAX {
@@ -290,12 +315,8 @@ impl<R: Role> Station<R> {
                 }
                 self.outputs.push_back(WireOutput::Close { link: link(conn) });
             }
-            EndpointOutput::Answer { id, result, .. } => {
-                self.node.handle(now, Input::Answer { query: QueryId(id), answer: Answer::Cx(result) });
-            }
-            EndpointOutput::Request { id, request, .. } => {
-                self.node.handle(now, Input::PeerRequest { id, request });
-            }
+            EndpointOutput::Answer { id, result, .. } => self.endpoint_answered(now, id, result),
+            EndpointOutput::Request { id, request, .. } => self.peer_asks(now, id, request),
             EndpointOutput::PeerUp { peer } => tracing::info!(role = R::NAME, peer, "Diameter peer is up"),
             EndpointOutput::PeerDown { peer, reason } if self.stopping == Stopping::Drained => {
                 tracing::info!(role = R::NAME, peer, reason, "Diameter peer is down");
@@ -336,7 +357,7 @@ where
 
     fn next_timeout(&self) -> Option<(Instant, &'static str)> {
         let endpoint = self.endpoint.as_ref().and_then(Endpoint::next_timeout);
-        [self.node.next_timeout(), self.transports.next_timeout(), endpoint]
+        [self.node.next_timeout(), self.transports.next_timeout(), endpoint, self.neighbours.next_timeout()]
             .into_iter()
             .flatten()
             .min_by_key(|(at, _)| *at)
@@ -345,6 +366,13 @@ where
     fn is_drained(&self) -> bool {
         let has_peers = self.endpoint.as_ref().is_some_and(|endpoint| !endpoint.open_peers().is_empty());
         self.stopping == Stopping::Drained && !has_peers
+    }
+
+    fn home_of_connection(&self, protocol: Protocol, _local: SocketAddr, remote: SocketAddr) -> ShardId {
+        match protocol {
+            Protocol::Diameter => ShardId(0),
+            Protocol::Sip => self.home_of_sender(self.transports.trust(remote), remote),
+        }
     }
 }
 

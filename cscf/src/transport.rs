@@ -111,6 +111,7 @@ impl Transports {
     /// The ends of the socket of a flow; `None` when it is gone.
     pub fn ends(&mut self, flow: Flow) -> Option<(SocketAddr, SocketAddr)> {
         match Connections::is_stream(flow) {
+            _ if flow.shard != self.connections.shard() => None,
             true => self.connections.get(flow).map(|connection| (connection.socket, connection.remote)),
             false => self.datagrams.ends(flow),
         }
@@ -127,15 +128,19 @@ impl Transports {
             Some(first) if *first < 0x20 => return self.count("datagram that is not SIP"),
             Some(_) => {}
         }
-        let trust = self.trust.trust(remote);
-        let source = Source {
-            flow: self.datagrams.flow(local, remote),
-            transport: Transport::Udp,
-            local,
-            remote,
-            trust,
-        };
+        let source = self.datagram_source(local, remote);
         self.outputs.push_back(TransportOutput::Message { source, bytes });
+    }
+
+    /// Where a datagram came from.
+    pub fn datagram_source(&mut self, local: SocketAddr, remote: SocketAddr) -> Source {
+        let trust = self.trust.trust(remote);
+        Source { flow: self.datagrams.flow(local, remote), transport: Transport::Udp, local, remote, trust }
+    }
+
+    /// How far whoever is at `remote` is believed.
+    pub fn trust(&self, remote: SocketAddr) -> Trust {
+        self.trust.trust(remote)
     }
 
     /// The network says that datagrams to `remote` do not arrive.

@@ -3,7 +3,8 @@
 use crate::bucket::{Bucket, TokenKey};
 use crate::context::ContextId;
 use crate::flow::{Flow, Hop, Local, Side};
-use crate::input::{Exit, Output, Ticket};
+use crate::identity::Impu;
+use crate::input::{AliasChange, Exit, Output, Ticket};
 use crate::node::{ClientId, Core, Wait};
 use crate::query::{Query, QueryId};
 use crate::reject::Reject;
@@ -91,9 +92,15 @@ impl<'a, R: Role> Turn<'a, R> {
         self.core.local(side, hop)
     }
 
-    /// The bucket of a key: a public identity, a Call-ID, a source address.
+    /// The bucket of a key (a public identity, a Call-ID, a source address) where this shard owns it; else one of this
+    /// shard, so that whatever is minted with it comes back here.
     pub fn bucket(&self, key: &[u8]) -> Bucket {
-        self.core.token_key.bucket(key)
+        self.core.share.nearest(self.core.token_key.bucket(key))
+    }
+
+    /// Whether what belongs to a bucket is this shard's: a token, a record of the store.
+    pub fn owns(&self, bucket: Bucket) -> bool {
+        self.core.share.owns(bucket)
     }
 
     /// Mints and checks the tokens that we put into Route, Path and Service-Route user parts.
@@ -229,6 +236,40 @@ impl<'a, R: Role> Turn<'a, R> {
     /// Answers a Diameter request of a peer.
     pub fn answer_peer(&mut self, id: RequestId, answer: CxAnswer) {
         self.core.outputs.push_back(Output::PeerAnswer { id, answer });
+    }
+
+    /// Tells every shard that an identity, which has a bucket of its own, is served in `owner`: messages for it go there
+    /// from then on.
+    ///
+    /// An identity in its own bucket needs it only when it may be called in another form, as a number.
+    pub fn announce(&mut self, identity: &Impu, owner: Bucket) {
+        self.alias(identity, owner, AliasChange::Announced);
+    }
+
+    /// As [`Turn::announce`], to this shard alone: when the store is read every shard reads all of it.
+    pub fn note(&mut self, identity: &Impu, owner: Bucket) {
+        self.alias(identity, owner, AliasChange::Noted);
+    }
+
+    /// Takes an announcement back; one that another owner has made since stays.
+    pub fn withdraw(&mut self, identity: &Impu, owner: Bucket) {
+        self.alias(identity, owner, AliasChange::Withdrawn);
+    }
+
+    fn alias(&mut self, identity: &Impu, owner: Bucket, change: AliasChange) {
+        if self.core.share.is_whole() {
+            return;
+        }
+        let text = identity.as_str().as_bytes();
+        let hash = self.core.token_key.hash(text);
+        let is_like_number = text
+            .splitn(2, |byte| *byte == b':')
+            .nth(1)
+            .and_then(<[u8]>::first)
+            .is_some_and(|first| *first == b'+' || first.is_ascii_digit());
+        if TokenKey::bucket_of(hash) != owner || is_like_number {
+            self.core.outputs.push_back(Output::Alias { identity: hash, owner, change });
+        }
     }
 
     /// Tells the owner of the node.

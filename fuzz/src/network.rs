@@ -217,7 +217,7 @@ impl<R: Role> Stage<R> {
             match output {
                 Output::Send { bytes, ticket, .. } => self.sent(bytes, ticket),
                 Output::Query { id, query } => self.asked.push_back((id, query)),
-                Output::PeerAnswer { .. } | Output::Notice(_) => {}
+                Output::PeerAnswer { .. } | Output::Notice(_) | Output::Alias { .. } => {}
             }
         }
     }

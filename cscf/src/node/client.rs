@@ -1,5 +1,6 @@
 //! Client transactions of a node: sending a request to one hop after the other, and what comes back.
 
+use crate::bucket::Bucket;
 use crate::context::{BranchEntry, BranchState, ContextId};
 use crate::flow::{Flow, Hop, Side, Transport};
 use crate::input::{Exit, Output, Ticket};
@@ -402,7 +403,8 @@ impl<R: Role> Core<R> {
         client.attempt = Some(attempt);
         client.random = random;
         let branch = BranchId {
-            bucket: crate::bucket::Bucket::new((random & 0xfff) as u16),
+            // The response comes back to this shard, whichever receives it.
+            bucket: self.share.nearest(Bucket::new((random & 0xfff) as u16)),
             slot: id.0,
             generation: (id.1 & 0x7fff) as u16,
             loop_hash: client.loop_hash,
@@ -731,7 +733,7 @@ impl<R: Role> Core<R> {
         let mut via = memchr_line_end(&request)..memchr_line_end(&request);
         let attempt = self.stateless_attempt(hop, flow, request.len());
         let branch = BranchId {
-            bucket: crate::bucket::Bucket::new(0),
+            bucket: self.share.nearest(Bucket::new(0)),
             slot: (1 << 25) - 1,
             generation: 0,
             loop_hash: 0,

@@ -31,6 +31,26 @@ impl<R: Role> Node<R> {
         }
     }
 
+    /// A message whose home is another shard, which takes no more: 503 for a request, nothing for anything else.
+    pub fn refuse_busy(&mut self, source: Source, bytes: Vec<u8>) {
+        let index = self.core.indexes.pop().unwrap_or_default();
+        match Message::parse_into(bytes, &self.core.limits, index) {
+            Err(error) => self.core.malformed(source, error),
+            Ok(mut message) if message.is_request() => {
+                if !self.core.stamp_via(&source, &mut message) {
+                    return self.core.counters.add("dropped", "request without a readable Via");
+                }
+                let reject = Reject::new(Status::SERVICE_UNAVAILABLE, "the user's shard is busy")
+                    .header(Name::RetryAfter, "5");
+                self.core.refuse_stateless(&Incoming { message, source }, &reject);
+            }
+            Ok(message) => {
+                self.core.counters.add("dropped", "response to a busy shard");
+                self.core.reclaim(message);
+            }
+        }
+    }
+
     fn response(&mut self, now: Now, source: Source, message: Message) {
         if let Err(error) = message.check() {
             tracing::debug!(role = R::NAME, %error, remote = %source.remote, "response dropped");

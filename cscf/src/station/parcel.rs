@@ -6,20 +6,21 @@ use crate::input::{Exit, Ticket};
 use crate::query::QueryId;
 use diameter_client::cx::{CxAnswer, CxRequest};
 use diameter_client::endpoint::{CxFailure, Destination, RequestId};
+use std::net::SocketAddr;
 
 /// What one shard of a function says to another. A driver carries it, in order for each pair of shards, and does not look
 /// inside.
-#[expect(dead_code, reason = "the contract comes before those who read it")]
 #[derive(Debug)]
 pub struct Parcel(pub(super) Content);
 
 /// What is in a [`Parcel`].
-#[expect(dead_code, reason = "the contract comes before those who read it")]
 #[derive(Debug)]
 pub(super) enum Content {
-    /// A message whose home is the receiver.
+    /// A datagram whose home is the receiver, which answers by its own socket.
+    Datagram { local: SocketAddr, remote: SocketAddr, bytes: Vec<u8> },
+    /// A message whose home is the receiver; its connection stays with the sender.
     Message { source: Source, bytes: Vec<u8> },
-    /// A message to be sent by a flow of the receiver.
+    /// A message to be sent by a connection of the receiver.
     Send { exit: Exit, bytes: Vec<u8>, ticket: Ticket },
     /// It could not be sent, or was lost with its connection.
     SendFailed { ticket: Ticket, why: &'static str },
@@ -33,14 +34,13 @@ pub(super) enum Content {
     PeerRequest { id: RequestId, request: Box<CxRequest> },
     /// What the sender has to say to it.
     PeerAnswer { id: RequestId, answer: Box<CxAnswer> },
-    /// The identities whose keyed hashes these are live in `owner`; `None`: where their own bucket is.
-    Alias { identities: Vec<u64>, owner: Option<Bucket> },
+    /// The identity of this keyed hash is served in `owner`, or not any more.
+    Alias { identity: u64, owner: Bucket, stands: bool },
     /// The sender has no work left.
     Drained,
 }
 
 /// A question to the HSS on its way to the shard that has the connection.
-#[expect(dead_code, reason = "the contract comes before those who read it")]
 #[derive(Debug)]
 pub(super) struct CxQuery {
     pub(super) id: QueryId,

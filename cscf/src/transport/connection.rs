@@ -83,6 +83,11 @@ impl Connections {
         }
     }
 
+    /// Whose they are.
+    pub(super) const fn shard(&self) -> ShardId {
+        self.shard
+    }
+
     /// Whether a flow is one of a stream.
     pub(super) const fn is_stream(flow: Flow) -> bool {
         flow.slot & STREAM != 0
