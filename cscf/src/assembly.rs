@@ -1,11 +1,12 @@
 //! From a configuration to a station: the one place that knows which setting goes where.
 
+use crate::bucket::{ShardId, Share, TokenKey};
 use crate::config::Config;
 use crate::flow::{Local, Side};
 use crate::node::{Node, Setup};
 use crate::resolve::StaticNames;
 use crate::role::Role;
-use crate::station::Station;
+use crate::station::{AccessSide, Station};
 use crate::transport::{TransportLimits, Transports, TrustList};
 use ambient::Entropy;
 use diameter_client::endpoint::{Endpoint, EndpointConfig, PeerConfig, PeerRole};
@@ -42,6 +43,15 @@ impl Part {
         }
     }
 
+    /// How many shards the part runs.
+    pub fn shards(self, config: &Config) -> u16 {
+        match self {
+            Part::Pcscf => config.pcscf.shards,
+            Part::Icscf => config.icscf.shards,
+            Part::Scscf => config.scscf.shards,
+        }
+    }
+
     /// The part's Diameter identity; `None` for one that speaks no Diameter.
     fn diameter_host(self, config: &Config) -> Option<&str> {
         match self {
@@ -52,15 +62,54 @@ impl Part {
     }
 }
 
-/// The station of a part, with its Diameter endpoint where it has one.
+/// The station of a part that is one shard, with its Diameter endpoint where it has one.
 pub fn station<R: Role>(part: Part, role: R, config: &Config, mut entropy: Entropy) -> Station<R> {
     let locals = part.locals(config);
+    let endpoint = endpoint(part, config, &locals, &mut entropy);
+    shard_station(role, config, locals, endpoint, (Share::WHOLE, None), entropy)
+}
+
+/// The stations of a part, one for each of its shards: as many as the configuration says. The first has the Diameter
+/// endpoint.
+pub fn shards<R: Role>(
+    part: Part,
+    mut role: impl FnMut() -> R,
+    config: &Config,
+    mut entropy: Entropy,
+) -> Vec<Station<R>> {
+    let count = part.shards(config);
+    if count == 1 {
+        return vec![station(part, role(), config, entropy)];
+    }
+    // Tokens that one shard mints are opened by all.
+    let key = TokenKey::new(&mut entropy);
+    let access = match part {
+        Part::Pcscf => AccessSide::Gm,
+        Part::Icscf | Part::Scscf => AccessSide::None,
+    };
+    let stations = Share::split(count).map(|share| {
+        let mut entropy = entropy.fork();
+        let locals = part.locals(config);
+        let endpoint = match share.id() {
+            ShardId(0) => endpoint(part, config, &locals, &mut entropy),
+            _ => None,
+        };
+        let mut placing = entropy.fork();
+        shard_station(role(), config, locals, endpoint, (share, Some(key)), entropy).placed_by(
+            access,
+            config.scscf.numbers.clone(),
+            &mut placing,
+        )
+    });
+    stations.collect()
+}
+
+fn endpoint(part: Part, config: &Config, locals: &[Local], entropy: &mut Entropy) -> Option<Endpoint> {
     let host_ips: Vec<IpAddr> = locals.iter().map(|local| local.address.ip()).take(1).collect();
-    let endpoint = part.diameter_host(config).map(|host| {
+    part.diameter_host(config).map(|host| {
         let endpoint = EndpointConfig { peers: hss_peers(config), ..endpoint_config(config, host, host_ips) };
         Endpoint::new(endpoint, entropy.fork())
-    });
-    sip_station(role, config, locals, endpoint, entropy)
+    })
 }
 
 /// A station at `locals`, for what has no section of its own: a UE.
@@ -69,6 +118,17 @@ pub fn sip_station<R: Role>(
     config: &Config,
     locals: Vec<Local>,
     endpoint: Option<Endpoint>,
+    entropy: Entropy,
+) -> Station<R> {
+    shard_station(role, config, locals, endpoint, (Share::WHOLE, None), entropy)
+}
+
+fn shard_station<R: Role>(
+    role: R,
+    config: &Config,
+    locals: Vec<Local>,
+    endpoint: Option<Endpoint>,
+    (share, token_key): (Share, Option<TokenKey>),
     mut entropy: Entropy,
 ) -> Station<R> {
     let message = Limits {
@@ -76,7 +136,8 @@ pub fn sip_station<R: Role>(
         headers: config.limits.headers,
         ..Limits::default()
     };
-    let transports = Transports::new(
+    let transports = Transports::of_shard(
+        share.id(),
         locals.clone(),
         TrustList::new(config.trust.domain.clone()),
         TransportLimits {
@@ -94,6 +155,9 @@ pub fn sip_station<R: Role>(
         transactions_max: config.limits.contexts,
         timing: (config.timers.core, config.timers.access),
         timer_c: config.timers.timer_c,
+        udp_request_max: config.network.udp_request_max(),
+        token_key,
+        share,
         ..Setup::new(locals, static_names(config), entropy)
     };
     Station::new(Node::new(role, setup), transports, endpoint)

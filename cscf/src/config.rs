@@ -11,6 +11,7 @@ mod fault;
 mod hss;
 mod icscf;
 mod limits;
+mod mtu;
 mod network;
 mod pcscf;
 mod reader;
@@ -23,6 +24,7 @@ pub use fault::{ConfigError, suggestion};
 pub use hss::HssSection;
 pub use icscf::{IcscfSection, ScscfEntry};
 pub use limits::{LimitsSection, LogSection, StoreSection, TimersSection};
+pub use mtu::NetworkSection;
 pub use network::{DiameterSection, DnsSection, TrustSection};
 pub use pcscf::PcscfSection;
 pub use reader::{Effective, Origin};
@@ -53,6 +55,8 @@ pub struct Config {
     pub hss: HssSection,
     /// Diameter, at whoever speaks it.
     pub diameter: DiameterSection,
+    /// What is known of the network between the functions.
+    pub network: NetworkSection,
     /// The trust domain.
     pub trust: TrustSection,
     /// Names that need no DNS server, in lower case: this deployment's own, and those of `[names]`.
@@ -138,6 +142,7 @@ impl Config {
         let icscf = IcscfSection::read(&mut reader, &home, &scscf);
         let hss = HssSection::read(&mut reader, &home, directory);
         let diameter = DiameterSection::read(&mut reader, &hss);
+        let network = NetworkSection::read(&mut reader);
         let trust = TrustSection::read(&mut reader, &pcscf, &icscf, &scscf);
         let names = network::read_names(&mut reader, &home, &pcscf, &icscf, &scscf);
         let dns = DnsSection::read(&mut reader);
@@ -153,6 +158,7 @@ impl Config {
             scscf,
             hss,
             diameter,
+            network,
             trust,
             names,
             dns,

@@ -7,12 +7,14 @@ mod merge;
 mod neighbours;
 mod parcel;
 mod placement;
+mod shards;
 mod wire;
 
 pub use crate::bucket::ShardId;
 pub use diameter_client::endpoint::StreamTransport;
 pub use parcel::Parcel;
 pub use placement::AccessSide;
+pub use shards::Shards;
 pub use wire::{LinkId, Machine, Operated, Protocol, WireInput, WireOutput};
 
 use crate::bucket::TokenKey;

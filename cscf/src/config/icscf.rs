@@ -4,6 +4,7 @@ use super::address::Points;
 use super::reader::{Fallback, Reader};
 use super::scscf::ScscfSection;
 use super::value::{Fault, Value};
+use crate::bucket::SHARDS_MAX;
 use crate::flow::{Local, Side};
 use crate::identity::HomeNetwork;
 use std::net::SocketAddr;
@@ -17,6 +18,8 @@ pub struct IcscfSection {
     pub listen: Vec<Local>,
     /// Its host name.
     pub host: String,
+    /// How many shards it runs, each with a thread of its own.
+    pub shards: u16,
     /// Its SIP URI.
     pub uri: String,
     /// Its Diameter identity.
@@ -61,6 +64,7 @@ impl IcscfSection {
             ),
             listen: listen.locals(Side::Core),
             host,
+            shards: section.within("shards", 1, 1..=u32::from(SHARDS_MAX)) as u16,
         };
         section.end();
         read

@@ -3,6 +3,7 @@
 use super::address::Points;
 use super::reader::{Fallback, Reader};
 use super::value::RouteEnforcement;
+use crate::bucket::SHARDS_MAX;
 use crate::flow::{Local, Side};
 use crate::identity::HomeNetwork;
 use std::net::SocketAddr;
@@ -16,6 +17,8 @@ pub struct PcscfSection {
     pub core_listen: Vec<Local>,
     /// Its host name.
     pub host: String,
+    /// How many shards it runs, each with a thread of its own.
+    pub shards: u16,
     /// P-Visited-Network-ID that it writes (RFC 7315 §4.3).
     pub visited_network_id: String,
     /// The inter operator identifier that it writes into P-Charging-Vector.
@@ -44,6 +47,7 @@ impl PcscfSection {
             icscf: section.optional("icscf"),
             route_enforcement: section.get("route_enforcement", Fallback::Default(RouteEnforcement::Reject)),
             registrations_max: section.within("registrations_max", 200_000, 1..=10_000_000) as usize,
+            shards: section.within("shards", 1, 1..=u32::from(SHARDS_MAX)) as u16,
         };
         section.end();
         read

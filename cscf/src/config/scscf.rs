@@ -4,6 +4,7 @@ use super::address::Points;
 use super::reader::{Fallback, Reader};
 use super::value::{Fault, Reauthenticate};
 use super::{ONE_WEEK, check};
+use crate::bucket::SHARDS_MAX;
 use crate::flow::{Local, Side};
 use crate::identity::{HomeNetwork, NumberPolicy};
 use std::net::SocketAddr;
@@ -16,6 +17,8 @@ pub struct ScscfSection {
     pub listen: Vec<Local>,
     /// Its host name.
     pub host: String,
+    /// How many shards it runs, each with a thread of its own.
+    pub shards: u16,
     /// Its SIP URI: Server-Name towards the HSS (TS 29.229 §6.3.3).
     pub uri: String,
     /// Its Diameter identity.
@@ -87,6 +90,7 @@ impl ScscfSection {
             },
             listen: listen.locals(Side::Core),
             host,
+            shards: section.within("shards", 1, 1..=u32::from(SHARDS_MAX)) as u16,
         };
         section.end();
         read.check(reader);

@@ -206,3 +206,25 @@ fn sorted(config: &Config) -> impl Iterator<Item = Effective> + use<> {
     effective.sort_by(|a, b| (&a.section, &a.key).cmp(&(&b.section, &b.key)));
     effective.into_iter()
 }
+
+#[test]
+fn a_known_path_mtu_says_how_long_a_datagram_may_be() {
+    assert_eq!(parse(PLMN).network.udp_request_max(), 1300, "RFC 3261 §18.1.1: not known");
+    let known = parse(&format!("{PLMN}[network]\npath_mtu = 9000\n"));
+    assert_eq!(known.network.udp_request_max(), 8800);
+    let shown = known.print_config();
+    assert!(shown.contains("[network]\npath_mtu = 9000"), "{shown}");
+    let wrong = mistake(&format!("{PLMN}[network]\npath_mtu = 100\n"));
+    assert_eq!((wrong.key.as_str(), wrong.line), ("network.path_mtu", 5));
+    assert!(wrong.remedy.contains("576"), "{}", wrong.remedy);
+}
+
+#[test]
+fn each_function_has_its_own_number_of_shards_and_one_without_a_word() {
+    let config = parse(&format!("{PLMN}[scscf]\nshards = 4\n"));
+    assert_eq!((config.pcscf.shards, config.icscf.shards, config.scscf.shards), (1, 1, 4));
+    for wrong in ["0", "33"] {
+        let wrong = mistake(&format!("{PLMN}[pcscf]\nshards = {wrong}\n"));
+        assert_eq!(wrong.key, "pcscf.shards");
+    }
+}

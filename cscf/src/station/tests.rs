@@ -14,10 +14,10 @@ use diameter_client::endpoint::{Destination, EndpointConfig, PeerConfig, PeerRol
 use sip_core::{Method, Status};
 
 /// Answers every request, and asks the world on command.
-struct Probe;
+pub(super) struct Probe;
 
-#[derive(Debug)]
-enum Ask {
+#[derive(Clone, Debug)]
+pub(super) enum Ask {
     Cx,
     Store,
 }
@@ -66,15 +66,15 @@ impl Role for Probe {
     }
 }
 
-const OPTIONS: &[u8] = b"OPTIONS sip:p.example SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.5:5070;branch=z9hG4bK1\r\n\
+pub(super) const OPTIONS: &[u8] = b"OPTIONS sip:p.example SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.5:5070;branch=z9hG4bK1\r\n\
     Max-Forwards: 70\r\nTo: <sip:p.example>\r\nFrom: <sip:a@a.example>;tag=1\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n\
     Content-Length: 0\r\n\r\n";
-const OURS: &str = "192.0.2.10:5060";
-const PEER: &str = "192.0.2.5:5070";
+pub(super) const OURS: &str = "192.0.2.10:5060";
+pub(super) const PEER: &str = "192.0.2.5:5070";
 const HSS: &str = "192.0.2.13:3868";
-const ACCEPTED: LinkId = LinkId(LinkId::ACCEPTED | 1);
+pub(super) const ACCEPTED: LinkId = LinkId(LinkId::ACCEPTED | 1);
 
-fn at(address: &str) -> SocketAddr {
+pub(super) fn at(address: &str) -> SocketAddr {
     address.parse().unwrap()
 }
 
@@ -88,7 +88,7 @@ fn station(endpoint: Option<Endpoint>) -> Station<Probe> {
     Station::new(Node::new(Probe, setup), transports, endpoint)
 }
 
-fn endpoint() -> Endpoint {
+pub(super) fn endpoint() -> Endpoint {
     let mut config = EndpointConfig::new("probe.home.example", "home.example");
     config.host_ips = vec![at(OURS).ip()];
     config.peers = vec![PeerConfig {
