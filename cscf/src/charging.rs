@@ -32,8 +32,24 @@ impl Icid {
     /// What ties a Diameter session to this dialog: the optional part of its Session-Id (RFC 6733 §8.8), short and free
     /// of the semicolon that would end it. An icid of another network's may hold any character.
     pub fn trace(&self) -> String {
-        self.0.chars().filter(|c| c.is_ascii_alphanumeric() || "-._@".contains(*c)).take(32).collect()
+        trace_of(self.0.as_bytes())
     }
+}
+
+/// The longest that is told of an icid in a Session-Id.
+const TRACE_MAX: usize = 32;
+
+fn trace_of(icid: &[u8]) -> String {
+    let told = icid.iter().filter(|byte| byte.is_ascii_alphanumeric() || b"-._@".contains(byte));
+    let mut trace = String::with_capacity(TRACE_MAX);
+    trace.extend(told.take(TRACE_MAX).map(|byte| char::from(*byte)));
+    trace
+}
+
+/// [`Icid::trace`] of the request that asks, without a copy of its vector; `None` when it has none with an icid.
+pub fn trace(message: &Message) -> Option<String> {
+    let field = field::ChargingVector::parse(message.first(Name::PChargingVector)?).ok()?;
+    Some(trace_of(&field.icid_value())).filter(|trace| !trace.is_empty())
 }
 
 impl fmt::Display for Icid {

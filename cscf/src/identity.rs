@@ -25,7 +25,8 @@ impl Impu {
         if !matches!(uri, Uri::Sip(_) | Uri::Tel(_)) {
             return None;
         }
-        let mut canonical = Vec::new();
+        // One allocation for nearly all of them.
+        let mut canonical = Vec::with_capacity(64);
         uri.canonical_aor(&mut canonical);
         String::from_utf8(canonical).ok().map(Impu)
     }
@@ -38,6 +39,11 @@ impl Impu {
     /// The canonical text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The same, without a copy.
+    pub fn into_string(self) -> String {
+        self.0
     }
 
     /// Whether it is a telephone number.
@@ -72,6 +78,11 @@ impl Impi {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The same, without a copy.
+    pub fn into_string(self) -> String {
+        self.0
     }
 }
 

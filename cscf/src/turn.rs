@@ -3,7 +3,6 @@
 use crate::bucket::{Bucket, TokenKey};
 use crate::context::ContextId;
 use crate::flow::{Flow, Hop, Local, Side};
-use crate::identity::Impu;
 use crate::input::{AliasChange, Exit, Output, Ticket};
 use crate::node::{ClientId, Core, Wait};
 use crate::query::{Query, QueryId};
@@ -238,29 +237,34 @@ impl<'a, R: Role> Turn<'a, R> {
         self.core.outputs.push_back(Output::PeerAnswer { id, answer });
     }
 
-    /// Tells every shard that an identity, which has a bucket of its own, is served in `owner`: messages for it go there
+    /// Whether the function has other shards, which must be told where identities are served.
+    pub fn has_neighbours(&self) -> bool {
+        !self.core.share.is_whole()
+    }
+
+    /// Tells every shard that an identity in canonical form, which has a bucket of its own, is served in `owner`: messages for it go there
     /// from then on.
     ///
     /// An identity in its own bucket needs it only when it may be called in another form, as a number.
-    pub fn announce(&mut self, identity: &Impu, owner: Bucket) {
+    pub fn announce(&mut self, identity: &str, owner: Bucket) {
         self.alias(identity, owner, AliasChange::Announced);
     }
 
     /// As [`Turn::announce`], to this shard alone: when the store is read every shard reads all of it.
-    pub fn note(&mut self, identity: &Impu, owner: Bucket) {
+    pub fn note(&mut self, identity: &str, owner: Bucket) {
         self.alias(identity, owner, AliasChange::Noted);
     }
 
     /// Takes an announcement back; one that another owner has made since stays.
-    pub fn withdraw(&mut self, identity: &Impu, owner: Bucket) {
+    pub fn withdraw(&mut self, identity: &str, owner: Bucket) {
         self.alias(identity, owner, AliasChange::Withdrawn);
     }
 
-    fn alias(&mut self, identity: &Impu, owner: Bucket, change: AliasChange) {
-        if self.core.share.is_whole() {
+    fn alias(&mut self, identity: &str, owner: Bucket, change: AliasChange) {
+        if !self.has_neighbours() {
             return;
         }
-        let text = identity.as_str().as_bytes();
+        let text = identity.as_bytes();
         let hash = self.core.token_key.hash(text);
         let is_like_number = text
             .splitn(2, |byte| *byte == b':')

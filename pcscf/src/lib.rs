@@ -187,7 +187,11 @@ impl Role for Pcscf {
             Event::Restored(records) => {
                 let now = Now { instant: turn.now(), wall: turn.wall() };
                 for binding in records.iter().filter_map(|kept| record::read(kept, now)) {
-                    registration::stand(&mut self.bindings, turn, binding);
+                    // A UE is at home at its address: another shard reads the same records, and keeps the rest.
+                    let home = turn.token_key().bucket_of_address(binding.hop.remote.ip());
+                    if turn.owns(home) {
+                        registration::stand(&mut self.bindings, turn, binding);
+                    }
                 }
                 tracing::info!(registrations = self.bindings.len(), "restored");
             }

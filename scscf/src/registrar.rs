@@ -12,6 +12,7 @@ pub mod challenge;
 mod commit;
 mod deregistration;
 pub mod expiry;
+mod home;
 pub mod implicit_set;
 mod index;
 pub mod integrity;
@@ -113,7 +114,7 @@ impl Scscf {
             Staleness::Stale => known.digest.as_ref().and_then(Challenge::digest_vector),
         });
         match vector {
-            Some(vector) => self.issue(turn, request, &register, vector, staleness),
+            Some(vector) => self.issue(turn, request, register, vector, staleness),
             None => self.ask_for_vectors(turn, register, None),
         }
         Ok(())
@@ -124,7 +125,7 @@ impl Scscf {
         &mut self,
         turn: &mut Turn<'_, Scscf>,
         request: &Incoming,
-        register: &Register,
+        register: Box<Register>,
         vector: Vector,
         staleness: Staleness,
     ) {
@@ -136,22 +137,17 @@ impl Scscf {
             None if connected => AkaAlgorithm::V2Sha256,
             None => AkaAlgorithm::V1Md5,
         };
-        let challenge = Challenge::issue(
-            vector,
-            algorithm,
-            &register.origin.call_id,
-            self.config.home.domain(),
-            turn.entropy(),
-        );
-        let value = challenge.www_authenticate(keys, staleness);
+        let challenge = Challenge::issue(vector, algorithm, &register.origin.call_id, turn.entropy());
+        let value = challenge.www_authenticate(self.config.home.domain(), keys, staleness);
         self.abandon_challenge(turn, register.impi());
         let timer = turn.arm(
             self.config.scscf.reg_await_auth,
             Timer::RegAwaitAuth(register.impi().clone()),
             "reg-await-auth",
         );
-        let outstanding = authentication::Outstanding { challenge, impu: register.impu.clone(), timer };
-        self.authentications.entry(register.impi()).outstanding = Some(outstanding);
+        let Register { impu, origin, .. } = *register;
+        let outstanding = authentication::Outstanding { challenge, impu, timer };
+        self.authentications.entry(origin.impi).outstanding = Some(outstanding);
         turn.count("registration", "challenged");
         turn.reply(request, Status::UNAUTHORIZED, |response| response.header(Name::WwwAuthenticate, &value));
     }
@@ -190,7 +186,9 @@ impl Scscf {
             return Err(Reject::new(Status::BAD_REQUEST, "digest uri names another resource"));
         }
         let is_outstanding = self.authentications.challenged(&register) == registration::Challenged::Same;
-        let known = self.authentications.entry(register.impi());
+        let Some(known) = self.authentications.get_mut(register.impi()) else {
+            return self.challenge(turn, request, register, Staleness::Stale);
+        };
         let challenge = match known.outstanding.as_mut().filter(|_| is_outstanding) {
             Some(outstanding) => &mut outstanding.challenge,
             None => match known.digest.as_mut() {
@@ -199,8 +197,8 @@ impl Scscf {
             },
         };
         let method = request.message.method();
-        let (impi, body) = (register.impi(), request.message.body());
-        let verdict = challenge.verify(impi, &register.authorization, method.as_bytes(), body);
+        let (impi, home, body) = (register.impi(), self.config.home.domain(), request.message.body());
+        let verdict = challenge.verify(impi, home, &register.authorization, method.as_bytes(), body);
         match verdict {
             Ok(ha1) => {
                 let is_digest = challenge.is_digest();

@@ -127,7 +127,7 @@ impl Role for Scscf {
                 Waiting::Stored { register, created, authentication_info },
                 Answer::Stored(stored),
                 Some(request),
-            ) => self.stored(turn, request, &register, &created, authentication_info.as_deref(), stored),
+            ) => self.stored(turn, request, register, &created, authentication_info.as_deref(), stored),
             (Waiting::Profile { served, asked }, Answer::Cx(answer), Some(request)) => {
                 self.profile_came(turn, request, served, asked, answer)
             }

@@ -25,7 +25,6 @@ use dialog::{Session, SessionId};
 use session_timer::Refresh;
 use sip_core::{Edits, Message, Method, Name, NameAddr, SlotId, Status, fields};
 use smallvec::SmallVec;
-use std::fmt;
 use std::time::Duration;
 use token::{Case, Own};
 
@@ -154,6 +153,11 @@ impl Scscf {
                 own.next = Some(slot);
                 break;
             };
+            if own.top.is_some() && ours.bucket.is_some_and(|bucket| !turn.owns(bucket)) {
+                // It names a session that another shard keeps: that one is the next hop.
+                own.next = Some(slot);
+                break;
+            }
             if own.top.is_none() {
                 own.top = Some(ours);
             }
@@ -248,8 +252,8 @@ impl Scscf {
         let limits =
             session_timer::Limits { expires_s: seconds(timers.expires), min_s: seconds(timers.min_se) };
         let edit = session_timer::of_request(message, limits)?;
-        if let Some(session_expires) = &edit.session_expires {
-            edits.set(message, Name::SessionExpires, session_expires);
+        if let Some((seconds, params)) = edit.session_expires {
+            edits.set(message, Name::SessionExpires, format_args!("{seconds}{params}"));
         }
         if let Some(min_se) = edit.min_se {
             edits.set(message, Name::MinSe, format_args!("{min_se}"));
@@ -289,9 +293,9 @@ impl Scscf {
             data.interval_s = interval_s;
         }
         if opens_dialog(message) {
-            self.write_own_uri(turn, &served.impu, served.case.token(), session, |uri| {
-                edits.push_top(Name::RecordRoute, format_args!("<{uri}>"));
-            });
+            let token = self.own_token(turn, &served.impu, served.case.token(), session);
+            let uri = token::uri(&self.config.scscf.uri, &token);
+            edits.push_top(Name::RecordRoute, format_args!("<{uri}>"));
         }
         Ok(())
     }
@@ -343,18 +347,16 @@ impl Scscf {
         }
     }
 
-    /// A URI of ours for a Service-Route or Record-Route, given to `write`.
-    pub(crate) fn write_own_uri<T>(
+    /// The token of a URI of ours in a Service-Route or Record-Route; [`token::uri`] is the URI.
+    pub(crate) fn own_token(
         &self,
         turn: &Turn<'_, Scscf>,
         impu: &Impu,
         case: Case,
         session: Option<SessionId>,
-        write: impl FnOnce(fmt::Arguments<'_>) -> T,
-    ) -> T {
-        let bucket = turn.bucket(impu.as_str().as_bytes());
-        let token = turn.token_key().mint(bucket, &token::payload(case, session));
-        write(format_args!("{}", token::uri(&self.config.scscf.uri, &token)))
+    ) -> String {
+        let bucket = self.home_of(turn, impu);
+        turn.token_key().mint(bucket, &token::payload(case, session))
     }
 
     // --- responses ----------------------------------------------------------------------------------------------------
@@ -372,7 +374,7 @@ impl Scscf {
             self.charge_answer(turn, &request.message, message, &mut edits);
         }
         if case == Some(ServedCase::Terminating) && status.code() < 300 {
-            self.complete_identity(message, &mut edits);
+            self.complete_identity(message, None, &mut edits);
         }
         if status.is_success() {
             turn.data().further.clear();

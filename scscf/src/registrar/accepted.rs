@@ -13,14 +13,14 @@ use std::fmt;
 use std::io::Write;
 
 /// What the 200 is made of beside the request.
-#[derive(Debug)]
+#[allow(missing_debug_implementations, reason = "made and used in one place")]
 pub struct Accepted<'a> {
     /// The set as it stands; `None` when nothing of it is left.
     pub registration: Option<&'a Registration>,
     /// The request.
     pub register: &'a Register,
     /// Our URI that marks a request as originating.
-    pub service_route: &'a str,
+    pub service_route: &'a dyn fmt::Display,
     /// Our inter operator identifier.
     pub ioi: &'a str,
     /// Our network.

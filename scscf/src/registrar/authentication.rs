@@ -48,8 +48,8 @@ impl Default for Authentications {
 impl Authentications {
     /// That of `impi`, made when there is none. Only for an identity that the HSS knows: so the table is bounded by the
     /// subscriptions.
-    pub fn entry(&mut self, impi: &Impi) -> &mut Authentication {
-        self.by_impi.entry(impi.clone()).or_default()
+    pub fn entry(&mut self, impi: Impi) -> &mut Authentication {
+        self.by_impi.entry(impi).or_default()
     }
 
     /// That of `impi`.

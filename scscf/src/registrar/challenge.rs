@@ -79,7 +79,6 @@ pub struct Challenge {
     /// Of the REGISTER that it answered; the next one must have the same (TS 24.229 §5.4.1.2.2).
     pub call_id: SmallVec<[u8; 64]>,
     nonce: String,
-    realm: String,
     vector: Vector,
     algorithm: AkaAlgorithm,
     /// The nonce count of the last answer that was right; SIP digest only.
@@ -101,16 +100,21 @@ impl Challenge {
         vector: Vector,
         algorithm: AkaAlgorithm,
         call_id: &[u8],
-        home_domain: &str,
         entropy: &mut Entropy,
     ) -> Challenge {
-        let (nonce, realm) = match &vector {
-            Vector::Aka(aka) => (aka.nonce.encode(), home_domain.to_owned()),
-            Vector::Digest(digest) => {
-                (format!("{:016x}{:016x}", entropy.next_u64(), entropy.next_u64()), digest.realm.clone())
-            }
+        let nonce = match &vector {
+            Vector::Aka(aka) => aka.nonce.encode(),
+            Vector::Digest(_) => format!("{:016x}{:016x}", entropy.next_u64(), entropy.next_u64()),
         };
-        Challenge { call_id: call_id.into(), nonce, realm, vector, algorithm, nonce_count: 0 }
+        Challenge { call_id: call_id.into(), nonce, vector, algorithm, nonce_count: 0 }
+    }
+
+    /// The realm: of SIP digest what the HSS says, else the home domain.
+    fn realm<'a>(&'a self, home_domain: &'a str) -> &'a str {
+        match &self.vector {
+            Vector::Aka(_) => home_domain,
+            Vector::Digest(digest) => &digest.realm,
+        }
     }
 
     /// Whether this is the nonce of the challenge.
@@ -129,19 +133,27 @@ impl Challenge {
     }
 
     /// The value of WWW-Authenticate.
-    pub fn www_authenticate(&self, keys: KeyHandOver, staleness: Staleness) -> String {
-        let (realm, nonce) = (&self.realm, &self.nonce);
+    pub fn www_authenticate(&self, home_domain: &str, keys: KeyHandOver, staleness: Staleness) -> String {
+        let (realm, nonce) = (self.realm(home_domain), &self.nonce);
         let algorithm = match &self.vector {
             Vector::Aka(_) => self.algorithm.token(),
             Vector::Digest(digest) => digest.ha1.hash().token(),
         };
-        let mut value =
-            format!("Digest realm=\"{realm}\", nonce=\"{nonce}\", algorithm={algorithm}, qop=\"auth\"");
+        let mut value = String::with_capacity(256 + realm.len());
+        for part in
+            ["Digest realm=\"", realm, "\", nonce=\"", nonce, "\", algorithm=", algorithm, ", qop=\"auth\""]
+        {
+            value.push_str(part);
+        }
         if staleness == Staleness::Stale {
             value.push_str(", stale=TRUE");
         }
         if let (Vector::Aka(aka), KeyHandOver::ToPcscf) = (&self.vector, keys) {
-            value.push_str(&format!(", ik=\"{}\", ck=\"{}\"", aka.ik.expose_hex(), aka.ck.expose_hex()));
+            for (name, key) in [(", ik=\"", &aka.ik), (", ck=\"", &aka.ck)] {
+                value.push_str(name);
+                key.expose_hex_into(&mut value);
+                value.push('"');
+            }
         }
         value
     }
@@ -150,6 +162,7 @@ impl Challenge {
     pub fn verify(
         &mut self,
         impi: &Impi,
+        home_domain: &str,
         answer: &Authorization,
         method: &[u8],
         body: &[u8],
@@ -157,7 +170,7 @@ impl Challenge {
         let ha1 = match &self.vector {
             Vector::Aka(aka) => self.algorithm.ha1(
                 impi.as_str().as_bytes(),
-                self.realm.as_bytes(),
+                home_domain.as_bytes(),
                 &aka.xres,
                 &aka.ck,
                 &aka.ik,
@@ -233,7 +246,7 @@ mod tests {
 
     fn issue(item: &AuthDataItem) -> Challenge {
         let vector = Vector::from_item(item, "home1.net").unwrap();
-        Challenge::issue(vector, AkaAlgorithm::V1Md5, b"c1", "home1.net", &mut Entropy::seeded(1))
+        Challenge::issue(vector, AkaAlgorithm::V1Md5, b"c1", &mut Entropy::seeded(1))
     }
 
     fn answer(challenge: &Challenge, ha1: &Ha1, nc: &str) -> Authorization {
@@ -261,12 +274,14 @@ mod tests {
     #[test]
     fn an_aka_challenge_carries_rand_autn_and_for_the_pcscf_the_keys() {
         let challenge = issue(&aka_item());
-        let sent = challenge.www_authenticate(KeyHandOver::ToPcscf, Staleness::Fresh);
+        let sent = challenge.www_authenticate("home1.net", KeyHandOver::ToPcscf, Staleness::Fresh);
         assert!(sent.contains(&format!("ik=\"{}\", ck=\"{}\"", "05".repeat(16), "04".repeat(16))), "{sent}");
         assert!(sent.contains("algorithm=AKAv1-MD5") && sent.contains("realm=\"home1.net\""), "{sent}");
         let decoded = AkaNonce::decode(challenge.nonce.as_bytes()).unwrap();
         assert_eq!((decoded.rand, decoded.autn), ([1; 16], [2; 16]));
-        assert!(!challenge.www_authenticate(KeyHandOver::None, Staleness::Fresh).contains("ck="));
+        assert!(
+            !challenge.www_authenticate("home1.net", KeyHandOver::None, Staleness::Fresh).contains("ck=")
+        );
     }
 
     /// RFC 3310 §3.3: the password is RES itself.
@@ -274,11 +289,11 @@ mod tests {
     fn the_right_res_is_accepted_and_another_is_not() {
         let mut challenge = issue(&aka_item());
         let right = answer(&challenge, &res(), "00000001");
-        assert!(challenge.verify(&alice(), &right, b"REGISTER", b"").is_ok());
+        assert!(challenge.verify(&alice(), "home1.net", &right, b"REGISTER", b"").is_ok());
         let other = Ha1::from_password(Hash::Md5, USER.as_bytes(), b"home1.net", &[9; 8]);
         let wrong = answer(&challenge, &other, "00000001");
-        assert_eq!(challenge.verify(&alice(), &wrong, b"REGISTER", b""), Err(Wrong::Response));
-        assert_eq!(challenge.verify(&alice(), &right, b"INVITE", b""), Err(Wrong::Response));
+        assert_eq!(challenge.verify(&alice(), "home1.net", &wrong, b"REGISTER", b""), Err(Wrong::Response));
+        assert_eq!(challenge.verify(&alice(), "home1.net", &right, b"INVITE", b""), Err(Wrong::Response));
     }
 
     #[test]
@@ -301,9 +316,13 @@ mod tests {
         let mut challenge = issue(&AuthDataItem { digest: Some(digest), ..Default::default() });
         for (nc, expected) in [("00000001", true), ("00000001", false), ("00000002", true)] {
             let answer = answer(&challenge, &ha1, nc);
-            assert_eq!(challenge.verify(&alice(), &answer, b"REGISTER", b"").is_ok(), expected, "{nc}");
+            assert_eq!(
+                challenge.verify(&alice(), "home1.net", &answer, b"REGISTER", b"").is_ok(),
+                expected,
+                "{nc}"
+            );
         }
-        let sent = challenge.www_authenticate(KeyHandOver::ToPcscf, Staleness::Stale);
+        let sent = challenge.www_authenticate("home1.net", KeyHandOver::ToPcscf, Staleness::Stale);
         assert!(sent.ends_with("stale=TRUE") && sent.contains("algorithm=MD5"), "{sent}");
     }
 

@@ -8,7 +8,7 @@ use super::register::Register;
 use super::registrations::{Registration, RegistrationId, State};
 use super::{saa, same_uri};
 use crate::role::Scscf;
-use crate::sessions::token::Case;
+use crate::sessions::token::{self, Case};
 use crate::waiting::{Cause, Notice, Waiting};
 use cscf::identity::Impu;
 use cscf::query::{Query, StoreFailure};
@@ -58,7 +58,7 @@ impl Scscf {
         }
         if had && !is_challenged {
             // The HSS knows all that this changes (TS 23.228 §5.2.2.4 leaves the query out for a re-registration).
-            return self.commit(turn, register, Profile::Kept, None, authentication_info);
+            return self.commit(turn, register, updated, Profile::Kept, None, authentication_info);
         }
         if found.is_none() && self.registrations.len() >= self.config.scscf.registrations_max {
             return Err(Reject::new(Status::SERVICE_UNAVAILABLE, "too many registrations")
@@ -89,9 +89,9 @@ impl Scscf {
         turn: &mut Turn<'_, Scscf>,
         sar: Sar,
         waiting: impl FnOnce(Box<Register>) -> Waiting,
-        mut register: Box<Register>,
+        register: Box<Register>,
     ) {
-        let trace = register.trace.take();
+        let trace = register.trace.clone();
         let query = Query::Cx { request: CxRequest::Sar(sar), destination: self.hss(), trace };
         turn.query(query, waiting(register));
     }
@@ -116,7 +116,9 @@ impl Scscf {
         match assignment::outcome(asked, &register.impu, saa, self.available(&register.impu)) {
             Ok(profile) => {
                 let charging = saa.ok().and_then(|saa| saa.charging_information.clone());
-                self.commit(turn, register, profile, charging, authentication_info)
+                // Anew: others may have come while the HSS was asked.
+                let updated = self.binding_update(turn, &register)?;
+                self.commit(turn, register, updated, profile, charging, authentication_info)
             }
             Err(Refused::Again(asked)) => {
                 self.ask_assignment(turn, register, asked, authentication_info);
@@ -157,13 +159,13 @@ impl Scscf {
         &mut self,
         turn: &mut Turn<'_, Scscf>,
         register: Box<Register>,
+        updated: Updated,
         profile: Profile,
         charging: Option<ChargingInformation>,
         authentication_info: Option<String>,
     ) -> Result<(), Reject> {
-        // Anew: others may have come while the HSS was asked.
-        let Updated { bindings, changes } = self.binding_update(turn, &register)?;
-        let id = self.adopt(&register.impu, profile)?;
+        let Updated { bindings, changes } = updated;
+        let id = self.adopt(turn, &register.impu, profile)?;
         self.registrations.bind(id, bindings);
         if let Some(charging) = charging {
             self.registrations.charge(id, charging);
@@ -184,23 +186,31 @@ impl Scscf {
     }
 
     /// The registration of an identity with the profile that an SAA brought, made when there is none.
-    pub(crate) fn adopt(&mut self, impu: &Impu, profile: Profile) -> Result<RegistrationId, Reject> {
+    pub(crate) fn adopt(
+        &mut self,
+        turn: &mut Turn<'_, Scscf>,
+        impu: &Impu,
+        profile: Profile,
+    ) -> Result<RegistrationId, Reject> {
         let unusable = || Reject::new(Status::SERVER_INTERNAL_ERROR, "profile without the identity");
         let found = self.registrations.find(impu).map(|(id, _)| id);
+        let home = turn.bucket(impu.as_str().as_bytes());
         let id = match (found, profile) {
             (Some(id), Profile::Kept) => return Ok(id),
             (None, Profile::Kept) => return Err(unusable()),
             (Some(id), Profile::Given(subscription)) => {
+                self.withdraw(turn, id);
                 self.registrations.replace_set(id, *subscription);
                 id
             }
             (None, Profile::Given(subscription)) => {
                 let registration = ImplicitSet::new(*subscription)
-                    .and_then(|set| Registration::new(set, State::Unregistered))
+                    .and_then(|set| Registration::new(set, State::Unregistered, home))
                     .ok_or_else(unusable)?;
                 self.registrations.insert(registration)
             }
         };
+        self.announce(turn, id);
         Ok(id)
     }
 
@@ -209,27 +219,29 @@ impl Scscf {
         &mut self,
         turn: &mut Turn<'_, Scscf>,
         request: &Incoming,
-        register: &Register,
+        register: Box<Register>,
         created: &[Binding],
         authentication_info: Option<&str>,
         answer: Result<(), StoreFailure>,
     ) -> Result<(), Reject> {
         if let Err(failure) = answer {
             turn.count("registration", "not stored");
-            self.take_back(turn, register, created);
+            self.take_back(turn, &register, created);
             return Err(Reject::new(Status::SERVER_INTERNAL_ERROR, "registration could not be stored")
                 .detail(failure.to_string())
                 .header(Name::RetryAfter, "10"));
         }
-        if let Some((_, registration)) = self.registrations.find(&register.impu) {
-            let contacts = registration.bindings.len();
-            turn.notice(Notice::Registered { impu: register.impu.clone(), contacts });
-        } else if !register.removes_only() {
+        let found = self.registrations.find(&register.impu);
+        let contacts = found.map(|(_, registration)| registration.bindings.len());
+        if contacts.is_none() && !register.removes_only() {
             // The HSS ended the registration while it was being stored.
             return Err(Reject::new(Status::TEMPORARILY_UNAVAILABLE, "registration ended meanwhile"));
         }
         turn.count("registration", "accepted");
-        self.accept(turn, request, register, authentication_info);
+        self.accept(turn, request, &register, authentication_info);
+        if let Some(contacts) = contacts {
+            turn.notice(Notice::Registered { impu: register.impu, contacts });
+        }
         Ok(())
     }
 
@@ -256,12 +268,11 @@ impl Scscf {
         register: &Register,
         authentication_info: Option<&str>,
     ) {
-        let service_route =
-            self.write_own_uri(turn, &register.impu, Case::ServiceRoute, None, |uri| uri.to_string());
+        let token = self.own_token(turn, &register.impu, Case::ServiceRoute, None);
         let accepted = Accepted {
             registration: self.registrations.find(&register.impu).map(|(_, registration)| registration),
             register,
-            service_route: &service_route,
+            service_route: &token::uri(&self.config.scscf.uri, &token),
             ioi: &self.config.scscf.ioi,
             home: &self.config.home,
             authentication_info,

@@ -89,6 +89,7 @@ impl Scscf {
             self.arm_expiry(turn, id);
             return self.stored_form(turn, id).into_iter().collect();
         }
+        self.withdraw(turn, id);
         let Some(registration) = self.registrations.remove(id) else { return Vec::new() };
         if let Some(timer) = registration.timer {
             turn.disarm(timer);

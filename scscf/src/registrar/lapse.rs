@@ -1,7 +1,7 @@
 //! Expiry: bindings that nobody refreshed, profiles that nobody needed again, and what a restart finds in the store.
 
-use super::record;
 use super::registrations::{RegistrationId, State};
+use super::{home, record};
 use crate::role::Scscf;
 use crate::waiting::{Cause, Timer};
 use ambient::Now;
@@ -36,6 +36,7 @@ impl Scscf {
         if registration.state == State::Unregistered && registration.bindings.is_empty() {
             // TS 29.228 §6.1.2.1: the S-CSCF gives a user back whom it served unregistered.
             let (impi, named) = (registration.set.private_id.clone(), registration.named());
+            self.withdraw(turn, id);
             self.registrations.remove(id);
             if let Some(impu) = named {
                 self.tell(turn, ServerAssignmentType::TimeoutDeregistration, Some(&impi), &impu);
@@ -54,6 +55,7 @@ impl Scscf {
         let now = Now { instant: turn.now(), wall: turn.wall() };
         for stored in records {
             match record::read(stored, self.registrations.services(), now) {
+                Some(registration) if !home::is_kept(turn, &registration) => {}
                 Some(registration) => {
                     let id = self.registrations.insert(registration);
                     self.arm_expiry(turn, id);

@@ -84,7 +84,9 @@ impl Scscf {
                     // A PPR cannot change the default identity.
                     return Err(CxResult::UNABLE_TO_COMPLY);
                 }
+                self.withdraw(turn, id);
                 self.registrations.replace_set(id, pushed);
+                self.announce(turn, id);
                 Some(id)
             }
         };

@@ -9,6 +9,7 @@ use super::registrations::{Registration, Registrations, State};
 use super::services::Services;
 use super::shared::Shared;
 use ambient::{Instant, Now, Wall};
+use cscf::bucket::Bucket;
 use cscf::identity::Impi;
 use cscf::query::Record;
 use cscf::user_data::{IdentityType, PublicIdentity};
@@ -50,6 +51,7 @@ pub fn of(registration: &Registration, now: Now) -> Record {
     for binding in &registration.bindings {
         put_binding(&mut value, binding, now);
     }
+    number(&mut value, u64::from(registration.home.number()));
     Record { key: key(registration), value: Some(value) }
 }
 
@@ -82,7 +84,7 @@ pub fn read(record: &Record, known: &Shared<Services>, now: Now) -> Option<Regis
         identities.push(read_identity(&mut rest)?);
     }
     let set = ImplicitSet::of_parts(private_id, identities, services)?;
-    let mut registration = Registration::new(set, State::Registered)?;
+    let mut registration = Registration::new(set, State::Registered, Bucket::new(0))?;
     let mut function = || some_text(&mut rest);
     let charging = ChargingInformation {
         primary_ecf: function()?,
@@ -94,6 +96,7 @@ pub fn read(record: &Record, known: &Shared<Services>, now: Now) -> Option<Regis
     for _ in 0..read_number(&mut rest)? {
         registration.bindings.push(read_binding(&mut rest, now)?);
     }
+    registration.home = Bucket::new(u16::try_from(read_number(&mut rest)?).ok()?);
     registration.named_by(record.key.get(1..)?)?;
     rest.is_empty().then_some(registration)
 }
@@ -248,7 +251,7 @@ mod tests {
     fn registration() -> Registration {
         let named = PublicIdentity { display_name: Some("Alice".into()), ..identity("sip:alice@home1.net") };
         let set = set(vec![barred("sip:imsi@home1.net"), named]);
-        let mut registration = Registration::new(set, State::Registered).unwrap();
+        let mut registration = Registration::new(set, State::Registered, Bucket::new(4095)).unwrap();
         registration.charging = Some(Arc::new(ChargingInformation {
             primary_ccf: Some("aaa://ccf.home1.net".into()),
             ..Default::default()

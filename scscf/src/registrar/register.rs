@@ -5,7 +5,7 @@ use super::binding::{Contact, Origin, Wish};
 use super::expiry::Bounds;
 use super::path::Path;
 use cscf::Reject;
-use cscf::charging::ChargingVector;
+use cscf::charging;
 use cscf::identity::{Impi, Impu};
 use sip_core::{Message, Name, NameAddr, Status, Uri};
 use smallvec::SmallVec;
@@ -63,8 +63,7 @@ impl Register {
             (true, true) => Outbound::Used,
         };
         let wish = read_wish(message, bounds, outbound)?;
-        let trace = ChargingVector::of(message).map(|vector| vector.icid.trace());
-        Ok(Register { impu, authorization, wish, origin, trace })
+        Ok(Register { impu, authorization, wish, origin, trace: charging::trace(message) })
     }
 
     /// The private identity.

@@ -6,6 +6,7 @@ use super::index::Index;
 use super::services::Services;
 use super::shared::Shared;
 use ambient::TimerId;
+use cscf::bucket::Bucket;
 use cscf::identity::{Impi, Impu};
 use cscf::user_data::ImsSubscription;
 use diameter_client::cx::ChargingInformation;
@@ -41,15 +42,17 @@ pub struct Registration {
     pub charging: Option<Arc<ChargingInformation>>,
     /// Fires at the next expiry.
     pub timer: Option<TimerId>,
+    /// Where it is served; does not change while the registration lives.
+    pub home: Bucket,
     /// Names the record in the store; does not change while the registration lives.
     key: Box<str>,
 }
 
 impl Registration {
-    /// A registration without bindings; its record has the name of the first identity.
-    pub fn new(set: ImplicitSet, state: State) -> Option<Registration> {
+    /// A registration without bindings, served in `home`; its record has the name of the first identity.
+    pub fn new(set: ImplicitSet, state: State, home: Bucket) -> Option<Registration> {
         let key = set.identities().first()?.canonical()?.into();
-        Some(Registration { set, state, bindings: SmallVec::new(), charging: None, timer: None, key })
+        Some(Registration { set, state, bindings: SmallVec::new(), charging: None, timer: None, home, key })
     }
 
     /// What the store files it under: the canonical form of an identity.
@@ -324,7 +327,7 @@ mod tests {
             identity("sip:alice@home1.net"),
             identity("tel:+4930100001"),
         ];
-        Registration::new(set(identities), State::Registered).unwrap()
+        Registration::new(set(identities), State::Registered, Bucket::new(7)).unwrap()
     }
 
     #[test]
@@ -398,7 +401,13 @@ mod tests {
     fn users_who_subscribe_to_the_same_share_it() {
         let mut registrations = Registrations::default();
         let ids: Vec<RegistrationId> = (0..3)
-            .filter_map(|n| Registration::new(set(vec![identity(&format!("sip:u{n}@h"))]), State::Registered))
+            .filter_map(|n| {
+                Registration::new(
+                    set(vec![identity(&format!("sip:u{n}@h"))]),
+                    State::Registered,
+                    Bucket::new(7),
+                )
+            })
             .map(|registration| registrations.insert(registration))
             .collect();
         assert_eq!(registrations.services().len(), 1);

@@ -30,7 +30,7 @@ impl Scscf {
     fn ask_for_scheme(
         &mut self,
         turn: &mut Turn<'_, Scscf>,
-        mut register: Box<Register>,
+        register: Box<Register>,
         scheme: AuthScheme,
         resynchronisation: Option<Vec<u8>>,
     ) {
@@ -46,7 +46,7 @@ impl Scscf {
             server_name: self.config.scscf.uri.clone(),
             ..Mar::default()
         };
-        let trace = register.trace.take();
+        let trace = register.trace.clone();
         let query = Query::Cx { request: CxRequest::Mar(mar), destination: self.hss(), trace };
         turn.query(query, Waiting::Maa { register, scheme });
     }
@@ -64,7 +64,9 @@ impl Scscf {
         let Some(resynchronisation) = outstanding.challenge.resynchronisation(&register.authorization) else {
             return Err(Reject::new(Status::BAD_REQUEST, "malformed auts"));
         };
-        self.authentications.entry(register.impi()).vectors.clear();
+        if let Some(known) = self.authentications.get_mut(register.impi()) {
+            known.vectors.clear();
+        }
         turn.count("registration", "resynchronised");
         self.ask_for_vectors(turn, register, Some(resynchronisation));
         Ok(())
@@ -102,10 +104,12 @@ impl Scscf {
             return Err(Reject::new(Status::SERVER_INTERNAL_ERROR, "no usable vector from the hss"));
         };
         let rest: Vec<Vector> = vectors.collect();
-        let known = self.authentications.entry(register.impi());
-        known.vectors.clear();
-        known.vectors.extend(rest);
-        self.issue(turn, request, &register, first, Staleness::Fresh);
+        match self.authentications.get_mut(register.impi()) {
+            Some(known) => known.vectors = rest.into(),
+            None if rest.is_empty() => {}
+            None => self.authentications.entry(register.impi().clone()).vectors = rest.into(),
+        }
+        self.issue(turn, request, register, first, Staleness::Fresh);
         Ok(())
     }
 }

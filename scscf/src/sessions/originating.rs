@@ -70,7 +70,8 @@ impl Scscf {
         own.slots.iter().take(1).for_each(|slot| edits.remove_slot(*slot));
         edits.remove(message, Name::PServedUser);
         edits.remove(message, Name::PPreferredService);
-        self.complete_identity(message, &mut edits);
+        let asserted = Some(&served.impu).filter(|_| message.first(Name::PServedUser).is_none());
+        self.complete_identity(message, asserted, &mut edits);
         // The route that stands behind ours was chosen by who knows more: an application server, a border.
         let further_own = own.slots.len() > 1;
         let target = match (&own.next, further_own) {
@@ -105,12 +106,17 @@ impl Scscf {
     }
 
     /// Names the user by both SIP and tel URI where only one is there and the profile has the other as an alias.
-    pub(super) fn complete_identity(&self, message: &Message, edits: &mut Edits) {
+    /// `known` is the one that is there, where it was read before.
+    pub(super) fn complete_identity(&self, message: &Message, known: Option<&Impu>, edits: &mut Edits) {
         let mut asserted = message.all(Name::PAssertedIdentity);
         let (Some((_, value)), None) = (asserted.next(), asserted.next()) else { return };
-        let Some(impu) = identity(Name::PAssertedIdentity, value) else { return };
+        let read = match known {
+            Some(_) => None,
+            None => identity(Name::PAssertedIdentity, value),
+        };
+        let Some(impu) = known.or(read.as_ref()) else { return };
         let companion =
-            self.registrations.find(&impu).and_then(|(_, registration)| registration.set.companion(&impu));
+            self.registrations.find(impu).and_then(|(_, registration)| registration.set.companion(impu));
         if let Some(companion) = companion {
             edits.append(Name::PAssertedIdentity, format_args!("<{companion}>"));
         }

@@ -16,9 +16,9 @@ pub struct Limits {
 
 /// What to write into a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RequestEdit {
-    /// Session-Expires.
-    pub session_expires: Option<String>,
+pub struct RequestEdit<'m> {
+    /// Session-Expires: seconds, and the parameters that stay behind them, with their semicolon.
+    pub session_expires: Option<(u32, &'m str)>,
     /// Min-SE.
     pub min_se: Option<u32>,
     /// What the session interval is from here on.
@@ -26,13 +26,13 @@ pub struct RequestEdit {
 }
 
 /// What a request that sets up or refreshes a session needs (RFC 4028 §8.1).
-pub fn of_request(message: &Message, limits: Limits) -> Result<RequestEdit, Reject> {
+pub fn of_request(message: &Message, limits: Limits) -> Result<RequestEdit<'_>, Reject> {
     let malformed = |_| Reject::new(Status::BAD_REQUEST, "malformed session timer");
     let min_se = read(message, Name::MinSe).transpose().map_err(malformed)?.map(|(seconds, _)| seconds);
     let floor_s = min_se.unwrap_or(0).max(limits.min_s);
     let Some((asked_s, params)) = read(message, Name::SessionExpires).transpose().map_err(malformed)? else {
         let interval_s = limits.expires_s.max(floor_s);
-        return Ok(RequestEdit { session_expires: Some(interval_s.to_string()), min_se: None, interval_s });
+        return Ok(RequestEdit { session_expires: Some((interval_s, "")), min_se: None, interval_s });
     };
     if asked_s < limits.min_s {
         if supports_timer(message) {
@@ -41,7 +41,7 @@ pub fn of_request(message: &Message, limits: Limits) -> Result<RequestEdit, Reje
         }
         // The caller could not make anything of a 422: the interval is raised on its behalf.
         return Ok(RequestEdit {
-            session_expires: Some(format!("{floor_s}{params}")),
+            session_expires: Some((floor_s, params)),
             min_se: Some(floor_s),
             interval_s: floor_s,
         });
@@ -49,7 +49,7 @@ pub fn of_request(message: &Message, limits: Limits) -> Result<RequestEdit, Reje
     let wanted_s = limits.expires_s.max(floor_s);
     if asked_s > wanted_s {
         return Ok(RequestEdit {
-            session_expires: Some(format!("{wanted_s}{params}")),
+            session_expires: Some((wanted_s, params)),
             min_se: None,
             interval_s: wanted_s,
         });
@@ -83,10 +83,10 @@ fn supports_timer(message: &Message) -> bool {
 }
 
 /// Seconds, and the parameters behind them with their semicolon.
-fn read(message: &Message, name: Name) -> Option<Result<(u32, String), ()>> {
-    let value = String::from_utf8_lossy(message.first(name)?).into_owned();
+fn read(message: &Message, name: Name) -> Option<Result<(u32, &str), ()>> {
+    let Ok(value) = std::str::from_utf8(message.first(name)?) else { return Some(Err(())) };
     let (digits, params) = value.split_at(value.find(';').unwrap_or(value.len()));
-    Some(digits.trim().parse().map(|seconds| (seconds, params.to_owned())).map_err(|_| ()))
+    Some(digits.trim().parse().map(|seconds| (seconds, params)).map_err(|_| ()))
 }
 
 #[cfg(test)]
@@ -106,28 +106,29 @@ mod tests {
 
     #[test]
     fn each_wish_of_a_caller_is_met_shortened_raised_or_refused() {
-        let edit = |session_expires: Option<&str>, min_se, interval_s| {
-            Ok(RequestEdit { session_expires: session_expires.map(str::to_owned), min_se, interval_s })
-        };
+        let edit =
+            |session_expires, min_se, interval_s| Ok(RequestEdit { session_expires, min_se, interval_s });
         let table = [
-            ("", edit(Some("1800"), None, 1800)),
-            ("Min-SE: 3600\r\n", edit(Some("3600"), None, 3600)),
+            ("", edit(Some((1800, "")), None, 1800)),
+            ("Min-SE: 3600\r\n", edit(Some((3600, "")), None, 3600)),
             ("Session-Expires: 600;refresher=uac\r\n", edit(None, None, 600)),
-            ("x: 7200;refresher=uas\r\n", edit(Some("1800;refresher=uas"), None, 1800)),
-            ("x: 7200\r\nMin-SE: 2400\r\n", edit(Some("2400"), None, 2400)),
-            ("x: 90\r\n", edit(Some("120"), Some(120), 120)),
+            ("x: 7200;refresher=uas\r\n", edit(Some((1800, ";refresher=uas")), None, 1800)),
+            ("x: 7200\r\nMin-SE: 2400\r\n", edit(Some((2400, "")), None, 2400)),
+            ("x: 90\r\n", edit(Some((120, "")), Some(120), 120)),
             ("x: 90\r\nk: timer\r\n", Err(Status::SESSION_INTERVAL_TOO_SMALL)),
             ("x: soon\r\n", Err(Status::BAD_REQUEST)),
         ];
         for (headers, expected) in table {
-            let found = of_request(&request(headers), LIMITS).map_err(|refusal| refusal.status);
+            let request = request(headers);
+            let found = of_request(&request, LIMITS).map_err(|refusal| refusal.status);
             assert_eq!(found, expected, "{headers}");
         }
     }
 
     #[test]
     fn a_refusal_tells_the_least_interval() {
-        let refusal = of_request(&request("x: 90\r\nSupported: timer\r\n"), LIMITS).unwrap_err();
+        let request = request("x: 90\r\nSupported: timer\r\n");
+        let refusal = of_request(&request, LIMITS).unwrap_err();
         assert_eq!(refusal.headers, [(Name::MinSe, "120".to_owned())]);
     }
 

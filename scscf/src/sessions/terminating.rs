@@ -74,7 +74,7 @@ impl Scscf {
                 UserDataAlreadyAvailable::NotAvailable,
             ) {
                 Ok(profile) => {
-                    let id = self.adopt(&served.impu, profile)?;
+                    let id = self.adopt(turn, &served.impu, profile)?;
                     self.arm_expiry(turn, id);
                 }
                 Err(Refused::Again(asked)) => {

@@ -3,7 +3,7 @@
 //! Their user part is a token: it marks the request as originating or terminating, and names the session that it
 //! belongs to, so that no header of the peer has to be believed for either.
 
-use cscf::bucket::{TokenKey, base32, unbase32};
+use cscf::bucket::{Bucket, TokenKey, base32, unbase32};
 use cscf::flow::Local;
 use sip_core::{Host, NameAddr, Uri};
 
@@ -51,6 +51,8 @@ pub struct Own {
     pub case: Option<Case>,
     /// The session that it names.
     pub session: Option<SessionId>,
+    /// Where it was minted; `None` without a token.
+    pub bucket: Option<Bucket>,
 }
 
 /// Reads a Route value; `None` when it names somebody else.
@@ -60,17 +62,17 @@ pub fn own(route: &NameAddr<'_>, own_uri: &str, locals: &[Local], key: &TokenKey
     if !names_us(&sip.host, sip.port, own_uri, locals) {
         return None;
     }
-    let plain = Own { case: None, session: None };
+    let plain = Own { case: None, session: None, bucket: None };
     let Some(user) = sip.user else {
         // TS 24.229 §5.7.1: who acts for a user, an application server, marks the request by a parameter.
         let case = uri.param(b"orig").map(|_| Case::Originating);
         return Some(Own { case, ..plain });
     };
-    let Some((_, payload)) = key.open(user) else { return Some(plain) };
+    let Some((bucket, payload)) = key.open(user) else { return Some(plain) };
     let (letter, session) = payload.split_at_checked(1)?;
     let case = Case::ALL.into_iter().find(|case| letter.starts_with(case.letter()));
     let session = Some(session).filter(|text| !text.is_empty()).and_then(|text| unbase32(text.as_bytes()));
-    Some(Own { case, session: session.map(SessionId) })
+    Some(Own { case, session: session.map(SessionId), bucket: Some(bucket) })
 }
 
 /// Whether a host and port are ours: the name of our URI, or an address that we listen on.
@@ -126,7 +128,11 @@ mod tests {
         ] {
             let token = key.mint(Bucket::new(3), &payload(case, session));
             let route = format!("<{}>", uri(OWN, &token));
-            assert_eq!(read(&route, &key), Some(Own { case: Some(case), session }), "{route}");
+            assert_eq!(
+                read(&route, &key),
+                Some(Own { case: Some(case), session, bucket: Some(Bucket::new(3)) }),
+                "{route}"
+            );
         }
     }
 
@@ -134,7 +140,7 @@ mod tests {
     fn a_forged_token_is_our_address_and_nothing_more() {
         let key = TokenKey::new(&mut Entropy::seeded(1));
         let forged = TokenKey::new(&mut Entropy::seeded(2)).mint(Bucket::new(3), "s");
-        let plain = Some(Own { case: None, session: None });
+        let plain = Some(Own { case: None, session: None, bucket: None });
         assert_eq!(read(&format!("<{}>", uri(OWN, &forged)), &key), plain);
         assert_eq!(read("<sip:orig@scscf.home1.net:6060;lr>", &key), plain);
         assert_eq!(read("<sip:127.0.0.12:6060;lr>", &key), plain);
