@@ -7,7 +7,7 @@ pub mod registration;
 pub mod selection;
 pub mod session;
 
-use cscf::charging::{ChargingVector, Icid};
+use cscf::charging::{self, ChargingVector, Icid};
 use cscf::config::Config;
 use cscf::{Answer, Branch, Failure, Incoming, Next, Query, Reject, Role, Turn};
 use diameter_client::cx::CxRequest;
@@ -56,17 +56,18 @@ impl Icscf {
 
     /// Asks the HSS: by realm only, for the I-CSCF remembers none (TS 29.229 §5.5).
     fn ask(&self, turn: &mut Turn<'_, Icscf>, message: &Message, request: CxRequest, waiting: Waiting) {
-        let own = turn.data().charging.as_ref().map(|charging| charging.icid.trace());
-        let trace = ChargingVector::of(message).map(|charging| charging.icid.trace()).or(own);
+        let own = || Some(turn.data().charging.as_ref()?.icid.trace());
+        let trace = charging::trace(message).or_else(own);
         let destination = Destination { realm: self.config.home.realm().to_owned(), host: None };
         turn.query(Query::Cx { request, destination, trace }, waiting);
     }
 
     /// Mints the charging vector of a request that has none (TS 24.229 §4.5.2).
     fn charge(&self, turn: &mut Turn<'_, Icscf>, message: &Message) {
-        turn.data().charging = match ChargingVector::of(message) {
-            Some(_) => None,
-            None => Some(ChargingVector::new(Icid::mint(turn.entropy()), &self.config.icscf.ioi)),
+        let received = message.charging_vector().and_then(Result::ok);
+        turn.data().charging = match received.is_some_and(|vector| !vector.icid_value().is_empty()) {
+            true => None,
+            false => Some(ChargingVector::new(Icid::mint(turn.entropy()), &self.config.icscf.ioi)),
         };
     }
 

@@ -116,8 +116,8 @@ pub fn uar(message: &Message, home: &str) -> Result<Uar, Reject> {
         credentials_param(message, b"username").and_then(|name| String::from_utf8(name.into_owned()).ok());
     let impi = named.filter(|name| !name.is_empty()).map_or_else(|| impu.derived_impi(), Impi::new);
     Ok(Uar {
-        user_name: impi.as_str().to_owned(),
-        public_identity: impu.as_str().to_owned(),
+        user_name: impi.into_string(),
+        public_identity: impu.into_string(),
         visited_network: visited_network(message).unwrap_or_else(|| home.as_bytes().to_vec()),
         authorization_type: authorization_type(message),
         uar_flags: is_emergency(message).then_some(UAR_EMERGENCY),

@@ -4,6 +4,7 @@
 
 use cscf::config::ScscfEntry;
 use diameter_client::cx::ServerCapabilities;
+use smallvec::{SmallVec, smallvec};
 
 /// What the HSS said about where a user is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,9 +19,9 @@ pub enum Assignment {
 ///
 /// Names given by the HSS make the numbers moot. Otherwise a server with every mandatory capability qualifies, the more
 /// optional ones the better; between equals the order of the configuration decides. Without capabilities any will do.
-pub fn candidates(wanted: &ServerCapabilities, configured: &[ScscfEntry]) -> Vec<String> {
+pub fn candidates(wanted: &ServerCapabilities, configured: &[ScscfEntry]) -> SmallVec<[String; 1]> {
     if !wanted.server_names.is_empty() {
-        return wanted.server_names.clone();
+        return wanted.server_names.iter().cloned().collect();
     }
     let has = |entry: &ScscfEntry, capability: &u32| entry.capabilities.contains(capability);
     let mut fit: Vec<(usize, &ScscfEntry)> = configured
@@ -37,9 +38,9 @@ pub fn candidates(wanted: &ServerCapabilities, configured: &[ScscfEntry]) -> Vec
 #[derive(Debug, Default)]
 pub struct Search {
     /// Those that were tried, in order.
-    tried: Vec<String>,
+    tried: SmallVec<[String; 1]>,
     /// Those that may still be tried, the next one first.
-    left: Vec<String>,
+    left: SmallVec<[String; 1]>,
     /// Whether the HSS was asked for capabilities because the assigned S-CSCF does not answer.
     pub has_asked_anew: bool,
 }
@@ -48,7 +49,7 @@ impl Search {
     /// Takes over what the HSS said.
     pub fn assign(&mut self, assignment: Assignment, configured: &[ScscfEntry]) {
         self.left = match assignment {
-            Assignment::Named(name) => vec![name],
+            Assignment::Named(name) => smallvec![name],
             Assignment::Select(wanted) => candidates(&wanted, configured),
         };
     }

@@ -171,7 +171,7 @@ pub fn lir(message: &Message, side: SessionSide, home: &str) -> Result<Lir, Reje
         }
     };
     Ok(Lir {
-        public_identity: impu.as_str().to_owned(),
+        public_identity: impu.into_string(),
         is_originating: side == SessionSide::Originating,
         ..Lir::default()
     })
@@ -208,7 +208,9 @@ fn scscf_route(scscf: &str, side: SessionSide) -> String {
         SessionSide::Originating if !has(b"orig") => ";orig",
         SessionSide::Originating | SessionSide::Terminating => "",
     };
-    format!("{scscf}{lr}{orig}")
+    let mut route = String::with_capacity(scscf.len() + lr.len() + orig.len());
+    [scscf, lr, orig].into_iter().for_each(|part| route.push_str(part));
+    route
 }
 
 /// What the HSS said about the served user.

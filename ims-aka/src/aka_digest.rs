@@ -103,6 +103,13 @@ impl AkaNonce {
 
     /// The base64 form, without quotes.
     pub fn encode(&self) -> String {
+        if self.data.is_empty() {
+            let mut octets = [0; 32];
+            let (rand, autn) = octets.split_at_mut(16);
+            rand.copy_from_slice(&self.rand);
+            autn.copy_from_slice(&self.autn);
+            return STANDARD.encode(octets);
+        }
         STANDARD.encode([&self.rand, &self.autn, &self.data[..]].concat())
     }
 

@@ -39,7 +39,12 @@ impl<const N: usize> Key<N> {
         &self.0
     }
 
-    /// The secret as lower-case hexadecimal, for a store or the `ck` and `ik` of a 401.
+    /// Appends the secret as lower-case hexadecimal: the `ck` and `ik` of a 401.
+    pub fn expose_hex_into(&self, text: &mut String) {
+        text.extend(self.0.iter().flat_map(|octet| [octet >> 4, octet & 15]).map(digit).map(char::from));
+    }
+
+    /// The secret as lower-case hexadecimal, for a store.
     pub fn expose_hex(&self) -> String {
         hex(&self.0)
     }
@@ -142,7 +147,9 @@ impl Eq for Res {}
 
 /// Writes octets as lower-case hexadecimal.
 pub(crate) fn hex(octets: &[u8]) -> String {
-    octets.iter().flat_map(|octet| [octet >> 4, octet & 15]).map(digit).map(char::from).collect()
+    let mut text = String::with_capacity(octets.len() * 2);
+    text.extend(octets.iter().flat_map(|octet| [octet >> 4, octet & 15]).map(digit).map(char::from));
+    text
 }
 
 /// The lower-case hexadecimal digit of a value below 16.

@@ -4,6 +4,7 @@ use super::body::Body;
 use super::{AnswerDetails, AuthDataItem, CxResult, Fault, SupportedFeatures};
 use crate::dictionary::avp;
 use crate::wire::{RawAvp, Writer};
+use smallvec::SmallVec;
 
 /// Multimedia-Auth-Request, S-CSCF to HSS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,8 +68,8 @@ pub struct Maa {
 
 impl Maa {
     /// The vectors in the order of use: by SIP-Item-Number, those without one as they came.
-    pub fn in_order(&self) -> Vec<&AuthDataItem> {
-        let mut items: Vec<_> = self.auth_data_items.iter().collect();
+    pub fn in_order(&self) -> SmallVec<[&AuthDataItem; 4]> {
+        let mut items: SmallVec<[_; 4]> = self.auth_data_items.iter().collect();
         items.sort_by_key(|item| item.item_number);
         items
     }

@@ -13,7 +13,6 @@ use std::fmt;
 use std::io::Write;
 
 /// What the 200 is made of beside the request.
-#[allow(missing_debug_implementations, reason = "made and used in one place")]
 pub struct Accepted<'a> {
     /// The set as it stands; `None` when nothing of it is left.
     pub registration: Option<&'a Registration>,
