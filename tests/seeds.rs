@@ -19,6 +19,7 @@ enum Told {
 }
 
 struct Run {
+    seed: u64,
     ims: Ims,
     phones: Vec<Phone>,
     told: Vec<Told>,
@@ -28,11 +29,11 @@ struct Run {
 
 impl Run {
     fn seeded(seed: u64) -> Run {
-        let mut ims = Plan::seeded(seed).with_subscribers(3).start();
+        let mut ims = Plan::seeded(seed).with_subscribers(3).with_shards(shards_of(seed)).start();
         let phones: Vec<Phone> =
             (0..3).map(|_| ims.phone_with(|ue| ue.policy.persistence = Persistence::KeepTrying)).collect();
         let told = vec![Told::Nothing; phones.len()];
-        Run { ims, phones, told, entropy: Entropy::seeded(seed ^ 0x5eed), story: Vec::new() }
+        Run { seed, ims, phones, told, entropy: Entropy::seeded(seed ^ 0x5eed), story: Vec::new() }
     }
 
     fn number(&mut self, below: u64) -> u64 {
@@ -87,6 +88,11 @@ impl Run {
                 let part = PARTS[self.number(4) as usize];
                 let down = Duration::from_millis(10 + self.number(20_000));
                 self.story.push(format!("{part} crashes for {down:?}"));
+                if shards_of(self.seed) > 1 {
+                    let shards = 1 + self.number(3) as u16;
+                    self.story.push(format!("{part} comes back with {shards} shards"));
+                    self.ims.set_shards(shards);
+                }
                 self.ims.restart(part, down);
             }
             8 => {
@@ -150,6 +156,15 @@ impl Run {
         }
         broken.extend(checker::settle(&mut self.ims, &refs));
         broken
+    }
+}
+
+/// Half of the seeds run CSCFs of one shard, the others of two and three.
+fn shards_of(seed: u64) -> u16 {
+    match seed % 4 {
+        2 => 2,
+        3 => 3,
+        _ => 1,
     }
 }
 

@@ -1,8 +1,10 @@
 //! What must hold in every run, whatever the network did.
 
 use crate::errors;
+use crate::host::Host;
 use crate::ims::{Ims, Phone};
 use crate::world::{HostId, Traced, World};
+use cscf::role::Role;
 use cscf::station::Protocol;
 use icscf::Icscf;
 use pcscf::Pcscf;
@@ -81,27 +83,17 @@ fn final_response(text: &str) -> Option<String> {
 pub fn tables(world: &World) -> Vec<Broken> {
     let mut broken = Vec::new();
     for host in world.hosts() {
-        let Some(machine) = &host.machine else { continue };
-        let any = machine.as_any();
-        let open = any
-            .downcast_ref::<cscf::station::Station<Pcscf>>()
-            .map(|station| station.node().open())
-            .or_else(|| {
-                any.downcast_ref::<cscf::station::Station<Icscf>>().map(|station| station.node().open())
-            })
-            .or_else(|| {
-                any.downcast_ref::<cscf::station::Station<Scscf>>().map(|station| station.node().open())
-            })
-            .or_else(|| {
-                any.downcast_ref::<cscf::station::Station<Ue>>().map(|station| station.node().open())
-            });
-        if let Some(open) = open
-            && open != (0, 0, 0)
-        {
+        let open: Vec<_> =
+            [open::<Pcscf>(host), open::<Icscf>(host), open::<Scscf>(host), open::<Ue>(host)].concat();
+        for open in open.into_iter().filter(|open| *open != (0, 0, 0)) {
             broken.push(format!("{} has contexts, clients, queries open after quiet: {open:?}", host.name));
         }
     }
     broken
+}
+
+fn open<R: Role + 'static>(host: &Host) -> Vec<(usize, usize, usize)> {
+    host.shards::<R>().iter().map(|station| station.node().open()).collect()
 }
 
 /// The time after which all transactions are over: 64 times the UE's T1, twice, for a client and then a server.

@@ -3,7 +3,7 @@
 use crate::ims::{Ims, Phone};
 use crate::world::Traced;
 use cscf::identity::Impu;
-use cscf::station::{Protocol, Station};
+use cscf::station::Protocol;
 use diameter_client::cx::{CxAnswer, CxRequest, ServerAssignmentType, decode_answer, decode_request};
 use diameter_client::wire::Message;
 use hss_mock::{CommandError, CommandReport, HssCommand, HssNotice, Refusal};
@@ -73,7 +73,7 @@ impl Ims {
         self.world
             .hosts()
             .iter()
-            .filter_map(|host| host.machine.as_ref()?.as_any().downcast_ref::<Station<Scscf>>())
+            .flat_map(|host| host.shards::<Scscf>())
             .filter_map(|station| station.node().role().registrations().find(&impu))
             .map(|(_, registration)| registration.bindings.len())
             .sum()

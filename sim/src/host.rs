@@ -2,7 +2,8 @@
 
 use ambient::{Instant, Now};
 use cscf::query::Record;
-use cscf::station::{Operated, WireInput, WireOutput};
+use cscf::role::Role;
+use cscf::station::{Operated, Shards, Station, WireInput, WireOutput};
 use cscf::trace;
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -97,7 +98,17 @@ impl Host {
 
     /// Whether a phone runs on it.
     pub fn is_phone(&self) -> bool {
-        self.machine.as_ref().is_some_and(|machine| machine.as_any().is::<cscf::station::Station<ue::Ue>>())
+        !self.shards::<ue::Ue>().is_empty()
+    }
+
+    /// The shards of the function that runs on it, when it is of this role; none while it is down.
+    pub fn shards<R: Role + 'static>(&self) -> &[Station<R>] {
+        let Some(machine) = &self.machine else { return &[] };
+        let any = machine.as_any();
+        match any.downcast_ref::<Shards<R>>() {
+            Some(shards) => shards.stations(),
+            None => any.downcast_ref::<Station<R>>().map_or(&[], std::slice::from_ref),
+        }
     }
 
     /// Writes acknowledged records.

@@ -6,15 +6,19 @@ use ambient::Entropy;
 use cscf::assembly::{self, Part};
 use cscf::config::Config;
 use cscf::flow::{Hop, Local, Side, Transport};
-use cscf::station::Operated;
+use cscf::node::Node;
+use cscf::role::Role;
+use cscf::station::{Operated, Shards, Station};
 use diameter_client::endpoint::Endpoint;
 use hss_mock::{Hss, HssConfig, HssStation, Subscriber};
 use icscf::Icscf;
 use ims_aka::{Algorithm, Key, Opc, Usim};
 use pcscf::Pcscf;
 use scscf::Scscf;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use ue::{Answering, Command, Notice, Policy, Ue, UeConfig};
@@ -34,6 +38,8 @@ pub struct Plan {
     pub scscfs: u8,
     /// How many subscribers: `alice`, `bob`, then `user2`, `user3` ...
     pub subscribers: u8,
+    /// How many shards each CSCF runs.
+    pub shards: u16,
     /// Lines added to the configuration of every part.
     pub settings: String,
     /// Lines added to the section of the S-CSCF.
@@ -53,6 +59,7 @@ impl Plan {
             seed,
             scscfs: 1,
             subscribers: 2,
+            shards: 1,
             settings: String::new(),
             scscf_settings: String::new(),
             traced: true,
@@ -64,6 +71,11 @@ impl Plan {
     /// With so many S-CSCFs.
     pub fn with_scscfs(self, scscfs: u8) -> Plan {
         Plan { scscfs, ..self }
+    }
+
+    /// With so many shards at each CSCF.
+    pub fn with_shards(self, shards: u16) -> Plan {
+        Plan { shards, ..self }
     }
 
     /// With so many subscribers.
@@ -165,6 +177,7 @@ pub struct Ims {
     plan: Plan,
     config: Arc<Config>,
     phones: u8,
+    shards: Rc<Cell<u16>>,
 }
 
 impl Ims {
@@ -177,6 +190,7 @@ impl Ims {
         let mut world = World::seeded(plan.seed);
         let config = Arc::new(plan.config(1));
         let traced = plan.traced;
+        let shards = Rc::new(Cell::new(plan.shards));
         let hss_config = config.clone();
         let subscribers: Vec<Subscriber> = (0..plan.subscribers)
             .map(|n| plan.special.get(&n).cloned().unwrap_or_else(|| subscriber(&config, n)))
@@ -198,37 +212,47 @@ impl Ims {
         );
         for n in 1..=plan.scscfs {
             let config = Arc::new(plan.config(n));
+            let shards = shards.clone();
             let name = if plan.scscfs == 1 { "scscf".to_owned() } else { format!("scscf-{n}") };
             world.add(
                 &name,
                 IpAddr::V4(scscf_address(n)),
                 Box::new(move |seed| {
-                    let role = Scscf::new(config.clone());
-                    boxed(assembly::station(Part::Scscf, role, &config, Entropy::seeded(seed)), traced)
+                    let mut config = (*config).clone();
+                    config.scscf.shards = shards.get();
+                    let config = Arc::new(config);
+                    let role = || Scscf::new(config.clone());
+                    sharded(assembly::shards(Part::Scscf, role, &config, Entropy::seeded(seed)), traced)
                 }),
             );
         }
-        let icscf_config = config.clone();
+        let (icscf_config, icscf_shards) = (config.clone(), shards.clone());
         world.add(
             "icscf",
             config.icscf.listen[0].address.ip(),
             Box::new(move |seed| {
-                let role = Icscf::new(icscf_config.clone());
-                boxed(assembly::station(Part::Icscf, role, &icscf_config, Entropy::seeded(seed)), traced)
+                let mut config = (*icscf_config).clone();
+                config.icscf.shards = icscf_shards.get();
+                let config = Arc::new(config);
+                let role = || Icscf::new(config.clone());
+                sharded(assembly::shards(Part::Icscf, role, &config, Entropy::seeded(seed)), traced)
             }),
         );
-        let pcscf_config = config.clone();
+        let (pcscf_config, pcscf_shards) = (config.clone(), shards.clone());
         world.add(
             "pcscf",
             config.pcscf.listen[0].address.ip(),
             Box::new(move |seed| {
-                let role = Pcscf::new(pcscf_config.clone());
-                boxed(assembly::station(Part::Pcscf, role, &pcscf_config, Entropy::seeded(seed)), traced)
+                let mut config = (*pcscf_config).clone();
+                config.pcscf.shards = pcscf_shards.get();
+                let config = Arc::new(config);
+                let role = || Pcscf::new(config.clone());
+                sharded(assembly::shards(Part::Pcscf, role, &config, Entropy::seeded(seed)), traced)
             }),
         );
         // The Diameter connections come up before anybody calls.
         world.advance(Duration::from_secs(1));
-        Ims { world, plan, config, phones: 0 }
+        Ims { world, plan, config, phones: 0, shards }
     }
 
     /// The configuration of the P-CSCF, the I-CSCF and the first S-CSCF.
@@ -390,6 +414,11 @@ impl Ims {
         self.world.start(host);
     }
 
+    /// Gives each CSCF another number of shards from its next start on.
+    pub fn set_shards(&mut self, shards: u16) {
+        self.shards.set(shards);
+    }
+
     /// Which S-CSCF the HSS has on record for a phone.
     pub fn registered_at(&self, phone: &Phone) -> Option<String> {
         let host = self.world.host("hss");
@@ -402,6 +431,23 @@ impl Ims {
     /// The messages so far, as a picture.
     pub fn ladder(&self) -> String {
         crate::ladder::draw(&self.world)
+    }
+}
+
+/// The shards of a function as one machine; a single one as itself.
+fn sharded<R>(mut stations: Vec<Station<R>>, traced: bool) -> Box<dyn crate::host::AnyMachine>
+where
+    R: Role + Send + 'static,
+    Node<R>: Send,
+    R::Command: Clone + Send + 'static,
+    R::Notice: Send + 'static,
+{
+    match stations.pop() {
+        Some(only) if stations.is_empty() => boxed(only, traced),
+        last => {
+            stations.extend(last);
+            boxed(Shards::new(stations), traced)
+        }
     }
 }
 
