@@ -8,9 +8,11 @@
 mod element;
 mod read;
 mod sequence;
+mod split;
 mod write;
 
 pub use read::{parse, validate};
+pub use split::{Split, split};
 pub use write::write;
 
 use std::fmt;
@@ -259,7 +261,15 @@ impl std::error::Error for UserDataError {}
 /// Reads any octets as User-Data; what is taken must come back the same after writing and reading.
 pub fn fuzz_user_data(data: &[u8]) {
     let _ = validate(data);
+    let identities = split(data).and_then(|split| split.identities());
     if let Ok(subscription) = parse(data) {
+        if let Some(identities) = identities {
+            assert_eq!(identities.private_id, subscription.private_id, "the parts say what the whole says");
+            let of = |subscription: &ImsSubscription| -> Vec<PublicIdentity> {
+                subscription.public_identities().map(|(identity, _)| identity.clone()).collect()
+            };
+            assert_eq!(of(&identities), of(&subscription), "the parts say what the whole says");
+        }
         let again = parse(write(&subscription).as_bytes());
         assert_eq!(again.as_ref(), Ok(&subscription), "what is written reads as it was");
     }

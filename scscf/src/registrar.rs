@@ -25,6 +25,7 @@ pub mod registration;
 pub mod registrations;
 pub mod services;
 pub mod shared;
+mod sources;
 mod vectors;
 
 use crate::role::Scscf;

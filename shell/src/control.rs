@@ -198,7 +198,7 @@ impl<C: Clone, N> Desk<C, N> {
         }
     }
 
-    /// Gives the machine a command, and waits for what it says of it.
+    /// Gives the machine a command, and waits for what it says of it: each shard once.
     fn carry_out(&mut self, command: C) -> Reply {
         // What was said before is about something else.
         while self.operator.notices.try_recv().is_ok() {}
@@ -207,23 +207,48 @@ impl<C: Clone, N> Desk<C, N> {
         }
         self.given += 1;
         let until = Instant::now() + COMMAND_MAX;
+        let mut replies = Vec::new();
         while !self.stop.load(Ordering::Relaxed) {
             match self.operator.notices.recv_timeout(LOOK) {
-                Ok(notice) => {
-                    if let Some(reply) = (self.wording.tell)(&command, self.given, &notice) {
-                        return reply;
-                    }
-                }
+                Ok(notice) => replies.extend((self.wording.tell)(&command, self.given, &notice)),
                 Err(_) if self.operator.is_gone() => break,
                 Err(_) => {}
             }
+            if replies.len() >= self.operator.shards() {
+                return merged(replies);
+            }
             if Instant::now() >= until {
                 let why = format!("nothing came of it within {} s", COMMAND_MAX.as_secs());
-                return Reply::of(Outcome::Timeout(why));
+                replies.push(Reply::of(Outcome::Timeout(why)));
+                return merged(replies);
             }
         }
         Reply::of(Outcome::Unreachable("the process has stopped".to_owned()))
     }
+}
+
+/// One reply of those of all shards. A user is known to one shard alone, so that who has done it outweighs who could
+/// not; what is shown is what all of them show, in the order of its text where there are several.
+fn merged(replies: Vec<Reply>) -> Reply {
+    let weight = |outcome: &Outcome| match outcome {
+        Outcome::Done => 0,
+        Outcome::Timeout(_) => 1,
+        Outcome::Unreachable(_) => 2,
+        Outcome::Failed(_) => 3,
+        Outcome::Usage(_) => 4,
+    };
+    let several = replies.len() > 1;
+    let mut merged = Reply::of(Outcome::Usage("nobody has answered".to_owned()));
+    for Reply { lines, outcome } in replies {
+        merged.lines.extend(lines);
+        if weight(&outcome) < weight(&merged.outcome) {
+            merged.outcome = outcome;
+        }
+    }
+    if several {
+        merged.lines.sort();
+    }
+    merged
 }
 
 /// The longest line: a subscription with a profile of some hundred criteria.

@@ -6,105 +6,140 @@ mod mmsg;
 mod plain;
 
 #[cfg(target_os = "linux")]
-use mmsg::{ReceiveBatch, SendBatch, enable_errors, next_error};
+use mmsg::{ReceiveBatch, SendBatch, drops, enable_errors, next_error};
 #[cfg(not(target_os = "linux"))]
-use plain::{ReceiveBatch, SendBatch, enable_errors, next_error};
+use plain::{ReceiveBatch, SendBatch, drops, enable_errors, next_error};
 
-use crate::driver::Arrived;
+#[cfg(target_os = "linux")]
+pub(crate) use mmsg::set_buffers;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use plain::set_buffers;
+
+use crate::spare::Spare;
+use crate::stream::why;
+use cscf::station::WireInput;
+use mio::event::Event;
+use mio::net::UdpSocket;
+use mio::{Interest, Registry, Token};
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::task::{Context, Poll};
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
-use tokio::sync::mpsc::Sender;
 
 /// The UDP listening points of one machine.
 pub(crate) struct DatagramPorts {
     ports: Vec<Port>,
     batch: ReceiveBatch,
+    /// Where the last batch came in, how many it has, and how many of them were taken.
+    received: (SocketAddr, usize, usize),
     sender: SendBatch,
     /// Which port is asked first: each in turn.
     first: usize,
 }
 
 struct Port {
-    socket: Arc<UdpSocket>,
+    socket: UdpSocket,
     local: SocketAddr,
-    /// What the socket had no room for.
+    /// What is to be sent.
     waiting: VecDeque<(SocketAddr, Vec<u8>)>,
-}
-
-/// What a port brought.
-pub(crate) enum Arrival<'b> {
-    /// A datagram.
-    Datagram { local: SocketAddr, remote: SocketAddr, bytes: &'b [u8] },
-    /// A datagram of ours did not arrive.
-    Undeliverable { remote: SocketAddr, why: &'static str },
+    /// Whether there may be something to read.
+    is_readable: bool,
+    /// Whether the socket had no room for what waits.
+    is_full: bool,
+    /// Datagrams that the kernel has dropped, as far as they were told.
+    dropped: u32,
 }
 
 impl DatagramPorts {
-    /// Takes over bound sockets; to be called within the runtime that serves them. What the network says of
-    /// undeliverable datagrams goes to `events`.
+    /// Takes over bound sockets; their events carry the tokens from 0 up.
     pub(crate) fn new(
         sockets: Vec<(SocketAddr, std::net::UdpSocket)>,
-        events: &Sender<Arrived>,
+        registry: &Registry,
     ) -> io::Result<DatagramPorts> {
-        let ports = sockets.into_iter().map(|(local, socket)| {
-            let enabled = enable_errors(&socket, local.is_ipv6());
-            let socket = Arc::new(UdpSocket::from_std(socket)?);
-            match enabled {
-                Ok(()) => drop(tokio::spawn(watch(Arc::clone(&socket), events.clone()))),
-                Err(error) => {
-                    tracing::warn!(%local, %error, "undeliverable datagrams will only be noticed by timeout");
-                }
+        let mut ports = Vec::new();
+        for (index, (local, socket)) in sockets.into_iter().enumerate() {
+            let mut socket = UdpSocket::from_std(socket);
+            if let Err(error) = enable_errors(&socket, local.is_ipv6()) {
+                tracing::warn!(%local, %error, "undeliverable datagrams will only be noticed by timeout");
             }
-            Ok(Port { socket, local, waiting: VecDeque::new() })
-        });
+            registry.register(&mut socket, Token(index), Interest::READABLE | Interest::WRITABLE)?;
+            ports.push(Port {
+                socket,
+                local,
+                waiting: VecDeque::new(),
+                is_readable: true,
+                is_full: false,
+                dropped: 0,
+            });
+        }
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         Ok(DatagramPorts {
-            ports: ports.collect::<io::Result<_>>()?,
+            ports,
             batch: ReceiveBatch::new(),
+            received: (nowhere, 0, 0),
             sender: SendBatch::new(),
             first: 0,
         })
     }
 
-    /// Waits until a port has something to read, or room for what waits to be written; which one.
-    pub(crate) async fn ready(&mut self) -> usize {
-        std::future::poll_fn(|context| self.poll_ready(context)).await
+    /// How many ports there are.
+    pub(crate) fn len(&self) -> usize {
+        self.ports.len()
     }
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<usize> {
+    /// What the system says of a port; what it says of datagrams that were sent goes to `inputs`.
+    pub(crate) fn event(&mut self, index: usize, event: &Event, inputs: &mut VecDeque<WireInput>) {
+        let Some(port) = self.ports.get_mut(index) else { return };
+        port.is_readable |= event.is_readable();
+        port.is_full &= !event.is_writable();
+        if event.is_error() {
+            port.errors(inputs);
+        }
+    }
+
+    /// Whether a port may have something to read, or room for what waits.
+    pub(crate) fn has_work(&self) -> bool {
+        self.ports.iter().any(|port| port.is_readable || (!port.waiting.is_empty() && !port.is_full))
+    }
+
+    /// Receives a batch at the next port that may have one: [`DatagramPorts::take`] gives its datagrams. False when
+    /// there is none.
+    pub(crate) fn receive(&mut self, spare: &mut Spare, inputs: &mut VecDeque<WireInput>) -> bool {
         let count = self.ports.len();
         for at in 0..count {
             let index = (self.first + at) % count;
-            let port = &self.ports[index];
-            let has_room = !port.waiting.is_empty() && port.socket.poll_send_ready(context).is_ready();
-            if has_room || port.socket.poll_recv_ready(context).is_ready() {
-                self.first = index + 1;
-                return Poll::Ready(index);
+            let port = &mut self.ports[index];
+            if !port.is_readable {
+                continue;
             }
-        }
-        Poll::Pending
-    }
-
-    /// Moves one batch through a port that was ready: what waits goes out, what came is given to `take`.
-    pub(crate) fn serve(&mut self, index: usize, mut take: impl FnMut(Arrival<'_>)) {
-        let DatagramPorts { ports, batch, sender, .. } = self;
-        let Some(port) = ports.get_mut(index) else { return };
-        port.flush(sender, &mut take);
-        match batch.receive(&port.socket) {
-            Ok(count) => {
-                for at in 0..count {
-                    if let Some((remote, bytes)) = batch.get(at) {
-                        take(Arrival::Datagram { local: port.local, remote, bytes });
-                    }
+            match self.batch.receive(&port.socket, spare) {
+                Ok(received) => {
+                    // Where some came, more have come by the time that these are handled: asking again is cheaper than
+                    // going to sleep. After a few the next event will tell.
+                    port.is_readable = received >= EAGER;
+                    self.received = (port.local, received, 0);
+                    self.first = index + 1;
+                    return true;
+                }
+                Err(error) => {
+                    // The error may be of a datagram that was sent: then there may be something to read all the same.
+                    port.is_readable = error.kind() != io::ErrorKind::WouldBlock;
+                    port.errors(inputs);
                 }
             }
-            // Nothing to read, or the error of a datagram that was sent: either way the queue of errors may hold some.
-            Err(_) => port.errors(&mut take),
         }
+        false
+    }
+
+    /// The next datagram of the last batch.
+    pub(crate) fn take(&mut self) -> Option<WireInput> {
+        let (local, count, taken) = &mut self.received;
+        while taken < count {
+            *taken += 1;
+            if let Some((remote, bytes)) = self.batch.take(*taken - 1) {
+                return Some(WireInput::Datagram { local: *local, remote, bytes });
+            }
+        }
+        None
     }
 
     /// Queues a datagram to leave from `local`; [`DatagramPorts::flush`] sends.
@@ -123,34 +158,52 @@ impl DatagramPorts {
         waiting.push_back((remote, bytes));
     }
 
-    /// Sends what is queued, as far as the sockets have room.
-    pub(crate) fn flush(&mut self, mut take: impl FnMut(Arrival<'_>)) {
+    /// Sends what is queued, as far as the sockets have room; `sent` takes the buffers.
+    pub(crate) fn flush(&mut self, inputs: &mut VecDeque<WireInput>, mut sent: impl FnMut(Vec<u8>)) {
         for port in &mut self.ports {
-            port.flush(&mut self.sender, &mut take);
+            port.flush(&mut self.sender, inputs, &mut sent);
+        }
+    }
+
+    /// Tells of datagrams that the kernel has dropped since the last call.
+    pub(crate) fn tell_drops(&mut self) {
+        for port in &mut self.ports {
+            let total = drops(&port.socket).unwrap_or(port.dropped);
+            let count = total.wrapping_sub(port.dropped);
+            if count > 0 {
+                let local = port.local;
+                tracing::warn!(%local, count, total, "datagrams came faster than they were read and were dropped");
+            }
+            port.dropped = total;
         }
     }
 }
 
 impl Port {
-    fn flush(&mut self, sender: &mut SendBatch, take: &mut impl FnMut(Arrival<'_>)) {
+    fn flush(
+        &mut self,
+        sender: &mut SendBatch,
+        inputs: &mut VecDeque<WireInput>,
+        sent: &mut impl FnMut(Vec<u8>),
+    ) {
         let mut faults = 0;
-        while !self.waiting.is_empty() {
-            match sender.send(&self.socket, self.waiting.make_contiguous()) {
+        while !self.waiting.is_empty() && !self.is_full {
+            match sender.send(&self.socket, &mut self.waiting) {
                 Ok(count) => {
-                    self.waiting.drain(..count.min(self.waiting.len()));
+                    let count = count.min(self.waiting.len());
+                    self.waiting.drain(..count).for_each(|(_, bytes)| sent(bytes));
                     faults = 0;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_full = true,
                 // The error may be of an earlier datagram (an ICMP answer that waits in the queue): try again once,
                 // then take it for this one's.
                 Err(error) => {
-                    self.errors(take);
+                    self.errors(inputs);
                     faults += 1;
                     if faults > 1 {
                         faults = 0;
                         if let Some((remote, _)) = self.waiting.pop_front() {
-                            let why = crate::stream::why(&error);
-                            take(Arrival::Undeliverable { remote, why });
+                            inputs.push_back(WireInput::DatagramFailed { remote, why: why(&error) });
                         }
                     }
                 }
@@ -159,33 +212,10 @@ impl Port {
     }
 
     /// Reads the queue of ICMP errors empty.
-    fn errors(&self, take: &mut impl FnMut(Arrival<'_>)) {
-        for remote in undelivered(&self.socket) {
-            take(Arrival::Undeliverable { remote, why: UNREACHABLE });
-        }
+    fn errors(&self, inputs: &mut VecDeque<WireInput>) {
+        let remotes = (0..ERRORS_MAX).map_while(|_| next_error(&self.socket).ok().flatten());
+        inputs.extend(remotes.map(|remote| WireInput::DatagramFailed { remote, why: UNREACHABLE }));
     }
-}
-
-/// Waits for ICMP errors, which alone do not make a socket readable, and reports them.
-async fn watch(socket: Arc<UdpSocket>, events: Sender<Arrived>) {
-    while socket.ready(Interest::ERROR).await.is_ok() {
-        // The runtime forgets the condition when told that there is nothing (more) to do about it.
-        let mut remotes = Vec::new();
-        let _ = socket.try_io(Interest::ERROR, || {
-            remotes = undelivered(&socket);
-            Err::<(), _>(io::ErrorKind::WouldBlock.into())
-        });
-        for remote in remotes {
-            if events.send(Arrived::Undeliverable { remote, why: UNREACHABLE }).await.is_err() {
-                return;
-            }
-        }
-    }
-}
-
-/// Where the datagrams were going that the network returned.
-fn undelivered(socket: &UdpSocket) -> Vec<SocketAddr> {
-    (0..ERRORS_MAX).map_while(|_| next_error(socket).ok().flatten()).collect()
 }
 
 /// Datagrams that wait for a socket to have room.
@@ -195,13 +225,17 @@ const ERRORS_MAX: usize = 256;
 const UNREACHABLE: &str = "port unreachable";
 /// Datagrams of one system call.
 const BATCH: usize = 32;
+/// After a batch of so many, another is asked for at once.
+const EAGER: usize = 4;
 /// The largest payload of UDP.
 const DATAGRAM_BYTES_MAX: usize = 65_535;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mio::{Events, Poll};
     use std::net::Ipv4Addr;
+    use std::time::Duration;
 
     fn bound(ip: &str) -> (SocketAddr, std::net::UdpSocket) {
         let socket = std::net::UdpSocket::bind((ip.parse::<std::net::IpAddr>().unwrap(), 0)).unwrap();
@@ -209,97 +243,147 @@ mod tests {
         (socket.local_addr().unwrap(), socket)
     }
 
-    fn ports(local: SocketAddr, socket: std::net::UdpSocket) -> DatagramPorts {
-        DatagramPorts::new(vec![(local, socket)], &tokio::sync::mpsc::channel(1).0).unwrap()
+    /// Ports with the loop around them.
+    struct Served {
+        poll: Poll,
+        ports: DatagramPorts,
+        spare: Spare,
+        inputs: VecDeque<WireInput>,
     }
 
-    async fn arrivals(ports: &mut DatagramPorts, wanted: usize) -> Vec<String> {
-        let mut seen = Vec::new();
-        while seen.len() < wanted {
-            let ready = tokio::time::timeout(std::time::Duration::from_secs(5), ports.ready()).await;
-            let index = ready.expect("the datagram arrives");
-            ports.serve(index, |arrival| {
-                seen.push(match arrival {
-                    Arrival::Datagram { bytes, .. } => String::from_utf8_lossy(bytes).into_owned(),
-                    Arrival::Undeliverable { remote, why } => format!("{remote} {why}"),
-                });
-            });
+    impl Served {
+        fn new(local: SocketAddr, socket: std::net::UdpSocket) -> Served {
+            let poll = Poll::new().unwrap();
+            let ports = DatagramPorts::new(vec![(local, socket)], poll.registry()).unwrap();
+            Served { poll, ports, spare: Spare::default(), inputs: VecDeque::new() }
         }
-        seen
+
+        fn send(&mut self, local: SocketAddr, remote: SocketAddr, bytes: &[u8]) {
+            self.ports.send(local, remote, bytes.to_vec());
+            self.ports.flush(&mut self.inputs, |_| ());
+        }
+
+        /// Waits for the next input.
+        fn input(&mut self) -> WireInput {
+            let mut events = Events::with_capacity(8);
+            loop {
+                if let Some(input) = self.ports.take().or_else(|| self.inputs.pop_front()) {
+                    return input;
+                }
+                if !self.ports.receive(&mut self.spare, &mut self.inputs) && self.inputs.is_empty() {
+                    self.poll.poll(&mut events, Some(Duration::from_secs(5))).unwrap();
+                    assert!(!events.is_empty(), "nothing comes");
+                    for event in &events {
+                        self.ports.event(event.token().0, event, &mut self.inputs);
+                    }
+                }
+            }
+        }
+
+        fn text(&mut self) -> String {
+            match self.input() {
+                WireInput::Datagram { bytes, .. } => String::from_utf8_lossy(&bytes).into_owned(),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 
-    #[tokio::test]
-    async fn more_than_a_batch_arrives_whole_and_in_order_over_both_families() {
+    #[test]
+    fn more_than_a_batch_arrives_whole_and_in_order_over_both_families() {
         for ip in ["127.0.0.1", "::1"] {
             let (receiver_at, receiver) = bound(ip);
             let (sender_at, sender) = bound(ip);
-            let mut receiver = ports(receiver_at, receiver);
-            let mut sender = ports(sender_at, sender);
+            let mut receiver = Served::new(receiver_at, receiver);
+            let mut sender = Served::new(sender_at, sender);
             let sent: Vec<_> = (0..100).map(|n| format!("{n} {}", "x".repeat(n * 10))).collect();
             for text in &sent {
-                sender.send(sender_at, receiver_at, text.clone().into_bytes());
+                sender.ports.send(sender_at, receiver_at, text.clone().into_bytes());
             }
-            sender.flush(|_| panic!("deliverable"));
-            assert_eq!(arrivals(&mut receiver, 100).await, sent, "{ip}");
+            let mut buffers = 0;
+            sender.ports.flush(&mut sender.inputs, |_| buffers += 1);
+            assert_eq!(
+                (buffers, sender.inputs.len()),
+                (100, 0),
+                "{ip}: all buffers come back, nothing failed"
+            );
+            for text in &sent {
+                assert_eq!(receiver.text(), *text, "{ip}");
+            }
         }
     }
 
-    #[tokio::test]
-    async fn the_largest_datagram_is_not_cut() {
+    #[test]
+    fn the_largest_datagram_is_not_cut() {
         let (receiver_at, receiver) = bound("127.0.0.1");
         let (sender_at, sender) = bound("127.0.0.1");
-        let mut receiver = ports(receiver_at, receiver);
-        let mut sender = ports(sender_at, sender);
-        let text = "y".repeat(65_507);
-        sender.send(sender_at, receiver_at, text.clone().into_bytes());
-        sender.flush(|_| panic!("deliverable"));
-        assert_eq!(arrivals(&mut receiver, 1).await, [text]);
+        let mut receiver = Served::new(receiver_at, receiver);
+        let mut sender = Served::new(sender_at, sender);
+        let text: String = (0..65_507).map(|n| char::from(b'a' + (n % 26) as u8)).collect();
+        sender.send(sender_at, receiver_at, text.as_bytes());
+        assert_eq!(receiver.text(), text);
+        sender.send(sender_at, receiver_at, b"short");
+        assert_eq!(receiver.text(), "short", "and leaves nothing behind");
+    }
+
+    #[test]
+    fn a_received_datagram_takes_a_buffer_that_was_kept() {
+        let (receiver_at, receiver) = bound("127.0.0.1");
+        let (sender_at, sender) = bound("127.0.0.1");
+        let mut receiver = Served::new(receiver_at, receiver);
+        let mut sender = Served::new(sender_at, sender);
+        receiver.spare.keep(Vec::with_capacity(3001));
+        let mut rooms = Vec::new();
+        for _ in 0..BATCH {
+            sender.send(sender_at, receiver_at, b"x");
+            let WireInput::Datagram { bytes, .. } = receiver.input() else { panic!("a datagram") };
+            rooms.push(bytes.capacity());
+        }
+        assert!(rooms.contains(&3001), "{rooms:?}");
     }
 
     #[cfg(target_os = "linux")]
-    #[tokio::test]
-    async fn a_port_that_nobody_listens_at_is_told_by_its_address_and_others_still_get_theirs() {
+    #[test]
+    fn a_port_that_nobody_listens_at_is_told_by_its_address_and_others_still_get_theirs() {
         let (gone_at, gone) = bound("127.0.0.1");
         drop(gone);
         let (receiver_at, receiver) = bound("127.0.0.1");
         let (sender_at, sender) = bound("127.0.0.1");
-        let mut receiver = ports(receiver_at, receiver);
-        let (events, mut arrived) = tokio::sync::mpsc::channel(8);
-        let mut sender = DatagramPorts::new(vec![(sender_at, sender)], &events).unwrap();
-        let mut told = Vec::new();
-        let mut note = |arrival: Arrival<'_>| {
-            if let Arrival::Undeliverable { remote, .. } = arrival {
-                told.push(remote);
-            }
-        };
-        sender.send(sender_at, gone_at, b"lost".to_vec());
-        sender.flush(&mut note);
+        let mut receiver = Served::new(receiver_at, receiver);
+        let mut sender = Served::new(sender_at, sender);
+        sender.send(sender_at, gone_at, b"lost");
         // The error of the first may hit the second's system call.
-        sender.send(sender_at, receiver_at, b"kept".to_vec());
-        sender.flush(&mut note);
-        if told.is_empty() {
-            let event = tokio::time::timeout(std::time::Duration::from_secs(5), arrived.recv()).await;
-            match event.expect("the error arrives") {
-                Some(Arrived::Undeliverable { remote, .. }) => told.push(remote),
-                _ => panic!("only errors are reported"),
-            }
-        }
-        assert_eq!(told, [gone_at]);
-        assert_eq!(arrivals(&mut receiver, 1).await, ["kept"]);
+        sender.send(sender_at, receiver_at, b"kept");
+        let told = sender.input();
+        assert!(matches!(told, WireInput::DatagramFailed { remote, .. } if remote == gone_at), "{told:?}");
+        assert_eq!(receiver.text(), "kept");
     }
 
-    #[tokio::test]
-    async fn a_datagram_to_nowhere_does_not_stop_the_ones_behind_it() {
+    #[test]
+    fn a_datagram_to_nowhere_does_not_stop_the_ones_behind_it() {
         let (receiver_at, receiver) = bound("127.0.0.1");
         let (sender_at, sender) = bound("127.0.0.1");
-        let mut receiver = ports(receiver_at, receiver);
-        let mut sender = ports(sender_at, sender);
+        let mut receiver = Served::new(receiver_at, receiver);
+        let mut sender = Served::new(sender_at, sender);
         let nowhere = SocketAddr::from((Ipv4Addr::BROADCAST, 5060));
-        sender.send(sender_at, nowhere, b"refused".to_vec());
-        sender.send(sender_at, receiver_at, b"kept".to_vec());
-        let mut told = 0;
-        sender.flush(|_| told += 1);
-        assert_eq!(told, 1);
-        assert_eq!(arrivals(&mut receiver, 1).await, ["kept"]);
+        sender.ports.send(sender_at, nowhere, b"refused".to_vec());
+        sender.send(sender_at, receiver_at, b"kept");
+        assert_eq!(sender.inputs.len(), 1);
+        assert_eq!(receiver.text(), "kept");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_the_kernel_drops_is_counted() {
+        let (receiver_at, receiver) = bound("127.0.0.1");
+        let (_, sender) = bound("127.0.0.1");
+        let mut receiver = Served::new(receiver_at, receiver);
+        receiver.ports.tell_drops();
+        assert_eq!(receiver.ports.ports[0].dropped, 0);
+        // Far more than any receive buffer of a system's default holds.
+        for _ in 0..4096 {
+            sender.send_to(&[0; 8192], receiver_at).unwrap();
+        }
+        receiver.ports.tell_drops();
+        assert!(receiver.ports.ports[0].dropped > 0);
     }
 }

@@ -12,6 +12,10 @@ use hickory_resolver::proto::rr::{RData, RecordType};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+mod desk;
+
+pub(crate) use desk::Desk;
+
 /// Asks name servers, with a cache. Clones share it.
 #[derive(Clone)]
 pub struct Dns {

@@ -1,28 +1,35 @@
-//! The driver: one thread that runs one machine and moves its bytes, queries and time.
+//! The driver: a thread for each shard of a function, which runs its machine and moves its bytes, queries and time.
 //!
-//! The thread has a single-threaded runtime. The machine is touched by its main loop alone, which waits for whatever
-//! comes first (datagrams, connections, answers, orders, time), stamps the time once a batch, and carries out what the
-//! machine then asks for. Connections have tasks of their own on the same thread, behind a bounded channel.
+//! Most functions have one shard. Several share addresses, a store and a thread for names, and nothing else: what one
+//! has to say to another goes through a bounded queue as a parcel.
 
+mod bell;
+mod company;
 mod handle;
+mod inbox;
+mod shard;
 mod world;
 
 pub use handle::{Ended, Gone, Handle, Operator};
+pub(crate) use inbox::{Accepted, Inbox};
 
 use crate::clock::Clock;
+use crate::dns::Desk;
 use crate::sockets::Sockets;
 use crate::store::Store;
-use ambient::{Entropy, Now};
+use ambient::Entropy;
+use bell::Bell;
+use company::{Company, Membership};
 use cscf::config::DnsSection;
-use cscf::query::{Answer, QueryId, Record};
-use cscf::station::{LinkId, Operated, Protocol, WireInput};
-use handle::{Order, Reports};
+use cscf::query::Record;
+use cscf::station::{Operated, ShardId};
+use handle::{Orders, Post, Posts, Reports, join_all};
+use mio::{Poll, Token};
+use shard::{Mail, Shard};
 use std::io;
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
-use tokio::net::TcpStream;
-use tokio::sync::mpsc;
 use world::World;
 
 /// What a machine is driven with.
@@ -32,7 +39,7 @@ pub struct Setup {
     pub sockets: Sockets,
     /// What keeps its records.
     pub store: Store,
-    /// What the store held, given to the machine first.
+    /// What the store held, given to the machine first: all of it to each shard.
     pub restored: Vec<Record>,
     /// Who resolves names.
     pub dns: DnsSection,
@@ -63,6 +70,31 @@ impl Setup {
             write_buffer_max: 1 << 20,
         }
     }
+
+    /// One for each of `count` shards.
+    fn split(mut self, count: usize) -> io::Result<Vec<Setup>> {
+        let sockets = std::mem::take(&mut self.sockets).of_shards();
+        if count == 0 || sockets.len() != count {
+            let why = format!("{} sockets of an address for {count} shards", sockets.len());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        let mut setups = Vec::with_capacity(count);
+        for sockets in sockets {
+            let restored = match setups.len() + 1 == count {
+                true => std::mem::take(&mut self.restored),
+                false => self.restored.clone(),
+            };
+            setups.push(Setup {
+                sockets,
+                store: self.store.share(),
+                restored,
+                dns: self.dns.clone(),
+                entropy: self.entropy.fork(),
+                ..self
+            });
+        }
+        Ok(setups)
+    }
 }
 
 /// Runs machines.
@@ -75,164 +107,89 @@ impl Driver {
     /// Returns once the sockets are read from: what is sent to them from here on is handled.
     pub fn spawn<M: Operated + 'static>(
         name: &str,
-        mut machine: M,
+        machine: M,
         setup: Setup,
     ) -> io::Result<Handle<M::Command, M::Notice>> {
-        let (orders, ordered) = mpsc::channel(ORDERS_MAX);
+        Driver::spawn_shards(name, vec![machine], setup)
+    }
+
+    /// Runs the shards of one function, in the order of their numbers, each on a thread of its own.
+    ///
+    /// The sockets must be bound for as many ([`Sockets::bind_for`]).
+    pub fn spawn_shards<M: Operated + 'static>(
+        name: &str,
+        machines: Vec<M>,
+        setup: Setup,
+    ) -> io::Result<Handle<M::Command, M::Notice>> {
+        let count = machines.len();
+        let addresses = setup.sockets.addresses();
+        let setups = setup.split(count)?;
+        let polls = (0..count).map(|_| Poll::new()).collect::<io::Result<Vec<_>>>()?;
+        let inbox = |poll: &Poll| Ok(Arc::new(Inbox::new(Bell::new(poll.registry(), BELL)?, count)));
+        let inboxes = polls.iter().map(inbox).collect::<io::Result<Vec<_>>>()?;
+        let posts: Arc<[_]> = inboxes.iter().map(|inbox| Post::new(Arc::clone(inbox))).collect();
+        let company = Arc::new(Company::new(inboxes));
+        let names = Arc::new(Desk::new(setups[0].dns.clone()));
         let (notice, notices) = sync_channel(REPORTS_MAX);
         let (trace, traces) = sync_channel(REPORTS_MAX);
-        let (started, start) = sync_channel(1);
-        let addresses = setup.sockets.addresses();
-        machine.set_trace(setup.trace);
-        let reports = Reports { notice, trace };
-        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(async move {
-                let (events, arrived) = mpsc::channel(EVENTS_MAX);
-                let main = Main { machine, world: World::open(setup, events)?, reports };
+        let (started, start) = sync_channel(count);
+        let orders = Orders(Posts { posts: Arc::clone(&posts), company: Arc::clone(&company) });
+        // One for each shard from the start: where a thread cannot be made, dropping its place ends the others.
+        let places: Vec<_> = company
+            .inboxes
+            .iter()
+            .map(|inbox| Membership {
+                company: Arc::clone(&company),
+                inbox: Arc::clone(inbox),
+                has_failed: true,
+            })
+            .collect();
+        let mut threads = Vec::new();
+        let parts = machines.into_iter().zip(setups).zip(polls).zip(places);
+        for (number, (((mut machine, setup), poll), membership)) in (0..).zip(parts) {
+            let number = ShardId(number);
+            let reports = Reports { notice: notice.clone(), trace: trace.clone() };
+            let (started, posts) = (started.clone(), Arc::clone(&posts));
+            let (company, names) = (Arc::clone(&company), Arc::clone(&names));
+            let name = if count == 1 { name.to_owned() } else { format!("{name}-{}", number.0) };
+            let run = move || {
+                machine.set_trace(setup.trace);
+                let world = World::open(setup, number, company, names, &poll)?;
                 // The receiver waits right below, unless its thread has died.
                 let _ = started.send(());
-                Ok(main.run(ordered, arrived).await)
-            })
-        })?;
-        match start.recv() {
-            Ok(()) => Ok(Handle { orders, notices, traces, addresses, thread }),
-            // The thread ended before it began: its error says why.
-            Err(_) => Err(match thread.join() {
-                Ok(Err(error)) => error,
-                Ok(Ok(_)) | Err(_) => io::Error::other("the driver's thread ended at once"),
-            }),
+                drop(started);
+                let mail = Mail::new(count);
+                let shard = Shard {
+                    number,
+                    machine,
+                    world,
+                    reports,
+                    membership,
+                    poll,
+                    mail,
+                    drain_until: None,
+                    has_told: false,
+                };
+                Ok(shard.run(&posts[usize::from(number.0)]))
+            };
+            threads.push(std::thread::Builder::new().name(name).spawn(run)?);
         }
+        drop(started);
+        if (0..count).all(|_| start.recv().is_ok()) {
+            return Ok(Handle { orders, notices, traces, addresses, threads });
+        }
+        // A thread ended before it began: its error says why.
+        Err(match join_all(threads) {
+            Err(error) => error,
+            Ok(_) => io::Error::other("the driver's thread ended at once"),
+        })
     }
 }
 
-/// What comes to the main loop from the tasks around it.
-pub(crate) enum Arrived {
-    /// A peer opened a connection.
-    Accepted { stream: TcpStream, protocol: Protocol, local: SocketAddr, remote: SocketAddr },
-    /// A connection of ours is open.
-    Connected { link: LinkId, stream: TcpStream, local: SocketAddr },
-    /// A connection of ours did not come about.
-    ConnectFailed { link: LinkId, why: &'static str },
-    /// Bytes on a connection.
-    Received { link: LinkId, bytes: Vec<u8> },
-    /// The end of a connection.
-    Closed { link: LinkId },
-    /// A datagram of ours that did not arrive.
-    Undeliverable { remote: SocketAddr, why: &'static str },
-    /// The answer to a query.
-    Answered { id: QueryId, answer: Box<Answer> },
-}
-
-/// The main loop and what it owns.
-struct Main<M: Operated> {
-    machine: M,
-    world: World,
-    reports: Reports<M::Notice>,
-}
-
-impl<M: Operated> Main<M> {
-    async fn run(
-        mut self,
-        mut orders: mpsc::Receiver<Order<M::Command>>,
-        mut arrived: mpsc::Receiver<Arrived>,
-    ) -> Ended {
-        let restored = self.world.take_restored();
-        self.input(self.world.now(), WireInput::Start { restored });
-        self.world.flush();
-        let mut drain_until = None;
-        let ended = loop {
-            self.undelivered();
-            if drain_until.is_some() && self.machine.is_drained() {
-                break Ended::Drained;
-            }
-            let due = self.machine.next_timeout().map(|(at, _)| at);
-            let wake = self.world.wake(due, drain_until);
-            tokio::select! {
-                order = orders.recv() => match order {
-                    Some(Order::Command(command)) => {
-                        let now = self.world.now();
-                        self.machine.command(now, command);
-                        self.drain_outputs(now);
-                    }
-                    // A handle that was dropped is an owner that has gone: stop in good order.
-                    Some(Order::Drain) | None => {
-                        if drain_until.is_none() {
-                            let now = self.world.now();
-                            drain_until = Some(now.instant + self.world.drain_max());
-                            self.input(now, WireInput::Drain);
-                        }
-                    }
-                    Some(Order::Abort) => break Ended::Aborted,
-                },
-                Some(event) = arrived.recv() => {
-                    let now = self.world.now();
-                    self.event(now, event);
-                    for _ in 1..EVENTS_BATCH {
-                        let Ok(event) = arrived.try_recv() else { break };
-                        self.event(now, event);
-                    }
-                }
-                port = self.world.datagrams.ready() => {
-                    let now = self.world.now();
-                    for input in self.world.receive(port) {
-                        self.input(now, input);
-                    }
-                }
-                () = tokio::time::sleep_until(wake) => {
-                    let now = self.world.now();
-                    if drain_until.is_some_and(|until| now.instant >= until) {
-                        break Ended::Late;
-                    }
-                    self.world.expire_writes(now);
-                    self.input(now, WireInput::Timeout);
-                }
-            }
-            self.world.flush();
-        };
-        self.world.flush();
-        // Tasks and the store must not wait for room that nobody makes any more.
-        drop(arrived);
-        self.world.close(ended == Ended::Aborted).await;
-        ended
-    }
-
-    fn event(&mut self, now: Now, event: Arrived) {
-        if let Some(input) = self.world.arrived(event) {
-            self.input(now, input);
-        }
-    }
-
-    fn input(&mut self, now: Now, input: WireInput) {
-        self.machine.handle(now, input);
-        self.drain_outputs(now);
-    }
-
-    fn drain_outputs(&mut self, now: Now) {
-        while let Some(output) = self.machine.poll_output() {
-            self.world.carry_out(now, output);
-        }
-        self.reports.collect(&mut self.machine);
-    }
-
-    /// What carrying out outputs brought at once: a store that answers, a connection that overflows.
-    fn undelivered(&mut self) {
-        let now = self.world.now();
-        while let Some(input) = self.world.poll_input() {
-            self.input(now, input);
-        }
-        self.world.flush();
-    }
-}
-
-/// Commands that wait for a machine.
-const ORDERS_MAX: usize = 1024;
+/// The token of a shard's bell: those of its sockets count from below.
+const BELL: Token = Token(usize::MAX);
 /// Notices and trace events that wait for a reader; beyond, they are lost.
 const REPORTS_MAX: usize = 65_536;
-/// Events that wait for the main loop; their senders wait beyond.
-const EVENTS_MAX: usize = 1024;
-/// Events handled with one stamp of time.
-const EVENTS_BATCH: usize = 256;
 
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ pub mod process;
 pub mod reload;
 mod sctp;
 pub mod sockets;
+mod spare;
 pub mod store;
 mod stream;
 

@@ -9,8 +9,6 @@ mod option;
 
 use socket2::{Domain, Socket};
 use std::io;
-use std::net::{SocketAddr, TcpStream};
-use tokio::net::TcpSocket;
 
 /// Whether SCTP can be had here; if not, the error says what to do.
 pub(crate) fn probe() -> io::Result<()> {
@@ -39,13 +37,6 @@ pub(crate) fn socket(_domain: Domain) -> io::Result<Socket> {
         io::ErrorKind::Unsupported,
         "this program was built without SCTP; build it with `--features sctp`, or leave out \"sctp:\" for TCP",
     ))
-}
-
-/// A socket that connects to `remote` as one of TCP would.
-pub(crate) fn tcp_like(remote: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = socket(Domain::for_address(remote))?;
-    socket.set_nonblocking(true)?;
-    Ok(TcpSocket::from_std_stream(TcpStream::from(socket)))
 }
 
 #[cfg(test)]

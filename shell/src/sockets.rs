@@ -1,5 +1,6 @@
 //! Listening sockets: bound before the machine exists, so that a mistake shows at once and a free port is known.
 
+use crate::datagram::set_buffers;
 use crate::sctp;
 use cscf::config::DiameterPoint;
 use cscf::station::{Protocol, StreamTransport};
@@ -8,6 +9,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::num::NonZeroU16;
 
 /// What a listening socket carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,12 +25,13 @@ pub enum Speaks {
 }
 
 impl Speaks {
-    /// What a stream that is accepted here speaks; `None` for datagrams.
-    pub(crate) const fn protocol(self) -> Option<Protocol> {
+    /// What a stream that is accepted here speaks, and over what; `None` for datagrams.
+    pub(crate) const fn stream(self) -> Option<(Protocol, StreamTransport)> {
         match self {
             Speaks::SipDatagrams => None,
-            Speaks::SipStreams => Some(Protocol::Sip),
-            Speaks::DiameterStreams | Speaks::DiameterSctp => Some(Protocol::Diameter),
+            Speaks::SipStreams => Some((Protocol::Sip, StreamTransport::Tcp)),
+            Speaks::DiameterStreams => Some((Protocol::Diameter, StreamTransport::Tcp)),
+            Speaks::DiameterSctp => Some((Protocol::Diameter, StreamTransport::Sctp)),
         }
     }
 }
@@ -129,11 +132,51 @@ pub struct Sockets {
     pub(crate) datagrams: Vec<(SocketAddr, UdpSocket)>,
     /// One-to-one sockets of SCTP are among them: they listen and accept as those of TCP do.
     pub(crate) streams: Vec<(SocketAddr, Speaks, TcpListener)>,
+    /// The same addresses once more for each further shard; the system spreads what comes over all of them.
+    pub(crate) shared_with: Vec<Sockets>,
+}
+
+/// Whether another socket may have the same address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    No,
+    Yes,
 }
 
 impl Sockets {
     /// Binds every address, each one once, or none.
     pub fn bind(bindings: impl IntoIterator<Item = Binding>) -> Result<Sockets, BindError> {
+        Sockets::bind_for(NonZeroU16::MIN, bindings)
+    }
+
+    /// Binds every address once for each of `shards`, or none.
+    pub fn bind_for(
+        shards: NonZeroU16,
+        bindings: impl IntoIterator<Item = Binding>,
+    ) -> Result<Sockets, BindError> {
+        let alone = Sockets::bind_each(bindings, Sharing::No)?;
+        if shards == NonZeroU16::MIN {
+            return Ok(alone);
+        }
+        // An address that is shared could be shared with another process, too: so it was bound alone first.
+        let bound = alone.addresses();
+        drop(alone);
+        let mut all = (0..shards.get()).map(|_| Sockets::bind_each(bound.clone(), Sharing::Yes));
+        let mut first = all.next().unwrap_or_else(|| Ok(Sockets::default()))?;
+        first.shared_with = all.collect::<Result<_, _>>()?;
+        Ok(first)
+    }
+
+    /// The sockets of each shard.
+    pub(crate) fn of_shards(mut self) -> Vec<Sockets> {
+        let others = std::mem::take(&mut self.shared_with);
+        std::iter::once(self).chain(others).collect()
+    }
+
+    fn bind_each(
+        bindings: impl IntoIterator<Item = Binding>,
+        sharing: Sharing,
+    ) -> Result<Sockets, BindError> {
         let mut sockets = Sockets::default();
         let bindings: Vec<_> = bindings.into_iter().collect();
         // What this system cannot do shows before anything is bound.
@@ -143,7 +186,7 @@ impl Sockets {
         for binding in bindings {
             let bound = sockets.addresses();
             if !bound.contains(&binding) {
-                sockets.add(binding).map_err(|error| BindError { binding, error })?;
+                sockets.add(binding, sharing).map_err(|error| BindError { binding, error })?;
             }
         }
         Ok(sockets)
@@ -161,7 +204,7 @@ impl Sockets {
             let mut sockets = Sockets::bind([datagrams])?;
             let port = sockets.datagrams.first().map_or(0, |(address, _)| address.port());
             let [_, streams] = both(port);
-            match sockets.add(streams) {
+            match sockets.add(streams, Sharing::No) {
                 Ok(()) => return Ok(sockets),
                 Err(error) if tries_left == 0 => return Err(BindError { binding: streams, error }),
                 // Somebody has that port for TCP: take another.
@@ -180,7 +223,7 @@ impl Sockets {
         datagrams.chain(streams).collect()
     }
 
-    fn add(&mut self, binding: Binding) -> io::Result<()> {
+    fn add(&mut self, binding: Binding, sharing: Sharing) -> io::Result<()> {
         let Binding { speaks, address } = binding;
         let domain = Domain::for_address(address);
         let socket = match speaks {
@@ -192,14 +235,24 @@ impl Sockets {
             // Each family has its own listening point.
             socket.set_only_v6(true)?;
         }
-        match speaks.protocol() {
+        if sharing == Sharing::Yes {
+            socket.set_reuse_port(true)?;
+        }
+        match speaks.stream() {
             None => {
-                // A burst must fit while the thread is elsewhere. The system may grant less.
-                let _ = socket.set_recv_buffer_size(DATAGRAM_BUFFER_BYTES);
-                let _ = socket.set_send_buffer_size(DATAGRAM_BUFFER_BYTES);
                 socket.bind(&SockAddr::from(address))?;
                 socket.set_nonblocking(true)?;
                 let socket = UdpSocket::from(socket);
+                // A burst must fit while the thread is elsewhere.
+                let granted = set_buffers(&socket, DATAGRAM_BUFFER_BYTES);
+                if granted < DATAGRAM_BUFFER_BYTES {
+                    tracing::info!(
+                        %address,
+                        granted,
+                        wanted = DATAGRAM_BUFFER_BYTES,
+                        "the system grants a smaller receive buffer; raise net.core.rmem_max for long bursts"
+                    );
+                }
                 self.datagrams.push((socket.local_addr()?, socket));
             }
             Some(_) => {
@@ -216,7 +269,8 @@ impl Sockets {
     }
 }
 
-const DATAGRAM_BUFFER_BYTES: usize = 8 << 20;
+/// Room for some thousand messages.
+const DATAGRAM_BUFFER_BYTES: usize = 4 << 20;
 const BACKLOG: i32 = 1024;
 const FREE_PORT_TRIES: usize = 32;
 
@@ -241,6 +295,19 @@ mod tests {
         let free = Sockets::bind([Binding::diameter(loopback(0))]).unwrap().addresses()[0];
         let sockets = Sockets::bind([free, free]).unwrap();
         assert_eq!(sockets.addresses(), [free]);
+    }
+
+    #[test]
+    fn shards_share_an_address_and_another_process_does_not() {
+        let shards = NonZeroU16::new(3).unwrap();
+        let free = Sockets::bind_free(loopback(0).ip()).unwrap().addresses();
+        let sockets = Sockets::bind_for(shards, free.clone()).unwrap();
+        assert_eq!(sockets.addresses(), free);
+        let error = Sockets::bind_for(shards, free.clone()).unwrap_err();
+        assert_eq!(error.error.kind(), io::ErrorKind::AddrInUse);
+        let of_shards = sockets.of_shards();
+        assert_eq!(of_shards.len(), 3);
+        assert!(of_shards.iter().all(|sockets| sockets.addresses() == free));
     }
 
     #[test]

@@ -6,38 +6,49 @@
 mod file;
 mod journal;
 
-use crate::driver::Arrived;
+use crate::driver::Inbox;
 use cscf::query::{Answer, QueryId, Record, StoreFailure};
 use file::FileWriter;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use tokio::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The store of one machine.
-pub struct Store(Option<Box<dyn Backend>>);
+/// The store of one machine; all shards of a function share one.
+pub struct Store(Option<Arc<Mutex<Box<dyn Backend>>>>);
 
 /// What writes records, on a thread of its own: the machine never waits for it.
 pub trait Backend: Send {
-    /// Queues records that are to be durable all or none; refuses at once what it cannot queue.
+    /// Takes records that are to be durable all or none; refuses at once what it cannot take.
     fn write(&mut self, records: Vec<Record>, acknowledge: Acknowledge) -> Result<(), StoreFailure>;
+
+    /// Called when the machine has no more to write for now: what was taken must not wait any longer.
+    fn flush(&mut self) {}
 
     /// Writes what is queued, and ends.
     fn close(self: Box<Self>);
 }
 
 /// Tells a machine what became of its records; to be called exactly once, from any thread but the driver's.
-pub struct Acknowledge(Box<dyn FnOnce(Result<(), StoreFailure>) + Send>);
+pub struct Acknowledge(To);
+
+enum To {
+    Machine { inbox: Arc<Inbox>, id: QueryId },
+    Other(Box<dyn FnOnce(Result<(), StoreFailure>) + Send>),
+}
 
 impl Acknowledge {
     /// Calls `tell` with the result.
     pub fn new(tell: impl FnOnce(Result<(), StoreFailure>) + Send + 'static) -> Acknowledge {
-        Acknowledge(Box::new(tell))
+        Acknowledge(To::Other(Box::new(tell)))
     }
 
     /// The records are durable, or not.
     pub fn with(self, result: Result<(), StoreFailure>) {
-        (self.0)(result);
+        match self.0 {
+            To::Machine { inbox, id } => inbox.answer(id, Answer::Stored(result)),
+            To::Other(tell) => tell(result),
+        }
     }
 }
 
@@ -55,34 +66,47 @@ impl Store {
 
     /// Keeps records by a back end of the process's own.
     pub fn backend(backend: impl Backend + 'static) -> Store {
-        Store(Some(Box::new(backend)))
+        Store(Some(Arc::new(Mutex::new(Box::new(backend)))))
     }
 
-    /// Makes records durable, all or none; the answer goes to `events`.
+    /// The same store for another shard.
+    pub(crate) fn share(&self) -> Store {
+        Store(self.0.clone())
+    }
+
+    /// Makes records durable, all or none; the answer goes to `inbox`, and no later than some time after
+    /// [`Store::flush`].
     ///
     /// Returns the answer instead where it is known at once.
     pub(crate) fn write(
         &mut self,
         id: QueryId,
         records: Vec<Record>,
-        events: &Sender<Arrived>,
+        inbox: &Arc<Inbox>,
     ) -> Option<Result<(), StoreFailure>> {
-        let Some(backend) = &mut self.0 else { return Some(Ok(())) };
-        let events = events.clone();
-        let acknowledge = Acknowledge::new(move |result| {
-            // The driver is gone when this fails, and nobody waits.
-            let answer = Box::new(Answer::Stored(result));
-            let _ = events.blocking_send(Arrived::Answered { id, answer });
-        });
-        backend.write(records, acknowledge).err().map(Err)
+        let Some(backend) = &self.0 else { return Some(Ok(())) };
+        let acknowledge = Acknowledge(To::Machine { inbox: Arc::clone(inbox), id });
+        locked(backend).write(records, acknowledge).err().map(Err)
     }
 
-    /// Writes what is queued, and ends.
-    pub(crate) fn close(self) {
-        if let Some(backend) = self.0 {
-            backend.close();
+    /// Lets what was written go to the disk.
+    pub(crate) fn flush(&mut self) {
+        if let Some(backend) = &self.0 {
+            locked(backend).flush();
         }
     }
+
+    /// Writes what is queued and ends, when no other shard uses it any more.
+    pub(crate) fn close(self) {
+        if let Some(backend) = self.0.and_then(Arc::into_inner) {
+            backend.into_inner().unwrap_or_else(PoisonError::into_inner).close();
+        }
+    }
+}
+
+/// A back end whose caller has panicked still takes writes: it is whole between two calls.
+fn locked(backend: &Mutex<Box<dyn Backend>>) -> MutexGuard<'_, Box<dyn Backend>> {
+    backend.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Store {

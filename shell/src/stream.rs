@@ -1,172 +1,306 @@
-//! Stream connections, TCP and SCTP: a reading and a writing task each, with bounds on both sides.
+//! Stream connections, TCP and SCTP: read a piece at a time, written once a turn, with a bound on what waits.
 //!
-//! A machine that is slow stops the reading task at the full channel, and the transport then stops the peer; a peer that is slow
-//! fills the connection's write budget, and the connection ends.
+//! A machine that is slow reads less, and the transport then stops the peer; a peer that is slow fills the connection's
+//! write budget, and the connection ends.
 
-use crate::driver::Arrived;
-use crate::sctp;
-use crate::sockets::Speaks;
-use cscf::station::{LinkId, StreamTransport};
-use std::io;
+mod connection;
+mod listener;
+
+pub(crate) use listener::Listeners;
+
+use crate::spare::Spare;
+use connection::{Connection, Progress};
+use cscf::station::{LinkId, StreamTransport, WireInput};
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use std::collections::{HashMap, VecDeque};
+use std::io::{self, Read};
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::mpsc::{Sender, UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::{AbortHandle, JoinHandle};
+use std::time::{Duration, Instant};
 
-/// One connection as the driver holds it.
-pub(crate) enum Link {
-    /// Being opened.
-    Connecting(AbortHandle),
-    /// Open.
-    Open(OpenLink),
+/// All connections of one machine.
+pub(crate) struct Links {
+    registry: Registry,
+    /// The token of slot 0.
+    first_token: usize,
+    slots: Vec<Option<Connection>>,
+    free: Vec<usize>,
+    /// Connections that the machine knows.
+    by_id: HashMap<LinkId, usize>,
+    /// Slots that may have something to read, each once.
+    readable: VecDeque<usize>,
+    /// Slots with something to write, each once.
+    unwritten: Vec<usize>,
+    /// Slots whose peer takes nothing, with the time at which to look again.
+    stalled: VecDeque<(Instant, usize, LinkId)>,
+    /// What one read brings.
+    piece: Box<[u8]>,
+    budget: usize,
+    accepted_count: u64,
 }
 
-/// An open connection.
-pub(crate) struct OpenLink {
-    /// Unbounded as a channel, bounded by `queued_bytes`.
-    writes: UnboundedSender<Vec<u8>>,
-    queued_bytes: Arc<AtomicUsize>,
-    reader: AbortHandle,
-    writer: JoinHandle<()>,
-}
+impl Links {
+    /// No connections; their events will carry the tokens from `first_token` up. `budget` bytes may wait for a peer.
+    pub(crate) fn new(registry: Registry, first_token: usize, budget: usize) -> Links {
+        Links {
+            registry,
+            first_token,
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_id: HashMap::new(),
+            readable: VecDeque::new(),
+            unwritten: Vec::new(),
+            stalled: VecDeque::new(),
+            piece: vec![0; PIECE_BYTES].into_boxed_slice(),
+            budget,
+            accepted_count: 0,
+        }
+    }
 
-impl Link {
-    /// Opens a connection in the background: [`Arrived::Connected`] or [`Arrived::ConnectFailed`] follows.
+    // --- how a connection begins ----------------------------------------------------------------------------------
+
+    /// Takes over a connection that a peer opened; its name from here on.
+    pub(crate) fn accepted(&mut self, stream: TcpStream, transport: StreamTransport) -> io::Result<LinkId> {
+        self.accepted_count += 1;
+        let id = LinkId(LinkId::ACCEPTED | self.accepted_count);
+        let slot = self.insert(Connection::open(id, stream, transport))?;
+        // What came before the registration raises no event everywhere.
+        self.may_read(slot);
+        Ok(id)
+    }
+
+    /// Opens a connection: [`WireInput::Connected`] or [`WireInput::ConnectFailed`] follows.
     pub(crate) fn connect(
-        link: LinkId,
+        &mut self,
+        id: LinkId,
         transport: StreamTransport,
         local: Option<SocketAddr>,
         remote: SocketAddr,
-        events: Sender<Arrived>,
-    ) -> Link {
-        let task = tokio::spawn(async move {
-            let event = match connect(transport, local, remote).await {
-                Ok((stream, local)) => Arrived::Connected { link, stream, local },
-                Err(error) => Arrived::ConnectFailed { link, why: why(&error) },
-            };
-            // The driver is gone when this fails.
-            let _ = events.send(event).await;
+        inputs: &mut VecDeque<WireInput>,
+    ) {
+        let opened = Connection::connect(id, transport, local, remote);
+        if let Err(error) = opened.and_then(|connection| self.insert(connection)) {
+            inputs.push_back(WireInput::ConnectFailed { link: id, why: why(&error) });
+        }
+    }
+
+    fn insert(&mut self, mut connection: Connection) -> io::Result<usize> {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
         });
-        Link::Connecting(task.abort_handle())
-    }
-}
-
-impl OpenLink {
-    /// Begins to read and write an open connection.
-    pub(crate) fn start(link: LinkId, stream: TcpStream, events: Sender<Arrived>) -> OpenLink {
-        let (read_half, write_half) = stream.into_split();
-        let (writes, written) = unbounded_channel();
-        let queued_bytes = Arc::new(AtomicUsize::new(0));
-        let reader = tokio::spawn(read(link, read_half, events.clone())).abort_handle();
-        let writer = tokio::spawn(write(link, write_half, written, Arc::clone(&queued_bytes), events));
-        OpenLink { writes, queued_bytes, reader, writer }
+        let both = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) =
+            self.registry.register(&mut connection.stream, Token(self.first_token + slot), both)
+        {
+            self.free.push(slot);
+            return Err(error);
+        }
+        self.by_id.insert(connection.id, slot);
+        self.slots[slot] = Some(connection);
+        Ok(slot)
     }
 
-    /// Queues bytes; false when the peer is so slow that they would pass `budget`.
-    pub(crate) fn write(&self, bytes: Vec<u8>, budget: usize) -> bool {
-        let queued = self.queued_bytes.fetch_add(bytes.len(), Ordering::Relaxed);
-        queued + bytes.len() <= budget && self.writes.send(bytes).is_ok()
-    }
+    // --- what the system says -------------------------------------------------------------------------------------
 
-    /// Ends reading at once, and writing when everything queued is out; the task that does so.
-    pub(crate) fn close(self) -> JoinHandle<()> {
-        self.reader.abort();
-        self.writer
-    }
-}
-
-async fn connect(
-    transport: StreamTransport,
-    local: Option<SocketAddr>,
-    remote: SocketAddr,
-) -> io::Result<(TcpStream, SocketAddr)> {
-    let socket = match transport {
-        StreamTransport::Tcp if remote.is_ipv4() => TcpSocket::new_v4()?,
-        StreamTransport::Tcp => TcpSocket::new_v6()?,
-        StreamTransport::Sctp => sctp::tcp_like(remote)?,
-    };
-    if let Some(local) = local {
-        socket.bind(SocketAddr::new(local.ip(), 0))?;
-    }
-    let stream = socket.connect(remote).await?;
-    if transport == StreamTransport::Tcp {
-        at_once(&stream);
-    }
-    let local = stream.local_addr()?;
-    Ok((stream, local))
-}
-
-/// Messages are written whole: waiting for more only delays them.
-fn at_once(stream: &TcpStream) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY refused");
-    }
-}
-
-/// Accepts connections for as long as the driver lives.
-pub(crate) async fn accept(
-    listener: TcpListener,
-    local: SocketAddr,
-    speaks: Speaks,
-    events: Sender<Arrived>,
-) {
-    let Some(protocol) = speaks.protocol() else { return };
-    loop {
-        match listener.accept().await {
-            Ok((stream, remote)) => {
-                if speaks != Speaks::DiameterSctp {
-                    at_once(&stream);
+    /// What the system says of the connection with this token; one that is gone is not meant.
+    pub(crate) fn event(&mut self, token: usize, event: &Event, inputs: &mut VecDeque<WireInput>) {
+        let Some(slot) = token.checked_sub(self.first_token) else { return };
+        let Some(Some(connection)) = self.slots.get_mut(slot) else { return };
+        if connection.is_connecting {
+            return match connection.finish_connect() {
+                Ok(None) => {}
+                Ok(Some(local)) => {
+                    inputs.push_back(WireInput::Connected { link: connection.id, local });
+                    self.may_read(slot);
                 }
-                if events.send(Arrived::Accepted { stream, protocol, local, remote }).await.is_err() {
-                    return;
+                Err(error) => {
+                    inputs.push_back(WireInput::ConnectFailed { link: connection.id, why: why(&error) });
+                    self.forget(slot);
                 }
+            };
+        }
+        connection.has_ended |= event.is_read_closed() || event.is_error();
+        if event.is_writable() && connection.is_full {
+            connection.is_full = false;
+            self.may_write(slot);
+        }
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            self.may_read(slot);
+        }
+    }
+
+    /// How many connections may have something to read.
+    pub(crate) fn readable(&self) -> usize {
+        self.readable.len()
+    }
+
+    /// Reads a piece of the connection that has waited longest: its bytes, or its end. `None` when there was nothing.
+    pub(crate) fn read(&mut self, spare: &mut Spare) -> Option<WireInput> {
+        let slot = self.readable.pop_front()?;
+        let connection = self.slots.get_mut(slot)?.as_mut()?;
+        connection.awaits_read = false;
+        if connection.is_closing || connection.is_connecting {
+            return None;
+        }
+        let link = connection.id;
+        match connection.stream.read(&mut self.piece) {
+            Ok(0) => self.end(slot),
+            Ok(count) => {
+                // Less than was asked for is all that there was, where a stream has no message boundaries.
+                if count == self.piece.len() || connection.has_ended || connection.has_boundaries {
+                    self.may_read(slot);
+                }
+                Some(WireInput::Received { link, bytes: spare.copy(&self.piece[..count]) })
             }
-            Err(error) => {
-                // Out of descriptors, mostly: those in use come back, so wait rather than spin.
-                tracing::warn!(%local, %error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.may_read(slot);
+                None
+            }
+            Err(_) => self.end(slot),
+        }
+    }
+
+    // --- what the machine asks for --------------------------------------------------------------------------------
+
+    /// Queues bytes; [`Links::flush`] writes. A connection whose peer is so slow that they would pass the budget ends.
+    pub(crate) fn write(&mut self, id: LinkId, bytes: Vec<u8>, inputs: &mut VecDeque<WireInput>) {
+        let Some(&slot) = self.by_id.get(&id) else { return };
+        let Some(Some(connection)) = self.slots.get_mut(slot) else { return };
+        if connection.queue(bytes) > self.budget {
+            tracing::warn!("a peer reads too slowly: its connection is closed");
+            inputs.extend(self.end(slot));
+        } else if !connection.is_full && !connection.is_connecting {
+            self.may_write(slot);
+        }
+    }
+
+    /// Closes a connection once everything queued is out.
+    pub(crate) fn close(&mut self, id: LinkId) {
+        let Some(slot) = self.by_id.remove(&id) else { return };
+        let Some(Some(connection)) = self.slots.get_mut(slot) else { return };
+        connection.is_closing = true;
+        if connection.is_connecting || !connection.has_queued() {
+            self.forget(slot);
+        }
+    }
+
+    /// Writes what is queued, as far as the peers take it, each connection's in one call; `sent` takes the buffers.
+    pub(crate) fn flush(
+        &mut self,
+        now: Instant,
+        inputs: &mut VecDeque<WireInput>,
+        mut sent: impl FnMut(Vec<u8>),
+    ) {
+        let mut slots = std::mem::take(&mut self.unwritten);
+        for slot in slots.drain(..) {
+            let Some(Some(connection)) = self.slots.get_mut(slot) else { continue };
+            connection.awaits_write = false;
+            match connection.write(now, &mut sent) {
+                Progress::Done if connection.is_closing => self.forget(slot),
+                Progress::Done => {}
+                Progress::Stalled => {
+                    if !connection.is_watched {
+                        connection.is_watched = true;
+                        self.stalled.push_back((now + WRITE_STALL, slot, connection.id));
+                    }
+                }
+                Progress::Broken => inputs.extend(self.end(slot)),
+            }
+        }
+        self.unwritten = slots;
+    }
+
+    /// When [`Links::expire`] is due.
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        self.stalled.front().map(|(at, _, _)| *at)
+    }
+
+    /// Ends the connections whose peers have taken nothing for too long.
+    pub(crate) fn expire(&mut self, now: Instant, inputs: &mut VecDeque<WireInput>) {
+        while let Some((_, slot, id)) = self.stalled.pop_front_if(|(at, _, _)| *at <= now) {
+            let Some(Some(connection)) = self
+                .slots
+                .get_mut(slot)
+                .filter(|held| held.as_ref().is_some_and(|connection| connection.id == id))
+            else {
+                continue;
+            };
+            connection.is_watched = false;
+            if !connection.has_queued() {
+                continue;
+            }
+            match connection.progress_at {
+                Some(at) if at + WRITE_STALL > now => {
+                    connection.is_watched = true;
+                    self.stalled.push_back((at + WRITE_STALL, slot, id));
+                }
+                _ => inputs.extend(self.end(slot)),
             }
         }
     }
-}
 
-async fn read(link: LinkId, mut stream: OwnedReadHalf, events: Sender<Arrived>) {
-    let mut buffer = vec![0; READ_BYTES];
-    loop {
-        let event = match stream.read(&mut buffer).await {
-            Ok(0) | Err(_) => Arrived::Closed { link },
-            Ok(count) => Arrived::Received { link, bytes: buffer[..count].to_vec() },
-        };
-        let is_last = matches!(event, Arrived::Closed { .. });
-        if events.send(event).await.is_err() || is_last {
-            return;
+    /// Closes all of them, each once everything queued is out.
+    pub(crate) fn close_all(&mut self) {
+        let ids: Vec<_> = self.by_id.keys().copied().collect();
+        for id in ids {
+            self.close(id);
         }
     }
-}
 
-async fn write(
-    link: LinkId,
-    mut stream: OwnedWriteHalf,
-    mut written: UnboundedReceiver<Vec<u8>>,
-    queued_bytes: Arc<AtomicUsize>,
-    events: Sender<Arrived>,
-) {
-    while let Some(bytes) = written.recv().await {
-        // Nothing bounds a write to an open connection but this; once it is closed, nobody waits for long either.
-        match tokio::time::timeout(WRITE_STALL, stream.write_all(&bytes)).await {
-            Ok(Ok(())) => queued_bytes.fetch_sub(bytes.len(), Ordering::Relaxed),
-            Ok(Err(_)) | Err(_) => {
-                let _ = events.send(Arrived::Closed { link }).await;
-                return;
-            }
-        };
+    /// Whether no connection is left, be it one that is being closed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots.len() == self.free.len()
     }
-    let _ = stream.shutdown().await;
+
+    // --- details --------------------------------------------------------------------------------------------------
+
+    fn may_read(&mut self, slot: usize) {
+        if let Some(Some(connection)) = self.slots.get_mut(slot)
+            && !std::mem::replace(&mut connection.awaits_read, true)
+        {
+            self.readable.push_back(slot);
+        }
+    }
+
+    fn may_write(&mut self, slot: usize) {
+        if let Some(Some(connection)) = self.slots.get_mut(slot)
+            && !std::mem::replace(&mut connection.awaits_write, true)
+        {
+            self.unwritten.push(slot);
+        }
+    }
+
+    /// Ends a connection; what the machine is told, unless it has closed it itself.
+    fn end(&mut self, slot: usize) -> Option<WireInput> {
+        let connection = self.forget_slot(slot)?;
+        (!connection.is_closing).then_some(WireInput::Closed { link: connection.id })
+    }
+
+    fn forget(&mut self, slot: usize) {
+        drop(self.forget_slot(slot));
+    }
+
+    /// Takes a connection out of every list; dropping it closes its socket.
+    fn forget_slot(&mut self, slot: usize) -> Option<Connection> {
+        let mut connection = self.slots.get_mut(slot)?.take()?;
+        if self.by_id.get(&connection.id) == Some(&slot) {
+            self.by_id.remove(&connection.id);
+        }
+        if connection.awaits_read {
+            self.readable.retain(|waiting| *waiting != slot);
+        }
+        if connection.awaits_write {
+            self.unwritten.retain(|waiting| *waiting != slot);
+        }
+        if let Err(error) = self.registry.deregister(&mut connection.stream) {
+            tracing::debug!(%error, "a connection was not registered");
+        }
+        self.free.push(slot);
+        Some(connection)
+    }
 }
 
 /// An error in the few words that a machine reports.
@@ -184,7 +318,6 @@ pub(crate) fn why(error: &io::Error) -> &'static str {
     }
 }
 
-const READ_BYTES: usize = 64 * 1024;
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const PIECE_BYTES: usize = 64 * 1024;
 /// A peer that takes nothing for so long is gone.
 const WRITE_STALL: Duration = Duration::from_secs(30);

@@ -1,8 +1,9 @@
 //! Server-Assignment: what the HSS is told about a user, and what its answer means (TS 29.228 §6.1.2).
 
+use super::implicit_set::ImplicitSet;
 use cscf::Reject;
 use cscf::identity::Impu;
-use cscf::user_data::{self, ImsSubscription};
+use cscf::user_data::UserDataError;
 use diameter_client::cx::{CxResult, Saa, Sar, ServerAssignmentType, UserDataAlreadyAvailable};
 use diameter_client::endpoint::CxFailure;
 use sip_core::Status;
@@ -11,7 +12,7 @@ use sip_core::Status;
 #[derive(Debug, PartialEq, Eq)]
 pub enum Profile {
     /// A new one.
-    Given(Box<ImsSubscription>),
+    Given(Box<ImplicitSet>),
     /// None: the one that is here stands.
     Kept,
 }
@@ -45,12 +46,13 @@ pub fn request(
     }
 }
 
-/// What the answer to a SAR that takes a user over says.
+/// What the answer to a SAR that takes a user over says; `read` reads User-Data.
 pub fn outcome(
     asked: ServerAssignmentType,
     impu: &Impu,
     answer: Result<&Saa, &CxFailure>,
     available: UserDataAlreadyAvailable,
+    read: impl FnOnce(&[u8]) -> Result<Option<ImplicitSet>, UserDataError>,
 ) -> Result<Profile, Refused> {
     let saa = answer.map_err(|failure| Refused::Final(unreachable_hss(failure)))?;
     if !saa.result.is_success() {
@@ -70,8 +72,8 @@ pub fn outcome(
             format!("{} octets", xml.len()),
             ServerAssignmentType::DeregistrationTooMuchData,
         ),
-        Some(xml) => match user_data::parse(xml) {
-            Ok(subscription) if names(&subscription, impu) => Ok(Profile::Given(Box::new(subscription))),
+        Some(xml) => match read(xml) {
+            Ok(Some(set)) if set.identity(impu.as_str()).is_some() => Ok(Profile::Given(Box::new(set))),
             // Somebody else's, or nobody's: taken over, it would bring its owners under the contacts of this user.
             Ok(_) => undo(
                 Status::SERVER_INTERNAL_ERROR,
@@ -84,13 +86,6 @@ pub fn outcome(
             }
         },
     }
-}
-
-/// Whether a profile is one of `impu`.
-fn names(subscription: &ImsSubscription, impu: &Impu) -> bool {
-    subscription
-        .public_identities()
-        .any(|(identity, _)| Impu::parse(identity.identity.as_bytes()).is_some_and(|own| own == *impu))
 }
 
 fn refusal(asked: ServerAssignmentType, result: CxResult) -> Refused {
@@ -140,6 +135,10 @@ mod tests {
         Saa { result, user_data: user_data.map(|xml| xml.as_bytes().to_vec()), ..Default::default() }
     }
 
+    fn read(xml: &[u8]) -> Result<Option<ImplicitSet>, UserDataError> {
+        cscf::user_data::parse(xml).map(ImplicitSet::new)
+    }
+
     fn alice() -> Impu {
         Impu::parse(b"sip:alice@home1.net").expect("a SIP URI")
     }
@@ -156,7 +155,7 @@ mod tests {
             (Registration, CxResult::MISSING_AVP, Status::SERVER_INTERNAL_ERROR),
         ];
         for (asked, result, status) in table {
-            match outcome(asked, &alice(), Ok(&saa(result, None)), NotAvailable) {
+            match outcome(asked, &alice(), Ok(&saa(result, None)), NotAvailable, read) {
                 Err(Refused::Final(reject)) => assert_eq!(reject.status, status, "{result:?}"),
                 other => panic!("{result:?} gave {other:?}"),
             }
@@ -167,11 +166,11 @@ mod tests {
     fn an_assignment_type_that_the_state_forbids_is_asked_again_with_the_one_it_allows() {
         for (asked, again) in [(Registration, ReRegistration), (UnregisteredUser, NoAssignment)] {
             let answer = saa(CxResult::IN_ASSIGNMENT_TYPE, None);
-            assert_eq!(outcome(asked, &alice(), Ok(&answer), NotAvailable), Err(Refused::Again(again)));
+            assert_eq!(outcome(asked, &alice(), Ok(&answer), NotAvailable, read), Err(Refused::Again(again)));
         }
         let answer = saa(CxResult::IN_ASSIGNMENT_TYPE, None);
         assert!(matches!(
-            outcome(ReRegistration, &alice(), Ok(&answer), NotAvailable),
+            outcome(ReRegistration, &alice(), Ok(&answer), NotAvailable, read),
             Err(Refused::Final(_))
         ));
     }
@@ -188,13 +187,13 @@ mod tests {
                 ServerAssignmentType::DeregistrationTooMuchData,
             ),
         ] {
-            match outcome(Registration, &alice(), Ok(&saa(CxResult::SUCCESS, xml)), NotAvailable) {
+            match outcome(Registration, &alice(), Ok(&saa(CxResult::SUCCESS, xml)), NotAvailable, read) {
                 Err(Refused::Undo(reject, asked)) => assert_eq!((reject.status, asked), (status, undo)),
                 other => panic!("{other:?}"),
             }
         }
         assert_eq!(
-            outcome(ReRegistration, &alice(), Ok(&saa(CxResult::SUCCESS, None)), AlreadyAvailable),
+            outcome(ReRegistration, &alice(), Ok(&saa(CxResult::SUCCESS, None)), AlreadyAvailable, read),
             Ok(Profile::Kept)
         );
     }

@@ -3,7 +3,6 @@
 use super::accepted::Accepted;
 use super::assignment::{self, Profile, Refused};
 use super::binding::{self, Binding, Change, Updated};
-use super::implicit_set::ImplicitSet;
 use super::register::Register;
 use super::registrations::{Registration, RegistrationId, State};
 use super::{saa, same_uri};
@@ -113,7 +112,9 @@ impl Scscf {
         answer: Result<CxAnswer, CxFailure>,
     ) -> Result<(), Reject> {
         let saa = saa(&answer);
-        match assignment::outcome(asked, &register.impu, saa, self.available(&register.impu)) {
+        let available = self.available(&register.impu);
+        let read = |xml: &[u8]| self.registrations.read(xml);
+        match assignment::outcome(asked, &register.impu, saa, available, read) {
             Ok(profile) => {
                 let charging = saa.ok().and_then(|saa| saa.charging_information.clone());
                 // Anew: others may have come while the HSS was asked.
@@ -198,15 +199,13 @@ impl Scscf {
         let id = match (found, profile) {
             (Some(id), Profile::Kept) => return Ok(id),
             (None, Profile::Kept) => return Err(unusable()),
-            (Some(id), Profile::Given(subscription)) => {
+            (Some(id), Profile::Given(set)) => {
                 self.withdraw(turn, id);
-                self.registrations.replace_set(id, *subscription);
+                self.registrations.replace_set(id, *set);
                 id
             }
-            (None, Profile::Given(subscription)) => {
-                let registration = ImplicitSet::new(*subscription)
-                    .and_then(|set| Registration::new(set, State::Unregistered, home))
-                    .ok_or_else(unusable)?;
+            (None, Profile::Given(set)) => {
+                let registration = Registration::new(*set, State::Unregistered, home).ok_or_else(unusable)?;
                 self.registrations.insert(registration)
             }
         };

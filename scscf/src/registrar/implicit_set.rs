@@ -148,6 +148,15 @@ impl ImplicitSet {
         ImplicitSet::of_parts(Impi::new(subscription.private_id), identities, services)
     }
 
+    /// The set of a subscription whose services were read before; `None` as for [`ImplicitSet::new`].
+    pub fn with_services(mut subscription: ImsSubscription, services: Arc<Services>) -> Option<ImplicitSet> {
+        let [profile] = &mut subscription.service_profiles[..] else { return None };
+        let identities = std::mem::take(&mut profile.public_identities);
+        let identities = identities.into_iter().map(|identity| Identity::new(identity, 0)).collect();
+        let private_id = Impi::new(subscription.private_id);
+        ImplicitSet::of_parts(private_id, identities, SmallVec::from_elem(services, 1))
+    }
+
     /// A set of what it is made of; `None` when an identity has no services, or there is none that can be asked for
     /// first.
     pub fn of_parts(
@@ -192,6 +201,11 @@ impl ImplicitSet {
     pub fn associated(&self) -> impl Iterator<Item = &Identity> {
         // The default is the first of exactly these (TS 29.228 §6.5.1.1), so that the document's order serves.
         self.identities.iter().filter(|identity| identity.is_told())
+    }
+
+    /// The default public identity (TS 29.228 §6.5.1.1).
+    pub fn default_identity(&self) -> Option<Impu> {
+        Impu::parse(self.associated().next()?.as_str().as_bytes())
     }
 
     /// An identity of the other scheme, `sip` or `tel`, that is an alias of `impu` (TS 29.228 §B.2.1).

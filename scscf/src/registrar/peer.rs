@@ -9,7 +9,6 @@ use crate::waiting::{Cause, Waiting};
 use cscf::Turn;
 use cscf::identity::{Impi, Impu};
 use cscf::query::Query;
-use cscf::user_data;
 use diameter_client::cx::{CxRequest, CxResult, Ppr, ReasonCode, Rtr};
 use diameter_client::endpoint::RequestId;
 use smallvec::SmallVec;
@@ -73,12 +72,10 @@ impl Scscf {
             None => self.registrations.of_impi(&impi).map(|(id, _)| id).min(),
             Some(xml) if xml.len() > USER_DATA_MAX => return Err(CxResult::TOO_MUCH_DATA),
             Some(xml) => {
-                let pushed = user_data::parse(xml).map_err(|_| CxResult::NOT_SUPPORTED_USER_DATA)?;
-                let default = pushed
-                    .default_identity()
-                    .and_then(|identity| Impu::parse(identity.identity.as_bytes()))
-                    // An empty set, or one without a default identity, is ended by an RTR.
-                    .ok_or(CxResult::NOT_SUPPORTED_USER_DATA)?;
+                let pushed = self.registrations.read(xml).map_err(|_| CxResult::NOT_SUPPORTED_USER_DATA)?;
+                // An empty set, or one without a default identity, is ended by an RTR.
+                let named = pushed.and_then(|pushed| Some((pushed.default_identity()?, pushed)));
+                let (default, pushed) = named.ok_or(CxResult::NOT_SUPPORTED_USER_DATA)?;
                 let (id, registration) = self.registrations.find(&default).ok_or(CxResult::USER_UNKNOWN)?;
                 if registration.default_identity().is_some_and(|stands| stands != default) {
                     // A PPR cannot change the default identity.

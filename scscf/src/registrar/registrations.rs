@@ -5,10 +5,11 @@ use super::implicit_set::{Identity, ImplicitSet};
 use super::index::Index;
 use super::services::Services;
 use super::shared::Shared;
+use super::sources::Sources;
 use ambient::TimerId;
 use cscf::bucket::Bucket;
 use cscf::identity::{Impi, Impu};
-use cscf::user_data::ImsSubscription;
+use cscf::user_data::{self, UserDataError};
 use diameter_client::cx::ChargingInformation;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -73,7 +74,7 @@ impl Registration {
 
     /// The default public identity.
     pub fn default_identity(&self) -> Option<Impu> {
-        self.set.associated().next().and_then(|identity| Impu::parse(identity.as_str().as_bytes()))
+        self.set.default_identity()
     }
 
     /// Whether the identity may do nothing but register. Unknown identities may not either.
@@ -117,6 +118,7 @@ pub struct Registrations {
     by_key: Index,
     services: Shared<Services>,
     charging: Shared<ChargingInformation>,
+    sources: Sources,
 }
 
 #[derive(Debug, Default)]
@@ -192,6 +194,25 @@ impl Registrations {
         &self.services
     }
 
+    /// Reads User-Data; services that another user has are not read again. `None` when it names no public identity that
+    /// can be asked for first.
+    pub fn read(&mut self, xml: &[u8]) -> Result<Option<ImplicitSet>, UserDataError> {
+        let split = user_data::split(xml).and_then(|split| Some((split, split.identities()?)));
+        let Some((split, subscription)) = split else {
+            return user_data::parse(xml).map(ImplicitSet::new);
+        };
+        if let Some(services) = self.sources.find(split.services) {
+            return Ok(ImplicitSet::with_services(subscription, services));
+        }
+        let mut set = ImplicitSet::new(user_data::parse(xml)?);
+        if let Some([services]) = set.as_mut().map(ImplicitSet::services_mut) {
+            // The one that will be shared when this set is kept.
+            *services = self.services.get(services).unwrap_or_else(|| services.clone());
+            self.sources.remember(split.services, services);
+        }
+        Ok(set)
+    }
+
     /// Adds a registration. An identity that another one held belongs to this one from here on: the HSS says so.
     pub fn insert(&mut self, mut registration: Registration) -> RegistrationId {
         self.share(&mut registration.set);
@@ -209,12 +230,11 @@ impl Registrations {
         id
     }
 
-    /// Gives a registration another profile (TS 29.228 §6.5.2.1: it replaces the old one whole); false when either is
-    /// gone or empty.
-    pub fn replace_set(&mut self, id: RegistrationId, subscription: ImsSubscription) -> bool {
-        let Some(mut set) = ImplicitSet::new(subscription).filter(|_| self.get(id).is_some()) else {
-            return false;
-        };
+    /// Gives a registration another set (TS 29.228 §6.5.2.1: it replaces the old one whole); nothing when it is gone.
+    pub fn replace_set(&mut self, id: RegistrationId, mut set: ImplicitSet) {
+        if self.get(id).is_none() {
+            return;
+        }
         self.share(&mut set);
         self.unindex(id);
         if let Some(registration) = self.get_mut(id) {
@@ -222,7 +242,6 @@ impl Registrations {
             self.release(&old);
         }
         self.index(id);
-        true
     }
 
     /// Gives a registration other bindings.
@@ -314,7 +333,7 @@ impl Registrations {
 
 #[cfg(test)]
 mod tests {
-    use super::super::implicit_set::tests::{barred, identity, set, subscription};
+    use super::super::implicit_set::tests::{barred, identity, set};
     use super::*;
 
     fn impu(uri: &str) -> Impu {
@@ -387,14 +406,43 @@ mod tests {
     fn a_pushed_profile_takes_identities_away_and_brings_others() {
         let mut registrations = Registrations::default();
         let id = registrations.insert(alice());
-        let pushed = subscription(vec![identity("sip:alice@home1.net"), identity("sip:carol@home1.net")]);
-        assert!(registrations.replace_set(id, pushed));
+        let pushed = set(vec![identity("sip:alice@home1.net"), identity("sip:carol@home1.net")]);
+        registrations.replace_set(id, pushed);
         assert!(registrations.find(&impu("tel:+4930100001")).is_none());
         assert!(registrations.find(&impu("sip:carol@home1.net")).is_some());
         assert!(registrations.by_key("sip:001010000000001@home1.net").is_some(), "its record keeps its name");
-        assert!(!registrations.replace_set(id, ImsSubscription::default()));
         registrations.remove(id);
         assert!(registrations.by_key("sip:001010000000001@home1.net").is_none());
+    }
+
+    /// What is read in two parts is what is read whole, and another text of the services is another.
+    #[test]
+    fn services_are_read_once_and_those_of_another_text_again() {
+        let document = |user: &str, server: &str| {
+            format!(
+                "<IMSSubscription><PrivateID>{user}@h</PrivateID><ServiceProfile><PublicIdentity>\
+                 <Identity>sip:{user}@h</Identity></PublicIdentity><InitialFilterCriteria><Priority>1</Priority>\
+                 <ApplicationServer><ServerName>{server}</ServerName></ApplicationServer></InitialFilterCriteria>\
+                 </ServiceProfile></IMSSubscription>"
+            )
+        };
+        let mut registrations = Registrations::default();
+        let mut keep = |text: &str| {
+            let read = registrations.read(text.as_bytes()).unwrap().unwrap();
+            let whole = ImplicitSet::new(user_data::parse(text.as_bytes()).unwrap()).unwrap();
+            assert_eq!(read, whole);
+            assert_eq!(read.services()[0].filter_criteria, whole.services()[0].filter_criteria);
+            let services = read.services()[0].clone();
+            registrations.insert(Registration::new(read, State::Registered, Bucket::new(7)).unwrap());
+            services
+        };
+        let (alice, bob) = (keep(&document("alice", "sip:as1")), keep(&document("bob", "sip:as1")));
+        assert!(Arc::ptr_eq(&alice, &bob));
+        assert!(!Arc::ptr_eq(&alice, &keep(&document("carol", "sip:as2"))));
+        let commented = document("dave", "sip:as1").replace("<PrivateID>", "<!-- whole --><PrivateID>");
+        assert_eq!(alice, keep(&commented));
+        assert!(registrations.read(b"<no").is_err());
+        assert_eq!(registrations.services().len(), 2);
     }
 
     #[test]

@@ -72,6 +72,7 @@ impl Scscf {
                 &served.impu,
                 saa(&answer),
                 UserDataAlreadyAvailable::NotAvailable,
+                |xml| self.registrations.read(xml),
             ) {
                 Ok(profile) => {
                     let id = self.adopt(turn, &served.impu, profile)?;

@@ -1,116 +1,128 @@
-//! `recvmmsg`, `sendmmsg` and the error queue of Linux, behind safe functions.
+//! `recvmmsg`, `sendmmsg`, the error queue and the counters of Linux, behind safe functions.
 //!
 //! Unsafe code: the standard library has no call that moves more than one datagram, and that
-//! call is most of what a SIP server costs. Every pointer handed to the kernel points into a buffer that this module
-//! owns for the length of the call, and every length is set right before it.
+//! call is most of what a SIP server costs. Every pointer handed to the kernel points into a buffer that is borrowed or
+//! owned here for the length of the call, and every pointer and length that a call uses is set right before it.
 #![allow(unsafe_code)]
 
 use super::{BATCH, DATAGRAM_BYTES_MAX};
+use crate::spare::Spare;
+use mio::net::UdpSocket;
+use std::collections::VecDeque;
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd};
-use std::ptr::null_mut;
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
+use std::ptr::{from_mut, null_mut};
 
 /// Room for one batch of received datagrams.
+///
+/// Each arrives in a buffer that whoever handles it then owns; what is longer than the buffer goes on in a tail, which
+/// is rare.
 pub(super) struct ReceiveBatch {
-    payload: Vec<u8>,
-    received: Vec<(Option<SocketAddr>, usize)>,
+    buffers: Vec<Vec<u8>>,
+    tails: Vec<u8>,
+    names: Box<[libc::sockaddr_storage; BATCH]>,
+    vectors: Box<[[libc::iovec; 2]; BATCH]>,
+    headers: Box<[libc::mmsghdr; BATCH]>,
 }
 
 impl ReceiveBatch {
     pub(super) fn new() -> ReceiveBatch {
-        ReceiveBatch { payload: vec![0; BATCH * DATAGRAM_BYTES_MAX], received: Vec::with_capacity(BATCH) }
-    }
-
-    /// Receives up to a batch without waiting; how many came.
-    pub(super) fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
-        socket.try_io(Interest::READABLE, || self.receive_now(socket))
-    }
-
-    fn receive_now(&mut self, socket: &UdpSocket) -> io::Result<usize> {
         // SAFETY: all three are plain C structures for which zero bytes are a valid value.
-        let mut names: [libc::sockaddr_storage; BATCH] = unsafe { zeroed() };
-        let mut vectors: [libc::iovec; BATCH] = unsafe { zeroed() };
-        let mut headers: [libc::mmsghdr; BATCH] = unsafe { zeroed() };
-        let pieces = self.payload.chunks_exact_mut(DATAGRAM_BYTES_MAX);
-        for (((header, vector), name), piece) in
-            headers.iter_mut().zip(&mut vectors).zip(&mut names).zip(pieces)
-        {
-            vector.iov_base = piece.as_mut_ptr().cast();
-            vector.iov_len = piece.len();
-            header.msg_hdr.msg_name = std::ptr::from_mut(name).cast();
-            header.msg_hdr.msg_namelen = NAME_BYTES;
-            header.msg_hdr.msg_iov = vector;
-            header.msg_hdr.msg_iovlen = 1;
+        let (names, vectors, headers) =
+            unsafe { (Box::new(zeroed()), Box::new(zeroed()), Box::new(zeroed())) };
+        ReceiveBatch {
+            buffers: vec![Vec::new(); BATCH],
+            tails: vec![0; BATCH * DATAGRAM_BYTES_MAX],
+            names,
+            vectors,
+            headers,
         }
-        let fd = socket.as_fd().as_raw_fd();
-        // SAFETY: `headers` holds BATCH initialised headers whose names and vectors live until the call returns.
+    }
+
+    /// Receives up to a batch without waiting, into buffers of `spare`; how many came.
+    pub(super) fn receive(&mut self, socket: &UdpSocket, spare: &mut Spare) -> io::Result<usize> {
+        let ReceiveBatch { buffers, tails, names, vectors, headers } = self;
+        let pieces = tails.chunks_exact_mut(DATAGRAM_BYTES_MAX);
+        let rooms = buffers.iter_mut().zip(pieces).zip(names.iter_mut()).zip(vectors.iter_mut());
+        for (header, (((buffer, tail), name), vector)) in headers.iter_mut().zip(rooms) {
+            if buffer.capacity() == 0 {
+                *buffer = spare.take();
+            }
+            buffer.clear();
+            let room = buffer.spare_capacity_mut();
+            vector[0] = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
+            vector[1] = libc::iovec { iov_base: tail.as_mut_ptr().cast(), iov_len: tail.len() };
+            header.msg_hdr.msg_name = from_mut(name).cast();
+            header.msg_hdr.msg_namelen = NAME_BYTES;
+            header.msg_hdr.msg_iov = vector.as_mut_ptr();
+            header.msg_hdr.msg_iovlen = 2;
+            header.msg_len = 0;
+        }
+        let fd = socket.as_raw_fd();
+        // SAFETY: `headers` holds BATCH initialised headers whose names, buffers and tails live until the call returns,
+        // and of which each belongs to one header alone.
         let count = unsafe {
             libc::recvmmsg(fd, headers.as_mut_ptr(), BATCH as libc::c_uint, libc::MSG_DONTWAIT, null_mut())
         };
-        let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
-        self.received.clear();
-        let pairs = headers.iter().zip(&names).take(count);
-        self.received.extend(pairs.map(|(header, name)| (from_c(name), header.msg_len as usize)));
-        Ok(count)
+        usize::try_from(count).map_err(|_| io::Error::last_os_error())
     }
 
-    /// A datagram of the last batch.
-    pub(super) fn get(&self, at: usize) -> Option<(SocketAddr, &[u8])> {
-        let (remote, length) = *self.received.get(at)?;
-        let start = at * DATAGRAM_BYTES_MAX;
-        Some((remote?, self.payload.get(start..start + length)?))
+    /// Takes a datagram of the last batch, once each.
+    pub(super) fn take(&mut self, at: usize) -> Option<(SocketAddr, Vec<u8>)> {
+        let length = self.headers.get(at)?.msg_len as usize;
+        let mut bytes = std::mem::take(self.buffers.get_mut(at)?);
+        let held = length.min(bytes.capacity());
+        // SAFETY: the buffer was empty, and the kernel has filled it from its start as far as its capacity goes: the
+        // length is zero but for datagrams of the last batch, and for those until they are taken.
+        unsafe { bytes.set_len(held) };
+        if length > held {
+            let start = at * DATAGRAM_BYTES_MAX;
+            bytes.extend_from_slice(self.tails.get(start..start + length - held)?);
+        }
+        self.headers[at].msg_len = 0;
+        Some((from_c(&self.names[at])?, bytes))
     }
 }
 
 /// Sends batches.
-pub(super) struct SendBatch;
+pub(super) struct SendBatch {
+    names: Box<[libc::sockaddr_storage; BATCH]>,
+    vectors: Box<[libc::iovec; BATCH]>,
+    headers: Box<[libc::mmsghdr; BATCH]>,
+}
 
 impl SendBatch {
     pub(super) fn new() -> SendBatch {
-        SendBatch
+        // SAFETY: all three are plain C structures for which zero bytes are a valid value.
+        let (names, vectors, headers) =
+            unsafe { (Box::new(zeroed()), Box::new(zeroed()), Box::new(zeroed())) };
+        SendBatch { names, vectors, headers }
     }
 
     /// Sends up to a batch from the front of `waiting` without waiting; how many left.
     pub(super) fn send(
         &mut self,
         socket: &UdpSocket,
-        waiting: &mut [(SocketAddr, Vec<u8>)],
+        waiting: &mut VecDeque<(SocketAddr, Vec<u8>)>,
     ) -> io::Result<usize> {
-        match send_now(socket, waiting) {
-            // Asked again through the runtime, so that it wakes us when there is room.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                socket.try_io(Interest::WRITABLE, || send_now(socket, waiting))
-            }
-            result => result,
+        let SendBatch { names, vectors, headers } = self;
+        let mut filled: libc::c_uint = 0;
+        let rooms = names.iter_mut().zip(vectors.iter_mut()).zip(headers.iter_mut());
+        for (((name, vector), header), (remote, bytes)) in rooms.zip(waiting.iter_mut()) {
+            header.msg_hdr.msg_namelen = to_c(*remote, name);
+            header.msg_hdr.msg_name = from_mut(name).cast();
+            *vector = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+            header.msg_hdr.msg_iov = vector;
+            header.msg_hdr.msg_iovlen = 1;
+            filled += 1;
         }
+        let fd = socket.as_raw_fd();
+        // SAFETY: the first `filled` headers point to names, vectors and payloads that live until the call returns.
+        let count = unsafe { libc::sendmmsg(fd, headers.as_mut_ptr(), filled, libc::MSG_DONTWAIT) };
+        usize::try_from(count).map_err(|_| io::Error::last_os_error())
     }
-}
-
-fn send_now(socket: &UdpSocket, waiting: &mut [(SocketAddr, Vec<u8>)]) -> io::Result<usize> {
-    // SAFETY: all three are plain C structures for which zero bytes are a valid value.
-    let mut names: [libc::sockaddr_storage; BATCH] = unsafe { zeroed() };
-    let mut vectors: [libc::iovec; BATCH] = unsafe { zeroed() };
-    let mut headers: [libc::mmsghdr; BATCH] = unsafe { zeroed() };
-    let mut filled: libc::c_uint = 0;
-    for (((header, vector), name), (remote, bytes)) in
-        headers.iter_mut().zip(&mut vectors).zip(&mut names).zip(waiting.iter_mut())
-    {
-        header.msg_hdr.msg_namelen = to_c(*remote, name);
-        header.msg_hdr.msg_name = std::ptr::from_mut(name).cast();
-        vector.iov_base = bytes.as_mut_ptr().cast();
-        vector.iov_len = bytes.len();
-        header.msg_hdr.msg_iov = vector;
-        header.msg_hdr.msg_iovlen = 1;
-        filled += 1;
-    }
-    let fd = socket.as_fd().as_raw_fd();
-    // SAFETY: the first `filled` headers point to names, vectors and payloads that live until the call returns.
-    let count = unsafe { libc::sendmmsg(fd, headers.as_mut_ptr(), filled, libc::MSG_DONTWAIT) };
-    usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
 /// Lets the kernel keep ICMP errors with the address that they are of (`ip(7)`, IP_RECVERR).
@@ -119,12 +131,56 @@ pub(super) fn enable_errors(socket: &impl AsFd, is_ipv6: bool) -> io::Result<()>
         true => (libc::IPPROTO_IPV6, libc::IPV6_RECVERR),
         false => (libc::IPPROTO_IP, libc::IP_RECVERR),
     };
-    let on: libc::c_int = 1;
+    set_int(socket, level, option, 1)
+}
+
+/// Asks for buffers of this size even beyond what the system grants to everyone, where the process may
+/// (`socket(7)`, CAP_NET_ADMIN); how large the receive buffer came out.
+pub(crate) fn set_buffers(socket: &impl AsFd, bytes: usize) -> usize {
+    let wanted = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    for (forced, plain) in [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)]
+    {
+        if set_int(socket, libc::SOL_SOCKET, forced, wanted).is_err() {
+            // The system may grant less: then a burst has less room, and drops are told.
+            let _ = set_int(socket, libc::SOL_SOCKET, plain, wanted);
+        }
+    }
+    let mut granted: [libc::c_int; 1] = [0];
+    // The system counts its own bookkeeping as as much again.
+    match get_ints(socket, libc::SO_RCVBUF, &mut granted) {
+        Ok(_) => usize::try_from(granted[0]).unwrap_or(0) / 2,
+        Err(_) => 0,
+    }
+}
+
+/// How many datagrams the kernel has dropped because the receive buffer was full (`socket(7)`, SO_MEMINFO).
+pub(super) fn drops(socket: &impl AsFd) -> Option<u32> {
+    let mut numbers: [libc::c_int; MEMINFO_NUMBERS] = [0; MEMINFO_NUMBERS];
+    let count = get_ints(socket, SO_MEMINFO, &mut numbers).ok()?;
+    (count > MEMINFO_DROPS).then(|| numbers[MEMINFO_DROPS].cast_unsigned())
+}
+
+fn set_int(
+    socket: &impl AsFd,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
     let bytes = size_of::<libc::c_int>() as libc::socklen_t;
     let fd = socket.as_fd().as_raw_fd();
-    // SAFETY: the option takes an int, and `on` is one that outlives the call.
-    let result = unsafe { libc::setsockopt(fd, level, option, std::ptr::from_ref(&on).cast(), bytes) };
+    // SAFETY: the option takes an int, and `value` is one that outlives the call.
+    let result = unsafe { libc::setsockopt(fd, level, option, std::ptr::from_ref(&value).cast(), bytes) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Reads an option that is an array of ints; how many it has.
+fn get_ints(socket: &impl AsFd, option: libc::c_int, into: &mut [libc::c_int]) -> io::Result<usize> {
+    let mut bytes = size_of_val(into) as libc::socklen_t;
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the kernel writes at most `bytes` bytes, which is what `into` has, and any bits are an int.
+    let result =
+        unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, option, into.as_mut_ptr().cast(), &mut bytes) };
+    if result == 0 { Ok(bytes as usize / size_of::<libc::c_int>()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// The destination of the next datagram that an ICMP error came for; `None` when there is no more.
@@ -133,7 +189,7 @@ pub(super) fn next_error(socket: &impl AsFd) -> io::Result<Option<SocketAddr>> {
     let mut name: libc::sockaddr_storage = unsafe { zeroed() };
     let mut header: libc::msghdr = unsafe { zeroed() };
     // The returned payload and details are of no interest: without room for them the kernel cuts them off.
-    header.msg_name = std::ptr::from_mut(&mut name).cast();
+    header.msg_name = from_mut(&mut name).cast();
     header.msg_namelen = NAME_BYTES;
     let flags = libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT;
     // SAFETY: `header` points to `name`, which outlives the call, and to nothing else.
@@ -146,6 +202,10 @@ pub(super) fn next_error(socket: &impl AsFd) -> io::Result<Option<SocketAddr>> {
 }
 
 const NAME_BYTES: libc::socklen_t = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+// linux/sock_diag.h, asm-generic/socket.h
+const MEMINFO_NUMBERS: usize = 9;
+const MEMINFO_DROPS: usize = 8;
+const SO_MEMINFO: libc::c_int = 55;
 
 fn from_c(storage: &libc::sockaddr_storage) -> Option<SocketAddr> {
     match libc::c_int::from(storage.ss_family) {

@@ -1,32 +1,33 @@
 //! One datagram a call, for systems without `recvmmsg`; there, undeliverable datagrams are noticed by timeout.
 
 use super::DATAGRAM_BYTES_MAX;
+use crate::spare::Spare;
+use mio::net::UdpSocket;
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use tokio::net::UdpSocket;
 
 /// Room for one received datagram.
 pub(super) struct ReceiveBatch {
-    payload: Vec<u8>,
-    received: Option<(SocketAddr, usize)>,
+    room: Vec<u8>,
+    received: Option<(SocketAddr, Vec<u8>)>,
 }
 
 impl ReceiveBatch {
     pub(super) fn new() -> ReceiveBatch {
-        ReceiveBatch { payload: vec![0; DATAGRAM_BYTES_MAX], received: None }
+        ReceiveBatch { room: vec![0; DATAGRAM_BYTES_MAX], received: None }
     }
 
     /// Receives a datagram without waiting.
-    pub(super) fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
-        let (length, remote) = socket.try_recv_from(&mut self.payload)?;
-        self.received = Some((remote, length));
+    pub(super) fn receive(&mut self, socket: &UdpSocket, spare: &mut Spare) -> io::Result<usize> {
+        let (length, remote) = socket.recv_from(&mut self.room)?;
+        self.received = Some((remote, spare.copy(&self.room[..length])));
         Ok(1)
     }
 
     /// The datagram of the last call.
-    pub(super) fn get(&self, at: usize) -> Option<(SocketAddr, &[u8])> {
-        let (remote, length) = self.received.filter(|_| at == 0)?;
-        Some((remote, self.payload.get(..length)?))
+    pub(super) fn take(&mut self, _: usize) -> Option<(SocketAddr, Vec<u8>)> {
+        self.received.take()
     }
 }
 
@@ -42,16 +43,26 @@ impl SendBatch {
     pub(super) fn send(
         &mut self,
         socket: &UdpSocket,
-        waiting: &mut [(SocketAddr, Vec<u8>)],
+        waiting: &mut VecDeque<(SocketAddr, Vec<u8>)>,
     ) -> io::Result<usize> {
-        let Some((remote, bytes)) = waiting.first() else { return Ok(0) };
-        socket.try_send_to(bytes, *remote).map(|_| 1)
+        let Some((remote, bytes)) = waiting.front() else { return Ok(0) };
+        socket.send_to(bytes, *remote).map(|_| 1)
     }
 }
 
 /// Does nothing: what tells of undeliverable datagrams is Linux's own.
-pub(super) fn enable_errors(_: &std::net::UdpSocket, _: bool) -> io::Result<()> {
+pub(super) fn enable_errors(_: &UdpSocket, _: bool) -> io::Result<()> {
     Ok(())
+}
+
+/// Leaves the buffers as they are, and cannot tell their size.
+pub(crate) fn set_buffers(_: &std::net::UdpSocket, _: usize) -> usize {
+    usize::MAX
+}
+
+/// Cannot tell.
+pub(super) fn drops(_: &UdpSocket) -> Option<u32> {
+    None
 }
 
 /// Never knows of an undeliverable datagram.

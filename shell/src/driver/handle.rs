@@ -1,26 +1,30 @@
 //! The owner's end of a running machine.
 
+use super::company::Company;
+use super::inbox::Inbox;
 use crate::sockets::Binding;
 use cscf::station::Operated;
 use cscf::trace;
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use tokio::sync::mpsc;
 
-/// A machine that runs on a thread of its own.
+/// A machine, or the shards of one function, each running on a thread of its own.
 ///
-/// Dropping the handle stops the machine in good order, without waiting for it.
+/// Dropping the handle stops them in good order, without waiting for it.
 #[derive(Debug)]
 pub struct Handle<C, N> {
-    pub(super) orders: mpsc::Sender<Order<C>>,
+    pub(super) orders: Orders<C>,
     /// What the machine tells its owner. Those that nobody reads are lost beyond some ten thousand.
     pub notices: Receiver<N>,
-    /// Every message that it sent or received, when [`super::Setup::trace`] asked for it.
+    /// Every message that it sent or received, when [`super::Setup::trace`] asked for it; of several shards, each tells
+    /// its own in order.
     pub traces: Receiver<trace::Event>,
     pub(super) addresses: Vec<Binding>,
-    pub(super) thread: JoinHandle<io::Result<Ended>>,
+    pub(super) threads: Vec<JoinHandle<io::Result<Ended>>>,
 }
 
 /// What the owner asks of the main loop.
@@ -55,9 +59,12 @@ impl fmt::Display for Gone {
 impl std::error::Error for Gone {}
 
 impl<C, N> Handle<C, N> {
-    /// Queues a command.
-    pub fn command(&self, command: C) -> Result<(), Gone> {
-        self.orders.try_send(Order::Command(command)).map_err(|_| Gone)
+    /// Queues a command; every shard gets it.
+    pub fn command(&self, command: C) -> Result<(), Gone>
+    where
+        C: Clone,
+    {
+        self.orders.0.command(command)
     }
 
     /// The end that commands the machine and hears its notices, to be used elsewhere; [`Handle::notices`] is silent from
@@ -67,7 +74,7 @@ impl<C, N> Handle<C, N> {
     pub fn operator(&mut self) -> Operator<C, N> {
         let (_, silent) = sync_channel(1);
         let notices = std::mem::replace(&mut self.notices, silent);
-        Operator { orders: self.orders.downgrade(), notices }
+        Operator { posts: self.orders.0.clone(), notices }
     }
 
     /// Where the machine listens, with the ports that the system chose.
@@ -75,71 +82,154 @@ impl<C, N> Handle<C, N> {
         &self.addresses
     }
 
-    /// Whether the machine has ended.
+    /// Whether the machine has ended, all of its shards.
     pub fn is_finished(&self) -> bool {
-        self.thread.is_finished()
+        self.threads.iter().all(JoinHandle::is_finished)
     }
 
     /// Asks the machine to take no new work and to end; does not wait.
     pub fn drain(&self) {
-        // A full queue of commands must not make a process immortal: the machine ends by the second try.
-        if self.orders.try_send(Order::Drain).is_err() {
-            tracing::warn!("the machine is too busy to be stopped, or has stopped");
-        }
+        self.orders.0.order(|| Order::Drain);
     }
 
     /// Stops the machine in good order and waits for its end.
     pub fn stop(self) -> io::Result<Ended> {
-        self.end(Order::Drain)
+        self.drain();
+        self.join()
     }
 
     /// Ends the machine as a crash would: nothing is finished, nothing is said.
     pub fn abort(self) -> io::Result<Ended> {
-        self.end(Order::Abort)
+        self.orders.0.order(|| Order::Abort);
+        self.join()
     }
 
     /// Waits until the machine ends by itself.
     pub fn join(self) -> io::Result<Ended> {
-        let Handle { orders, thread, .. } = self;
-        let result = thread.join();
+        let Handle { orders, threads, .. } = self;
+        let result = join_all(threads);
         drop(orders);
-        flatten(result)
+        result
     }
+}
 
-    fn end(self, order: Order<C>) -> io::Result<Ended> {
-        let Handle { orders, thread, .. } = self;
-        // Fails only when the machine has ended already.
-        let _ = orders.blocking_send(order);
-        flatten(thread.join())
+/// Waits for all threads: the first error, or the worst end.
+pub(super) fn join_all(threads: Vec<JoinHandle<io::Result<Ended>>>) -> io::Result<Ended> {
+    let joined: Vec<_> = threads
+        .into_iter()
+        .map(|thread| {
+            thread.join().unwrap_or_else(|_| Err(io::Error::other("the machine's thread panicked")))
+        })
+        .collect();
+    let mut worst = Ended::Drained;
+    for ended in joined {
+        worst = match (worst, ended?) {
+            (Ended::Late, _) | (_, Ended::Late) => Ended::Late,
+            (Ended::Aborted, _) | (_, Ended::Aborted) => Ended::Aborted,
+            (Ended::Drained, Ended::Drained) => Ended::Drained,
+        };
     }
+    Ok(worst)
 }
 
 /// Who commands a running machine, and hears what it says of it.
 #[derive(Debug)]
 pub struct Operator<C, N> {
-    orders: mpsc::WeakSender<Order<C>>,
+    posts: Posts<C>,
     /// What the machine tells.
     pub notices: Receiver<N>,
 }
 
 impl<C, N> Operator<C, N> {
-    /// Queues a command.
-    pub fn command(&self, command: C) -> Result<(), Gone> {
-        let orders = self.orders.upgrade().ok_or(Gone)?;
-        orders.try_send(Order::Command(command)).map_err(|_| Gone)
+    /// Queues a command; every shard gets it.
+    pub fn command(&self, command: C) -> Result<(), Gone>
+    where
+        C: Clone,
+    {
+        self.posts.command(command)
+    }
+
+    /// How many shards a command reaches: so many notices may tell of it.
+    pub fn shards(&self) -> usize {
+        self.posts.posts.len()
     }
 
     /// Whether the machine has ended.
     pub fn is_gone(&self) -> bool {
-        self.orders.upgrade().is_none_or(|orders| orders.is_closed())
+        self.posts.company.running() == 0
     }
 }
 
-fn flatten(result: std::thread::Result<io::Result<Ended>>) -> io::Result<Ended> {
-    result.unwrap_or_else(|_| Err(io::Error::other("the machine's thread panicked")))
+/// The owner's right to command: when it is dropped, the machine stops in good order.
+#[derive(Debug)]
+pub(super) struct Orders<C>(pub(super) Posts<C>);
+
+impl<C> Drop for Orders<C> {
+    fn drop(&mut self) {
+        self.0.order(|| Order::Drain);
+    }
 }
 
-/// The machine's end of what its owner reads.
+/// Where orders go: to each shard.
+#[derive(Debug)]
+pub(super) struct Posts<C> {
+    pub(super) posts: Arc<[Post<C>]>,
+    pub(super) company: Arc<Company>,
+}
+
+impl<C> Clone for Posts<C> {
+    fn clone(&self) -> Posts<C> {
+        Posts { posts: Arc::clone(&self.posts), company: Arc::clone(&self.company) }
+    }
+}
+
+impl<C> Posts<C> {
+    fn order(&self, order: impl Fn() -> Order<C>) {
+        for post in self.posts.iter() {
+            post.push(order());
+        }
+    }
+}
+
+impl<C: Clone> Posts<C> {
+    fn command(&self, command: C) -> Result<(), Gone> {
+        let is_full = |post: &Post<C>| post.locked().len() >= ORDERS_MAX;
+        if self.company.running() < self.posts.len() || self.posts.iter().any(is_full) {
+            return Err(Gone);
+        }
+        self.order(|| Order::Command(command.clone()));
+        Ok(())
+    }
+}
+
+/// The orders of one shard.
+#[derive(Debug)]
+pub(super) struct Post<C> {
+    orders: Mutex<VecDeque<Order<C>>>,
+    inbox: Arc<Inbox>,
+}
+
+impl<C> Post<C> {
+    pub(super) fn new(inbox: Arc<Inbox>) -> Post<C> {
+        Post { orders: Mutex::default(), inbox }
+    }
+
+    /// The next order.
+    pub(super) fn take(&self) -> Option<Order<C>> {
+        self.locked().pop_front()
+    }
+
+    fn push(&self, order: Order<C>) {
+        self.locked().push_back(order);
+        self.inbox.bell.ring();
+    }
+
+    fn locked(&self) -> MutexGuard<'_, VecDeque<Order<C>>> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A shard's end of what its owner reads.
 pub(super) struct Reports<N> {
     pub(super) notice: SyncSender<N>,
     pub(super) trace: SyncSender<trace::Event>,
@@ -156,3 +246,6 @@ impl<N> Reports<N> {
         }
     }
 }
+
+/// Commands that wait for a machine.
+const ORDERS_MAX: usize = 1024;

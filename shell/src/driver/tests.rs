@@ -3,13 +3,13 @@
 use super::*;
 use crate::clock::system_entropy;
 use crate::sockets::{Binding, Speaks};
-use ambient::Instant;
-use cscf::query::Query;
-use cscf::station::{Machine, StreamTransport, WireOutput};
+use ambient::{Instant, Now};
+use cscf::query::{Query, QueryId};
+use cscf::station::{LinkId, Machine, Protocol, StreamTransport, WireInput, WireOutput};
 use cscf::trace;
 use std::collections::VecDeque;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 
 /// Sends back what it receives. A few words make it do more.
 #[derive(Default)]
@@ -21,7 +21,7 @@ struct Echo {
     drains_at_once: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Ask {
     Connect(SocketAddr),
     Store(&'static str, &'static str),

@@ -1,65 +1,85 @@
-//! The world as one machine sees it: its sockets, connections, store and names.
+//! The world as one machine sees it: its sockets, connections, store, names, and the other shards.
 
-use super::{Arrived, Setup};
+use super::Setup;
+use super::company::Company;
+use super::inbox::{Accepted, Inbox};
 use crate::clock::Clock;
-use crate::datagram::{Arrival, DatagramPorts};
-use crate::dns::Dns;
+use crate::datagram::DatagramPorts;
+use crate::dns::Desk;
+use crate::spare::Spare;
 use crate::store::Store;
-use crate::stream::{Link, OpenLink, accept};
+use crate::stream::{Links, Listeners};
 use ambient::{Entropy, Instant, Now};
-use cscf::query::{Answer, Query, QueryId, Record, StoreFailure, Unresolved};
-use cscf::station::{LinkId, WireInput, WireOutput};
-use std::collections::{BTreeMap, VecDeque};
+use cscf::query::{Answer, Query, QueryId, Record, StoreFailure};
+use cscf::station::{Parcel, ShardId, WireInput, WireOutput};
+use mio::event::Event;
+use mio::{Events, Poll, Token};
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::sync::mpsc::Sender;
-use tokio::task::JoinHandle;
 
 /// Everything around a machine.
 pub(super) struct World {
     pub(super) datagrams: DatagramPorts,
+    pub(super) links: Links,
+    pub(super) listeners: Listeners,
+    pub(super) spare: Spare,
+    /// What the world answered at once.
+    pub(super) inputs: VecDeque<WireInput>,
+    shard: ShardId,
+    company: Arc<Company>,
+    inbox: Arc<Inbox>,
+    /// What was said to the other shards in this turn.
+    parcels: Vec<VecDeque<Parcel>>,
     clock: Clock,
-    links: BTreeMap<LinkId, Link>,
-    accepted_count: u64,
     store: Store,
     restored: Vec<Record>,
     /// Writes not yet acknowledged, oldest first, with the time by which they must be.
     writes: VecDeque<(Instant, QueryId)>,
-    dns: Dns,
-    lookups: Arc<Semaphore>,
+    /// Whether the store was written to in this turn.
+    has_written: bool,
+    names: Arc<Desk>,
     entropy: Entropy,
-    events: Sender<Arrived>,
-    /// What the world answered at once.
-    inputs: VecDeque<WireInput>,
     drain_max: Duration,
-    write_buffer_max: usize,
+    /// When to look for datagrams that the kernel dropped; `None` while none came.
+    drops_at: Option<Instant>,
 }
 
 impl World {
-    /// Begins to listen; within the runtime of the main loop.
-    pub(super) fn open(setup: Setup, events: Sender<Arrived>) -> io::Result<World> {
-        for (local, speaks, listener) in setup.sockets.streams {
-            let listener = TcpListener::from_std(listener)?;
-            tokio::spawn(accept(listener, local, speaks, events.clone()));
-        }
+    /// Begins to listen; on the thread of the main loop.
+    pub(super) fn open(
+        setup: Setup,
+        shard: ShardId,
+        company: Arc<Company>,
+        names: Arc<Desk>,
+        poll: &Poll,
+    ) -> io::Result<World> {
+        let registry = poll.registry();
+        let datagrams = DatagramPorts::new(setup.sockets.datagrams, registry)?;
+        let listeners = Listeners::new(setup.sockets.streams, registry, datagrams.len())?;
+        let first_link = datagrams.len() + listeners.len();
+        let inbox = company.inboxes.get(usize::from(shard.0)).cloned();
+        let inbox = inbox.ok_or_else(|| io::Error::other("a shard without an inbox"))?;
         Ok(World {
-            datagrams: DatagramPorts::new(setup.sockets.datagrams, &events)?,
+            datagrams,
+            links: Links::new(registry.try_clone()?, first_link, setup.write_buffer_max),
+            listeners,
+            spare: Spare::default(),
+            inputs: VecDeque::new(),
+            shard,
+            parcels: company.inboxes.iter().map(|_| VecDeque::new()).collect(),
+            company,
+            inbox,
             clock: setup.clock,
-            links: BTreeMap::new(),
-            accepted_count: 0,
             store: setup.store,
             restored: setup.restored,
             writes: VecDeque::new(),
-            dns: Dns::new(&setup.dns),
-            lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
+            has_written: false,
+            names,
             entropy: setup.entropy,
-            events,
-            inputs: VecDeque::new(),
             drain_max: setup.drain_max,
-            write_buffer_max: setup.write_buffer_max,
+            drops_at: None,
         })
     }
 
@@ -75,176 +95,179 @@ impl World {
         std::mem::take(&mut self.restored)
     }
 
-    /// When the main loop must look up again: for the machine, for a write that is late, or for the end.
-    pub(super) fn wake(&self, due: Option<Instant>, until: Option<Instant>) -> tokio::time::Instant {
-        let late = self.writes.front().map(|(at, _)| *at);
-        let first = [due, until, late].into_iter().flatten().min();
-        // With nothing to wait for, an hour is as good as any time.
-        let at = first.unwrap_or_else(|| self.now().instant + Duration::from_secs(3600));
-        tokio::time::Instant::from_std(self.clock.system(at))
-    }
-
-    /// Reads a batch of datagrams.
-    pub(super) fn receive(&mut self, port: usize) -> Vec<WireInput> {
-        let mut inputs = Vec::new();
-        self.datagrams.serve(port, |arrival| inputs.push(input_of(arrival)));
-        inputs
-    }
-
-    /// Sends the datagrams that are queued.
-    pub(super) fn flush(&mut self) {
-        let World { datagrams, inputs, .. } = self;
-        datagrams.flush(|arrival| inputs.push_back(input_of(arrival)));
-    }
-
-    /// The next thing that the world answered at once.
-    pub(super) fn poll_input(&mut self) -> Option<WireInput> {
-        self.inputs.pop_front()
-    }
-
-    /// What a task around the main loop reports, as the machine is told; `None` when it is no business of it any more.
-    pub(super) fn arrived(&mut self, event: Arrived) -> Option<WireInput> {
-        match event {
-            Arrived::Accepted { stream, protocol, local, remote } => {
-                self.accepted_count += 1;
-                let link = LinkId(LinkId::ACCEPTED | self.accepted_count);
-                self.open_link(link, stream);
-                Some(WireInput::Accepted { link, protocol, local, remote })
-            }
-            Arrived::Connected { link, stream, local } => {
-                self.links.get(&link)?;
-                self.open_link(link, stream);
-                Some(WireInput::Connected { link, local })
-            }
-            Arrived::ConnectFailed { link, why } => {
-                self.links.remove(&link)?;
-                Some(WireInput::ConnectFailed { link, why })
-            }
-            Arrived::Received { link, bytes } => {
-                self.links.get(&link)?;
-                Some(WireInput::Received { link, bytes })
-            }
-            Arrived::Closed { link } => {
-                self.close_link(link)?;
-                Some(WireInput::Closed { link })
-            }
-            Arrived::Undeliverable { remote, why } => Some(WireInput::DatagramFailed { remote, why }),
-            Arrived::Answered { id, answer } => {
-                if matches!(*answer, Answer::Stored(_)) {
-                    self.writes.retain(|(_, waiting)| *waiting != id);
-                }
-                Some(WireInput::Answered { id, answer: *answer })
-            }
+    /// What the system says of a socket.
+    pub(super) fn event(&mut self, event: &Event) {
+        let Token(token) = event.token();
+        let ports = self.datagrams.len();
+        if token < ports {
+            self.datagrams.event(token, event, &mut self.inputs);
+        } else if token < ports + self.listeners.len() {
+            self.listeners.event(token);
+        } else {
+            self.links.event(token, event, &mut self.inputs);
         }
     }
 
-    /// Tells the machine of writes that were not acknowledged in time; what the disk says later is ignored there.
-    pub(super) fn expire_writes(&mut self, now: Now) {
+    /// Whether there is work without waiting for the system.
+    pub(super) fn has_work(&self) -> bool {
+        self.datagrams.has_work()
+            || self.links.readable() > 0
+            || self.listeners.has_work()
+            || !self.inputs.is_empty()
+    }
+
+    /// How long the main loop may sleep: until `due` of the machine, or something of the world's own; `None` for ever.
+    pub(super) fn wait(&self, due: Option<Instant>) -> Option<Duration> {
+        let late = self.writes.front().map(|(at, _)| *at);
+        let ours = [due, late, self.drops_at].into_iter().flatten().map(|at| self.clock.system(at));
+        let theirs = [self.links.next_timeout(), self.listeners.next_timeout()];
+        let first = ours.chain(theirs.into_iter().flatten()).min()?;
+        Some(first.saturating_duration_since(std::time::Instant::now()))
+    }
+
+    /// Does what time asks for.
+    pub(super) fn timeout(&mut self, now: Now) {
+        // What the disk says later is ignored by the machine.
         while let Some((_, id)) = self.writes.pop_front_if(|(at, _)| *at <= now.instant) {
             tracing::error!("the store did not acknowledge a write in time");
             let answer = Answer::Stored(Err(StoreFailure::Late));
             self.inputs.push_back(WireInput::Answered { id, answer });
         }
+        if self.drops_at.is_some_and(|at| at <= now.instant) {
+            self.drops_at = None;
+            self.datagrams.tell_drops();
+        }
+        let moment = self.clock.system(now.instant);
+        self.links.expire(moment, &mut self.inputs);
+        self.listeners.resume(moment);
     }
 
-    /// Does what the machine asks for.
+    /// Receives a batch of datagrams, which [`World::take_datagram`] gives; false when there is none.
+    pub(super) fn receive(&mut self, now: Now) -> bool {
+        let has_received = self.datagrams.receive(&mut self.spare, &mut self.inputs);
+        if has_received && self.drops_at.is_none() {
+            self.drops_at = Some(now.instant + DROPS_LOOK);
+        }
+        has_received
+    }
+
+    /// Takes over a connection, and tells the machine of it.
+    pub(super) fn accepted(&mut self, accepted: Accepted) {
+        let Accepted { stream, transport, protocol, local, remote } = accepted;
+        match self.links.accepted(stream, transport) {
+            Ok(link) => self.inputs.push_back(WireInput::Accepted { link, protocol, local, remote }),
+            Err(error) => tracing::warn!(%local, %error, "a connection cannot be served"),
+        }
+    }
+
+    /// The answer to a query came.
+    pub(super) fn answered(&mut self, id: QueryId, answer: Answer) -> WireInput {
+        if matches!(answer, Answer::Stored(_))
+            && self.writes.pop_front_if(|(_, first)| *first == id).is_none()
+        {
+            self.writes.retain(|(_, waiting)| *waiting != id);
+        }
+        WireInput::Answered { id, answer }
+    }
+
+    /// Does what the machine asks for; what moves bytes is done by [`World::flush`].
     pub(super) fn carry_out(&mut self, now: Now, output: WireOutput) {
         match output {
             WireOutput::Datagram { local, remote, bytes } => self.datagrams.send(local, remote, bytes),
+            WireOutput::Write { link, bytes } => self.links.write(link, bytes, &mut self.inputs),
             WireOutput::Connect { link, transport, local, remote, .. } => {
-                let connecting = Link::connect(link, transport, local, remote, self.events.clone());
-                self.links.insert(link, connecting);
+                self.links.connect(link, transport, local, remote, &mut self.inputs);
             }
-            WireOutput::Write { link, bytes } => {
-                let Some(Link::Open(open)) = self.links.get(&link) else { return };
-                if !open.write(bytes, self.write_buffer_max) {
-                    tracing::warn!("a peer reads too slowly: its connection is closed");
-                    self.close_link(link);
-                    self.inputs.push_back(WireInput::Closed { link });
-                }
-            }
-            WireOutput::Close { link } => {
-                self.close_link(link);
-            }
+            WireOutput::Close { link } => self.links.close(link),
             WireOutput::Query { id, query: Query::Store(records) } => {
-                match self.store.write(id, records, &self.events) {
+                match self.store.write(id, records, &self.inbox) {
                     Some(result) => {
                         let answer = Answer::Stored(result);
                         self.inputs.push_back(WireInput::Answered { id, answer });
                     }
-                    None => self.writes.push_back((now.instant + STORE_TIMEOUT, id)),
+                    None => {
+                        self.has_written = true;
+                        self.writes.push_back((now.instant + STORE_TIMEOUT, id));
+                    }
                 }
             }
             WireOutput::Query { id, query: Query::Resolve(lookup) } => {
-                let Ok(permit) = Arc::clone(&self.lookups).try_acquire_owned() else {
-                    let answer = Answer::Resolved(Err(Unresolved::Unreachable(lookup.name)));
-                    return self.inputs.push_back(WireInput::Answered { id, answer });
-                };
-                let (dns, events, entropy) = (self.dns.clone(), self.events.clone(), self.entropy.fork());
-                tokio::spawn(async move {
-                    let answer = Box::new(Answer::Resolved(dns.resolve(lookup, entropy).await));
-                    drop(permit);
-                    // The driver is gone when this fails.
-                    let _ = events.send(Arrived::Answered { id, answer }).await;
-                });
-            }
-            WireOutput::Parcel { shard, .. } => {
-                debug_assert!(false, "a machine alone has no other shard: {shard:?}");
+                let answer = self.names.resolve(id, lookup, self.entropy.fork(), &self.inbox);
+                self.inputs.extend(answer.map(|answer| WireInput::Answered { id, answer }));
             }
             WireOutput::Query { id, query: Query::Cx { .. } } => {
                 debug_assert!(false, "a station keeps its Cx queries inside: {id:?}");
             }
+            WireOutput::Parcel { shard, parcel } => match self.parcels.get_mut(usize::from(shard.0)) {
+                Some(parcels) => parcels.push_back(parcel),
+                None => debug_assert!(false, "no such shard: {shard:?}"),
+            },
         }
     }
 
-    /// Ends everything: in good order, or at once.
-    pub(super) async fn close(mut self, at_once: bool) {
-        if !at_once {
-            let links: Vec<_> = self.links.keys().copied().collect();
-            let writers: Vec<_> =
-                links.into_iter().filter_map(|link| self.close_link(link).flatten()).collect();
-            let all = async {
-                for writer in writers {
-                    // A writer that panicked has nothing left to write.
-                    let _ = writer.await;
-                }
-            };
-            if tokio::time::timeout(LAST_WORDS, all).await.is_err() {
-                tracing::warn!("some peers did not take the last bytes in time");
+    /// Moves everything that this turn has produced: once to each socket, connection, shard, and to the store.
+    ///
+    /// Buffers that are free now are kept; those beyond go to `surplus`.
+    pub(super) fn flush(&mut self, now: Now, mut surplus: impl FnMut(Vec<u8>)) {
+        if std::mem::take(&mut self.has_written) {
+            self.store.flush();
+        }
+        for (number, parcels) in (0..).zip(&mut self.parcels) {
+            if parcels.is_empty() {
+                continue;
             }
+            let shard = ShardId(number);
+            if let Some(inbox) = self.company.inboxes.get(usize::from(number)) {
+                inbox.deliver(self.shard, parcels);
+            }
+            self.inputs.extend(parcels.drain(..).map(|parcel| WireInput::ParcelReturned { shard, parcel }));
+        }
+        let spare = &mut self.spare;
+        let mut sent = |bytes| {
+            if let Some(more) = spare.keep(bytes) {
+                surplus(more);
+            }
+        };
+        self.datagrams.flush(&mut self.inputs, &mut sent);
+        self.links.flush(self.clock.system(now.instant), &mut self.inputs, &mut sent);
+    }
+
+    /// Ends everything: in good order, or at once.
+    pub(super) fn close(mut self, poll: &mut Poll, at_once: bool) {
+        if !at_once {
+            self.links.close_all();
+            self.last_words(poll);
         }
         self.store.close();
     }
 
-    fn open_link(&mut self, link: LinkId, stream: TcpStream) {
-        let open = OpenLink::start(link, stream, self.events.clone());
-        self.links.insert(link, Link::Open(open));
-    }
-
-    /// Forgets a connection; outer `None` when it is gone already, inner when it had not been open.
-    fn close_link(&mut self, link: LinkId) -> Option<Option<JoinHandle<()>>> {
-        Some(match self.links.remove(&link)? {
-            Link::Connecting(task) => {
-                task.abort();
-                None
+    /// Waits a moment for the peers to take what is still queued for them.
+    fn last_words(&mut self, poll: &mut Poll) {
+        let until = std::time::Instant::now() + LAST_WORDS;
+        let mut events = Events::with_capacity(256);
+        loop {
+            let now = self.now();
+            self.flush(now, drop);
+            self.inputs.clear();
+            let left = until.saturating_duration_since(std::time::Instant::now());
+            if self.links.is_empty() {
+                return;
             }
-            Link::Open(open) => Some(open.close()),
-        })
-    }
-}
-
-fn input_of(arrival: Arrival<'_>) -> WireInput {
-    match arrival {
-        Arrival::Datagram { local, remote, bytes } => {
-            WireInput::Datagram { local, remote, bytes: bytes.to_vec() }
+            if left.is_zero() {
+                return tracing::warn!("some peers did not take the last bytes in time");
+            }
+            match poll.poll(&mut events, Some(left)) {
+                Ok(()) => events.iter().for_each(|event| self.event(event)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return tracing::error!(%error, "the last bytes may be lost"),
+            }
         }
-        Arrival::Undeliverable { remote, why } => WireInput::DatagramFailed { remote, why },
     }
 }
 
-/// Names that are looked up at once; beyond, a lookup fails.
-const LOOKUPS_MAX: usize = 256;
 /// How long a write may take before the request that waits for it is refused.
 const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the last bytes of all connections may take at the end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How often datagrams that the kernel dropped are looked for.
+const DROPS_LOOK: Duration = Duration::from_secs(5);

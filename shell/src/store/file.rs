@@ -4,19 +4,41 @@ use super::journal::{self, JournalError, Live};
 use super::{Acknowledge, Backend, StoreError};
 use cscf::query::{Record, StoreFailure};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The sending side of the writer thread.
 #[derive(Debug)]
 pub(super) struct FileWriter {
-    groups: SyncSender<(Vec<Record>, Acknowledge)>,
-    thread: JoinHandle<()>,
+    queue: Arc<Queue>,
+    thread: Option<JoinHandle<()>>,
 }
+
+/// What waits for the writer thread.
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    writes: Vec<Write>,
+    /// Whether `writes` may be taken: a turn of the machine is over.
+    is_flushed: bool,
+    /// The writer thread waits for more.
+    is_idle: bool,
+    is_closed: bool,
+    /// The thread is there to take more.
+    has_ended: bool,
+}
+
+/// One write of a machine.
+type Write = (Vec<Record>, Acknowledge);
 
 impl FileWriter {
     /// Reads the journal at `path`, or makes one, and starts the writer.
@@ -25,59 +47,120 @@ impl FileWriter {
         let restored =
             journal.live.iter().map(|(key, value)| Record { key: key.clone(), value: Some(value.clone()) });
         let restored = restored.collect();
-        let (groups, received) = sync_channel(GROUPS_MAX);
-        let thread =
-            std::thread::Builder::new().name("store".to_owned()).spawn(move || run(journal, &received));
+        let queue = Arc::new(Queue::default());
+        let taken = Arc::clone(&queue);
+        let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || run(journal, &taken));
         let thread = thread.map_err(|error| StoreError::Io { path: path.to_owned(), error })?;
-        Ok((FileWriter { groups, thread }, restored))
+        Ok((FileWriter { queue, thread: Some(thread) }, restored))
     }
 }
 
 impl Backend for FileWriter {
     fn write(&mut self, records: Vec<Record>, acknowledge: Acknowledge) -> Result<(), StoreFailure> {
-        self.groups.try_send((records, acknowledge)).map_err(|error| {
-            StoreFailure::Failed(match error {
-                TrySendError::Full(_) => "too many writes wait for the disk".to_owned(),
-                TrySendError::Disconnected(_) => "the writer has ended".to_owned(),
-            })
-        })
+        let mut waiting = self.queue.lock();
+        if waiting.has_ended {
+            return Err(StoreFailure::Failed("the writer has ended".to_owned()));
+        }
+        if waiting.writes.len() >= WRITES_MAX {
+            return Err(StoreFailure::Failed("too many writes wait for the disk".to_owned()));
+        }
+        waiting.writes.push((records, acknowledge));
+        Ok(())
     }
 
-    fn close(self: Box<Self>) {
-        drop(self.groups);
-        if self.thread.join().is_err() {
+    fn flush(&mut self) {
+        let mut waiting = self.queue.lock();
+        waiting.is_flushed = !waiting.writes.is_empty();
+        if waiting.is_flushed && waiting.is_idle {
+            self.queue.more.notify_one();
+        }
+    }
+
+    fn close(mut self: Box<Self>) {
+        self.end();
+    }
+}
+
+impl FileWriter {
+    fn end(&mut self) {
+        self.queue.lock().is_closed = true;
+        self.queue.more.notify_one();
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the writer of the store panicked");
         }
     }
 }
 
-/// Takes what has gathered, writes it as one group, and answers.
-fn run(mut journal: JournalFile, received: &Receiver<(Vec<Record>, Acknowledge)>) {
-    while let Ok(first) = received.recv() {
-        let deadline = Instant::now() + GATHER_TIME;
+impl Drop for FileWriter {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a turn's writes and takes them, with those of the turns that follow within a moment; false at the end.
+    fn take(&self, into: &mut Vec<Write>) -> bool {
+        let mut waiting = self.lock();
+        while !waiting.is_flushed && !waiting.is_closed {
+            waiting.is_idle = true;
+            waiting = self.more.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        waiting.is_idle = false;
+        // A lone write does not wait: while one group is being synced, the next one gathers by itself.
+        if waiting.writes.len() > 1 && !waiting.is_closed {
+            // Nobody is woken meanwhile: a call of the system for each turn would cost more than the writes.
+            drop(waiting);
+            std::thread::sleep(GATHER_TIME);
+            waiting = self.lock();
+        }
+        waiting.is_flushed = false;
+        into.append(&mut waiting.writes);
+        !into.is_empty()
+    }
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Queue({})", self.lock().writes.len())
+    }
+}
+
+/// Takes what has gathered, writes it as groups, and answers.
+fn run(mut journal: JournalFile, queue: &Queue) {
+    let _ended = Ended(queue);
+    let mut writes = Vec::new();
+    while queue.take(&mut writes) {
         let mut records = Vec::new();
         let mut answers = Vec::new();
-        let mut next = Some(first);
-        while let Some((group, acknowledge)) = next.take() {
+        let mut rest = writes.drain(..).peekable();
+        while let Some((group, acknowledge)) = rest.next() {
             records.extend(group);
             answers.push(acknowledge);
-            if records.len() >= GROUP_RECORDS_MAX {
-                break;
+            if records.len() < GROUP_RECORDS_MAX && rest.peek().is_some() {
+                continue;
             }
-            // A lone writer does not wait: while one group is being synced, the next one gathers by itself.
-            next = match received.try_recv() {
-                Ok(more) => Some(more),
-                Err(_) if answers.len() == 1 => None,
-                Err(_) => received.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok(),
-            };
+            let result = journal.append(std::mem::take(&mut records));
+            for acknowledge in answers.drain(..) {
+                acknowledge.with(result.clone());
+            }
         }
-        let result = journal.append(records);
-        for acknowledge in answers {
-            acknowledge.with(result.clone());
-        }
+        drop(rest);
         if let Err(error) = journal.compact_if_due() {
             tracing::error!(path = %journal.path.display(), %error, "the store could not be compacted");
         }
+    }
+}
+
+/// Tells that the thread takes no more, should it panic.
+struct Ended<'q>(&'q Queue);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.lock().has_ended = true;
     }
 }
 
@@ -94,6 +177,8 @@ struct JournalFile {
     sound_bytes: u64,
     /// Size at which to try the next compaction.
     compact_at: u64,
+    /// Room for the next frame.
+    frame: Vec<u8>,
     /// After a failed sync nobody knows what is on the disk: nothing is acknowledged until a restart reads it again.
     poisoned: Option<String>,
 }
@@ -145,6 +230,7 @@ impl JournalFile {
             next_sequence: contents.next_sequence,
             sound_bytes,
             compact_at: 0,
+            frame: Vec::new(),
             poisoned: None,
         };
         journal.compact_at = journal.worthwhile();
@@ -156,7 +242,8 @@ impl JournalFile {
         if let Some(why) = &self.poisoned {
             return Err(StoreFailure::Failed(why.clone()));
         }
-        let mut frame = Vec::new();
+        let mut frame = std::mem::take(&mut self.frame);
+        frame.clear();
         let pieces = records.iter().map(|record| (record.key.as_slice(), record.value.as_deref()));
         journal::write_frame(self.next_sequence, pieces, &mut frame);
         if let Err(error) = self.file.write_all(&frame) {
@@ -174,6 +261,9 @@ impl JournalFile {
         }
         self.sound_bytes += frame.len() as u64;
         self.next_sequence += 1;
+        frame.truncate(FRAME_KEPT_MAX);
+        frame.shrink_to(FRAME_KEPT_MAX);
+        self.frame = frame;
         for record in records {
             journal::merge(&mut self.live, record);
         }
@@ -237,11 +327,13 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// Writes that wait for the disk; beyond, they fail at once.
-const GROUPS_MAX: usize = 16_384;
+const WRITES_MAX: usize = 16_384;
 /// Records of one frame.
 const GROUP_RECORDS_MAX: usize = 4096;
 /// How long a group gathers once it has two writers: an answer waits for the disk no longer than it must.
 const GATHER_TIME: Duration = Duration::from_millis(2);
+/// A larger frame gives its room back.
+const FRAME_KEPT_MAX: usize = 1 << 20;
 /// A smaller journal is not compacted.
 const COMPACT_MIN: u64 = 1 << 20;
 
@@ -265,6 +357,7 @@ mod tests {
     fn store(writer: &mut FileWriter, records: Vec<Record>) -> Result<(), StoreFailure> {
         let (answer, answered) = channel();
         writer.write(records, Acknowledge::new(move |result| answer.send(result).unwrap()))?;
+        writer.flush();
         answered.recv().unwrap()
     }
 
@@ -394,6 +487,7 @@ mod tests {
             let records = vec![record(&format!("{n:04}"), Some("v"))];
             writer.write(records, Acknowledge::new(move |result| answer.send(result).unwrap())).unwrap();
         }
+        writer.flush();
         drop(answer);
         assert_eq!(answered.iter().filter(Result::is_ok).count(), 1000);
         Box::new(writer).close();

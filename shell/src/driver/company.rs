@@ -1,0 +1,69 @@
+//! The shards of one function, as they know of each other: how many run, and how many are done.
+
+use super::inbox::Inbox;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// Shared by all shards of a function and by whoever owns it.
+#[derive(Debug)]
+pub(crate) struct Company {
+    /// By shard number.
+    pub(crate) inboxes: Vec<Arc<Inbox>>,
+    running: AtomicUsize,
+    drained: AtomicUsize,
+    broken: AtomicBool,
+}
+
+impl Company {
+    /// Shards that are about to run.
+    pub(crate) fn new(inboxes: Vec<Arc<Inbox>>) -> Company {
+        let running = AtomicUsize::new(inboxes.len());
+        Company { inboxes, running, drained: AtomicUsize::new(0), broken: AtomicBool::new(false) }
+    }
+
+    /// How many have not ended.
+    pub(crate) fn running(&self) -> usize {
+        self.running.load(Ordering::Acquire)
+    }
+
+    /// One more has finished its work, and says so once.
+    pub(crate) fn one_drained(&self) {
+        self.drained.fetch_add(1, Ordering::AcqRel);
+        self.ring_all();
+    }
+
+    /// Whether all have finished their work: until then each may be needed by another.
+    pub(crate) fn all_drained(&self) -> bool {
+        self.drained.load(Ordering::Acquire) >= self.inboxes.len()
+    }
+
+    /// Whether one has failed, so that the others end.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
+
+    fn ring_all(&self) {
+        for inbox in &self.inboxes {
+            inbox.bell.ring();
+        }
+    }
+}
+
+/// One shard's place in the company; dropping it is the end of the shard, in good order or by a panic.
+pub(crate) struct Membership {
+    pub(crate) company: Arc<Company>,
+    pub(crate) inbox: Arc<Inbox>,
+    /// Cleared when the shard ends as it should.
+    pub(crate) has_failed: bool,
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.inbox.close();
+        if self.has_failed {
+            self.company.broken.store(true, Ordering::Relaxed);
+        }
+        self.company.running.fetch_sub(1, Ordering::AcqRel);
+        self.company.ring_all();
+    }
+}

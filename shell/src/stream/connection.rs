@@ -1,0 +1,174 @@
+//! One connection: its socket, what waits to be written, and where it stands.
+
+use crate::sctp;
+use cscf::station::{LinkId, StreamTransport};
+use mio::net::TcpStream;
+use socket2::{Domain, SockAddr, Socket, Type};
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::time::Instant;
+
+/// A connection as the driver holds it.
+pub(super) struct Connection {
+    pub(super) id: LinkId,
+    pub(super) stream: TcpStream,
+    /// Ours, and not yet open.
+    pub(super) is_connecting: bool,
+    /// Closed by the machine: it lives until everything queued is out.
+    pub(super) is_closing: bool,
+    /// The peer will send no more: a read tells.
+    pub(super) has_ended: bool,
+    /// Each write is one message of its own, and a read ends where a message does (RFC 6458 §4).
+    pub(super) has_boundaries: bool,
+    /// The peer took less than it was given.
+    pub(super) is_full: bool,
+    /// Whether it is in the list of those to read from.
+    pub(super) awaits_read: bool,
+    /// Whether it is in the list of those to write to.
+    pub(super) awaits_write: bool,
+    /// Whether it is in the list of those whose peer is slow.
+    pub(super) is_watched: bool,
+    /// When the peer last took something while more was waiting.
+    pub(super) progress_at: Option<Instant>,
+    writes: VecDeque<Vec<u8>>,
+    /// Bytes of the first of `writes` that are out.
+    written: usize,
+    queued_bytes: usize,
+}
+
+/// What came of writing.
+pub(super) enum Progress {
+    /// Everything is out.
+    Done,
+    /// The peer takes no more for now.
+    Stalled,
+    /// The connection has ended.
+    Broken,
+}
+
+impl Connection {
+    /// An open connection.
+    pub(super) fn open(id: LinkId, stream: TcpStream, transport: StreamTransport) -> Connection {
+        let has_boundaries = transport == StreamTransport::Sctp;
+        if !has_boundaries && let Err(error) = stream.set_nodelay(true) {
+            // Messages are written whole: waiting for more only delays them.
+            tracing::debug!(%error, "TCP_NODELAY refused");
+        }
+        Connection {
+            id,
+            stream,
+            is_connecting: false,
+            is_closing: false,
+            has_ended: false,
+            has_boundaries,
+            is_full: false,
+            awaits_read: false,
+            awaits_write: false,
+            is_watched: false,
+            progress_at: None,
+            writes: VecDeque::new(),
+            written: 0,
+            queued_bytes: 0,
+        }
+    }
+
+    /// A connection that is being opened.
+    pub(super) fn connect(
+        id: LinkId,
+        transport: StreamTransport,
+        local: Option<SocketAddr>,
+        remote: SocketAddr,
+    ) -> io::Result<Connection> {
+        let domain = Domain::for_address(remote);
+        let socket = match transport {
+            StreamTransport::Tcp => Socket::new(domain, Type::STREAM, None)?,
+            StreamTransport::Sctp => sctp::socket(domain)?,
+        };
+        socket.set_nonblocking(true)?;
+        if let Some(local) = local {
+            socket.bind(&SockAddr::from(SocketAddr::new(local.ip(), 0)))?;
+        }
+        match socket.connect(&SockAddr::from(remote)) {
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+            _ => {}
+        }
+        let stream = TcpStream::from_std(std::net::TcpStream::from(socket));
+        Ok(Connection { is_connecting: true, ..Connection::open(id, stream, transport) })
+    }
+
+    /// Our end once the connection stands; `None` while it does not.
+    pub(super) fn finish_connect(&mut self) -> io::Result<Option<SocketAddr>> {
+        if let Some(error) = self.stream.take_error()? {
+            return Err(error);
+        }
+        match self.stream.peer_addr() {
+            Ok(_) => {
+                self.is_connecting = false;
+                self.stream.local_addr().map(Some)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Queues bytes to be written; how many wait.
+    pub(super) fn queue(&mut self, bytes: Vec<u8>) -> usize {
+        self.queued_bytes += bytes.len();
+        self.writes.push_back(bytes);
+        self.queued_bytes
+    }
+
+    /// Whether something waits to be written.
+    pub(super) fn has_queued(&self) -> bool {
+        !self.writes.is_empty()
+    }
+
+    /// Writes as much as the peer takes; `sent` takes the buffers that are out.
+    pub(super) fn write(&mut self, now: Instant, sent: &mut impl FnMut(Vec<u8>)) -> Progress {
+        while self.has_queued() {
+            match self.write_once() {
+                Ok(0) => return Progress::Broken,
+                Ok(count) => self.advance(count, sent),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.is_full = true;
+                    return Progress::Stalled;
+                }
+                Err(_) => return Progress::Broken,
+            }
+            self.progress_at = Some(now);
+        }
+        if self.is_closing {
+            // The peer may have ended it already.
+            let _ = self.stream.shutdown(Shutdown::Write);
+        }
+        Progress::Done
+    }
+
+    fn write_once(&mut self) -> io::Result<usize> {
+        let first =
+            self.writes.front().map_or(&[][..], |bytes| bytes.get(self.written..).unwrap_or_default());
+        if self.has_boundaries || self.writes.len() == 1 {
+            return self.stream.write(first);
+        }
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        slices[0] = IoSlice::new(first);
+        let rest = self.writes.iter().skip(1);
+        let filled =
+            slices[1..].iter_mut().zip(rest).map(|(slice, bytes)| *slice = IoSlice::new(bytes)).count();
+        self.stream.write_vectored(&slices[..=filled])
+    }
+
+    fn advance(&mut self, count: usize, sent: &mut impl FnMut(Vec<u8>)) {
+        self.queued_bytes -= count;
+        self.written += count;
+        while let Some(bytes) = self.writes.pop_front_if(|bytes| bytes.len() <= self.written) {
+            self.written -= bytes.len();
+            sent(bytes);
+        }
+    }
+}
+
+/// Messages of one system call.
+const SLICES: usize = 64;
