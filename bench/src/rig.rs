@@ -45,7 +45,11 @@ impl<R: Role> Rig<R> {
             hops.iter().for_each(|hop| statics.insert(name, *hop));
         }
         // One transport throughout: the switch to TCP over 1300 bytes would answer a question of the network.
-        let setup = Setup { udp_request_max: 0, ..Setup::new(locals(&config), statics, Entropy::seeded(7)) };
+        let setup = Setup {
+            udp_request_max: 0,
+            contexts_per_source_max: 1_000_000,
+            ..Setup::new(locals(&config), statics, Entropy::seeded(7))
+        };
         Rig {
             node: Node::new(make(config), setup),
             now: Now { instant: Instant::START, wall: Wall::from_millis(1_700_000_000_000) },

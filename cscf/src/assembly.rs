@@ -153,6 +153,7 @@ fn shard_station<R: Role>(
     let setup = Setup {
         limits: message,
         transactions_max: config.limits.contexts,
+        contexts_per_source_max: config.limits.contexts_per_source,
         timing: (config.timers.core, config.timers.access),
         timer_c: config.timers.timer_c,
         udp_request_max: config.network.udp_request_max(),

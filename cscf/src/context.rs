@@ -4,6 +4,7 @@ use crate::input::Exit;
 use crate::node::ClientId;
 use crate::node::server::Server;
 use crate::role::{Incoming, Role};
+use sip_core::Name;
 use smallvec::SmallVec;
 
 /// Names a context. Stale ids (the request is over) match nothing.
@@ -42,6 +43,8 @@ pub struct Context<R: Role> {
     pub(crate) branches: SmallVec<[BranchEntry; 2]>,
     /// The best failure so far, with the branch it came by.
     pub(crate) best: Option<(u16, Incoming)>,
+    /// What the challenges of the other branches ask for (RFC 3261 §16.7 step 7).
+    pub(crate) challenges: Vec<(Name, Vec<u8>)>,
     /// The best failure that no peer sent: its status code.
     pub(crate) best_own: Option<u16>,
     /// Our To tag, minted when first needed.
@@ -68,6 +71,7 @@ impl<R: Role> Context<R> {
             exit,
             branches: SmallVec::new(),
             best: None,
+            challenges: Vec::new(),
             best_own: None,
             tag: None,
             clients: 0,

@@ -9,8 +9,13 @@ mod buffers;
 mod client;
 mod counters;
 mod dispatch;
+mod quota;
+mod refusal;
+mod screening;
 pub(crate) mod server;
+mod strict_routing;
 mod table;
+mod upstream;
 
 pub use client::ClientId;
 pub use counters::Counters;
@@ -28,6 +33,7 @@ use ambient::entropy::KeyedState;
 use ambient::{Entropy, Instant, Now, TimerId, Timers};
 use buffers::Buffers;
 use client::{Client, Owner};
+use quota::Quota;
 use sip_core::transaction::{Timer, Timing};
 use sip_core::{Edits, Index, Limits, Message};
 use std::collections::{HashMap, VecDeque};
@@ -49,6 +55,8 @@ pub struct Setup {
     pub limits: Limits,
     /// How many transactions of each kind may be open; more are refused with 503.
     pub transactions_max: usize,
+    /// How many requests of one source outside of the trust domain may be open; more are refused with 503.
+    pub contexts_per_source_max: usize,
     /// Timers towards the core, and towards UEs (TS 24.229 §7.7).
     pub timing: (Timing, Timing),
     /// Timer C, above 3 minutes (RFC 3261 §16.6 step 11).
@@ -69,6 +77,7 @@ impl Setup {
             token_key: None,
             limits: Limits::default(),
             transactions_max: 200_000,
+            contexts_per_source_max: 2_000,
             timing: (Timing::CORE, Timing::ACCESS),
             timer_c: Duration::from_secs(185),
             udp_request_max: UDP_REQUEST_MAX,
@@ -123,6 +132,7 @@ pub(crate) enum Pending {
 #[derive(Debug)]
 pub struct Core<R: Role> {
     pub(crate) contexts: Contexts<R>,
+    pub(crate) quota: Quota,
     pub(crate) server_keys: HashMap<u128, ContextId, KeyedState>,
     pub(crate) clients: Table<Client<R::Waiting>>,
     pub(crate) queries: Table<(Option<ContextId>, Wait<R::Waiting>)>,
@@ -196,6 +206,7 @@ impl<R: Role> Node<R> {
             role,
             core: Core {
                 contexts: Contexts(Table::with_max(setup.transactions_max)),
+                quota: Quota::new(setup.contexts_per_source_max, hash_state),
                 server_keys: HashMap::with_hasher(hash_state),
                 clients: Table::with_max(setup.transactions_max),
                 queries: Table::with_max(setup.transactions_max),
@@ -281,9 +292,7 @@ impl<R: Role> Node<R> {
             Input::SendFailed { ticket, why } => {
                 tracing::debug!(role = R::NAME, why, "a message could not be sent");
                 self.core.counters.add("send_failed", why);
-                if let Some(id) = ClientId::of_ticket(ticket) {
-                    self.core.client_event(now, id, client::ClientEvent::TransportError, None);
-                }
+                self.core.send_failed(now, ticket);
             }
             Input::Event(event) => {
                 if matches!(event, Event::Draining) {

@@ -146,6 +146,11 @@ impl Edits {
         self.uri = Some(self.span_from(start));
     }
 
+    /// The Request-URI that these edits give, when they give one.
+    pub fn uri(&self) -> Option<&[u8]> {
+        self.uri.map(|uri| uri.of(&self.scratch))
+    }
+
     /// Replaces the status and the reason phrase of a response.
     pub fn set_status(&mut self, status: Status, reason: impl Value) {
         let reason = self.write_value(reason);

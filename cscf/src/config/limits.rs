@@ -36,6 +36,9 @@ pub struct LimitsSection {
     pub headers: usize,
     /// Requests in progress, and client transactions, and queries to the world, each; beyond, 503.
     pub contexts: usize,
+    /// Of these, how many one source outside of the trust domain may hold, transactions that linger after their final
+    /// response included; beyond, 503. An IPv4 address or an IPv6 /64 is one source.
+    pub contexts_per_source: usize,
     /// Stream connections.
     pub connections: usize,
     /// Stream connections with one remote address.
@@ -56,6 +59,7 @@ impl LimitsSection {
             message_bytes: section.within("message_bytes", 65_535, 1500..=65_535) as usize,
             headers: section.within("headers", 128, 32..=1024) as usize,
             contexts: section.within("contexts", 100_000, 1..=10_000_000) as usize,
+            contexts_per_source: section.within("contexts_per_source", 2_000, 1..=10_000_000) as usize,
             connections: section.within("connections", 10_000, 1..=1_000_000) as usize,
             connections_per_remote: section.within("connections_per_remote", 100, 1..=1_000_000) as usize,
             connection_buffer_bytes: section.within("connection_buffer_bytes", 1 << 20, 65_535..=1 << 30)

@@ -230,6 +230,7 @@ impl<R: Role> Core<R> {
         exit: Exit,
     ) -> ContextId {
         let timing = self.timing_of(request.source.trust);
+        self.quota.enter(&request.source);
         let server = Server::new(is_invite, key, timing, request.source.transport.is_reliable());
         let id = self.contexts.insert(Context::new(request, Some(server), exit));
         self.server_keys.insert(key, id);

@@ -1,6 +1,8 @@
 //! A node with the plainest role, driven by SIP text: what RFC 3261 §16 and §17 ask of every proxy.
 
+mod flood;
 mod hostile;
+mod routing;
 
 use super::*;
 use crate::bucket::ShardId;
