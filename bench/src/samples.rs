@@ -46,7 +46,7 @@ pub fn register(uri: &str, head: &str, integrity: &str) -> String {
         "REGISTER {uri} SIP/2.0\n{head}Max-Forwards: 70\nFrom: <sip:alice@{HOME}>;tag=r1\nTo: <sip:alice@{HOME}>\n\
          Call-ID: {SERIAL}@10.0.0.1\nCSeq: 1 REGISTER\n\
          Contact: <sip:alice@10.0.0.1:5060>;+sip.instance=\"<urn:gsma:imei:35824005-944763-1>\";\
-         +g.3gpp.smsip;+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel\";expires=600\n\
+         +g.3gpp.smsip;+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel\";expires=600000\n\
          Authorization: Digest username=\"alice@{HOME}\",realm=\"{HOME}\",uri=\"sip:{HOME}\",nonce=\"\",\
          response=\"\",algorithm=AKAv1-MD5{integrity}\n\
          P-Access-Network-Info: 3GPP-E-UTRAN-FDD;utran-cell-id-3gpp=0010100010000101\n\
