@@ -2,14 +2,14 @@
 //!
 //! Pure: what the UE prefers and what it registered go in, one registered identity comes out. From is never looked at.
 
-use crate::binding::Binding;
+use crate::kept::Kept;
 use cscf::identity::Impu;
 use sip_core::{Message, Name};
 
 /// The identity to assert, and the binding that registered it; `None` when there is no binding.
 ///
 /// The first P-Preferred-Identity that is registered counts, else the default identity of the first binding.
-pub fn asserted<'b>(message: &Message, bindings: &[&'b Binding]) -> Option<(&'b str, &'b Binding)> {
+pub fn asserted<'b>(message: &Message, bindings: &[&'b Kept]) -> Option<(&'b str, &'b Kept)> {
     preferred(message, bindings).or_else(|| {
         let binding = *bindings.first()?;
         Some((default_identity(binding), binding))
@@ -17,31 +17,32 @@ pub fn asserted<'b>(message: &Message, bindings: &[&'b Binding]) -> Option<(&'b 
 }
 
 /// The first identity of the P-Preferred-Identity fields that one of the bindings registered.
-pub fn preferred<'b>(message: &Message, bindings: &[&'b Binding]) -> Option<(&'b str, &'b Binding)> {
+pub fn preferred<'b>(message: &Message, bindings: &[&'b Kept]) -> Option<(&'b str, &'b Kept)> {
     message.name_addrs(Name::PPreferredIdentity).find_map(|(_, preferred)| {
-        let wanted = Impu::parse(preferred.ok()?.uri())?;
-        bindings.iter().find_map(|binding| Some((registered(binding, &wanted)?, *binding)))
+        let wanted = preferred.ok()?.uri();
+        bindings.iter().find_map(|binding| Some((registered(binding, wanted)?, *binding)))
     })
 }
 
 /// The identity of a binding that is `wanted`, as the registrar wrote it. Barred ones are in no P-Associated-URI.
-pub fn registered<'b>(binding: &'b Binding, wanted: &Impu) -> Option<&'b str> {
-    binding
-        .identities
-        .iter()
-        .find(|uri| Impu::parse(uri.as_bytes()).as_ref() == Some(wanted))
-        .map(String::as_str)
+pub fn registered<'b>(binding: &'b Kept, wanted: &[u8]) -> Option<&'b str> {
+    // Nearly always it is written as the registrar wrote it.
+    binding.identities().find(|uri| uri.as_bytes() == wanted).or_else(|| {
+        let wanted = Impu::parse(wanted)?;
+        binding.identities().find(|uri| Impu::parse(uri.as_bytes()).as_ref() == Some(&wanted))
+    })
 }
 
 /// The default identity: the first of the set; the one that registered where the registrar named none.
-pub fn default_identity(binding: &Binding) -> &str {
-    binding.identities.first().map_or(binding.aor.as_str(), String::as_str)
+pub fn default_identity(binding: &Kept) -> &str {
+    binding.identities().next().unwrap_or_else(|| binding.aor())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::binding::tests::binding;
+    use crate::kept::tests::kept;
     use sip_core::Limits;
 
     fn request(headers: &str) -> Message {
@@ -53,8 +54,8 @@ mod tests {
 
     #[test]
     fn a_ue_chooses_among_its_own_identities_only() {
-        let alice = binding(1, "10.0.0.1:5060", "sip:alice@home.net");
-        let second = binding(2, "10.0.0.1:5060", "sip:alice2@home.net");
+        let alice = kept(&binding(1, "10.0.0.1:5060", "sip:alice@home.net"));
+        let second = kept(&binding(2, "10.0.0.1:5060", "sip:alice2@home.net"));
         let bindings = [&alice, &second];
         for (headers, expected) in [
             ("", "sip:alice@home.net"),
@@ -78,6 +79,6 @@ mod tests {
     fn without_a_set_the_registered_identity_is_the_default() {
         let mut alone = binding(1, "10.0.0.1:5060", "sip:alice@home.net");
         alone.identities.clear();
-        assert_eq!(asserted(&request(""), &[&alone]).map(|(uri, _)| uri), Some("sip:alice@home.net"));
+        assert_eq!(asserted(&request(""), &[&kept(&alone)]).map(|(uri, _)| uri), Some("sip:alice@home.net"));
     }
 }

@@ -1,7 +1,9 @@
 //! What a 2xx to REGISTER grants (TS 24.229 §5.2.2.1, RFC 3261 §10.3): from what was asked and what the registrar lists to
 //! the bindings that follow. Pure.
 
-use crate::binding::{Binding, BindingId, Bindings, BoundContact, is_same_contact};
+use crate::binding::{Binding, BindingId, BoundContact, is_same_contact};
+use crate::bindings::Bindings;
+use crate::kept::Kept;
 use crate::record;
 use ambient::Now;
 use cscf::identity::Impu;
@@ -66,24 +68,25 @@ impl Asked<'_> {
         let granted: Vec<BoundContact> =
             listed.iter().filter(|contact| is_wanted(&contact.uri)).cloned().collect();
 
-        let before = bindings.get(self.id);
-        let mut own = self.binding(before, response);
+        let before = bindings.get(self.id).and_then(Kept::unpacked);
+        let mut own = self.binding(before.as_ref(), response);
         own.contacts.retain(|contact| is_listed(&contact.uri) && !is_wanted(&contact.uri));
         own.contacts.extend(granted);
         if before.is_some() || !own.contacts.is_empty() {
             change.leave(own);
         }
-        for other in bindings.of_impu(&self.aor).filter(|other| other.id != self.id) {
-            let mut left = other.clone();
-            if other.aor == self.aor {
+        for other in bindings.of_impu(&self.aor).filter(|other| other.id() != self.id) {
+            let Some(mut left) = other.unpacked() else { continue };
+            let count = left.contacts.len();
+            if left.aor == self.aor {
                 // The registrar lists every contact of the identity, and one that registered anew has moved here.
                 left.contacts.retain(|contact| is_listed(&contact.uri) && !is_wanted(&contact.uri));
-            } else if other.hop.remote.ip() == self.source.remote.ip() {
+            } else if left.hop.remote.ip() == self.source.remote.ip() {
                 // A contact that ends does so for the whole set that the UE registered it with.
                 left.contacts
                     .retain(|contact| is_listed(&contact.uri) || !(is_all || is_wanted(&contact.uri)));
             }
-            if left.contacts.len() < other.contacts.len() {
+            if left.contacts.len() < count {
                 change.leave(left);
             }
         }
@@ -192,12 +195,12 @@ mod tests {
     #[test]
     fn the_registrars_list_decides_on_older_bindings() {
         let mut bindings = Bindings::default();
-        bindings.insert(binding(1, REMOTE, "sip:alice@home.net"));
+        bindings.insert(&binding(1, REMOTE, "sip:alice@home.net"));
         // Her tablet elsewhere, and another identity of her own phone that the same set registered.
-        bindings.insert(binding(2, "10.0.0.2:5060", "sip:alice@home.net"));
+        bindings.insert(&binding(2, "10.0.0.2:5060", "sip:alice@home.net"));
         let mut sibling = binding(3, REMOTE, "sip:work@home.net");
         sibling.identities.push("sip:alice@home.net".to_owned());
-        bindings.insert(sibling);
+        bindings.insert(&sibling);
         let tablet = "Contact: <sip:ue@10.0.0.2:5060>;expires=9";
         for (asked, listed, expected) in [
             (OWN.to_owned(), format!("{OWN};expires=60\r\n{tablet}"), "1:sip:ue@10.0.0.1:5060"),

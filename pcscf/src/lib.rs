@@ -2,14 +2,16 @@
 //!
 //! It knows which UE registered from which address, asserts who sends a request, holds the UE to its Service-Route, and
 //! removes what may not cross the edge. [`Pcscf`] is a [`Role`] for [`cscf::Node`]. Its only lasting state is
-//! [`binding`]; what a dialog needs travels in our Record-Route ([`path`]).
+//! [`bindings`]; what a dialog needs travels in our Record-Route ([`path`]).
 
 pub mod assertion;
 pub mod binding;
+pub mod bindings;
 pub mod credentials;
 pub mod dialog;
 pub mod gm;
 pub mod grant;
+pub mod kept;
 pub mod originating;
 pub mod path;
 pub mod record;
@@ -18,7 +20,8 @@ pub mod route_set;
 pub mod terminating;
 
 use ambient::Now;
-use binding::{BindingId, Bindings};
+use binding::BindingId;
+use bindings::Bindings;
 use cscf::config::Config;
 use cscf::{Answer, Branch, Event, Failure, Incoming, Next, Reject, Role, Trust, Turn};
 use gm::Routes;

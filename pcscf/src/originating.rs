@@ -24,10 +24,10 @@ pub fn begin(
     let Some((identity, binding)) = assertion::asserted(message, &senders) else {
         return Err(Reject::new(Status::FORBIDDEN, "sender is not registered"));
     };
-    let Some(first_hop) = binding.service_route.first() else {
+    let Some(first_hop) = binding.service_route().first() else {
         return Err(Reject::new(Status::FORBIDDEN, "registration has no Service-Route"));
     };
-    let follows = follows(routes.rest_uris(message), &binding.service_route);
+    let follows = follows(routes.rest_uris(message), binding.service_route());
     if !follows && pcscf.config.pcscf.route_enforcement == RouteEnforcement::Reject {
         return Err(Reject::new(Status::BAD_REQUEST, "Route differs from the Service-Route"));
     }
@@ -36,7 +36,7 @@ pub fn begin(
     routes.pop(&mut edits);
     if !follows {
         edits.remove(message, Name::Route);
-        for uri in &binding.service_route {
+        for uri in binding.service_route() {
             edits.append(Name::Route, format_args!("<{uri}>"));
         }
     }
@@ -46,7 +46,7 @@ pub fn begin(
     if begins_dialog(message.method()) {
         let hop = cscf::Hop { transport: request.source.transport, remote: request.source.remote };
         let dialog =
-            DialogToken::new(turn.token_key(), binding.id, hop, message.call_id(), charging.icid.as_str());
+            DialogToken::new(turn.token_key(), binding.id(), hop, message.call_id(), charging.icid.as_str());
         gm::record_route(pcscf, turn, &mut edits, Direction::Originating, dialog, request.source.local);
     }
     *turn.data() = Data::FromUe { is_cancelled: false };

@@ -1,6 +1,7 @@
 //! REGISTER at the P-CSCF (TS 24.229 §5.2.2): what goes to the registrar, and what its answer leaves behind.
 
-use crate::binding::{Binding, BindingId, Bindings};
+use crate::binding::{Binding, BindingId};
+use crate::bindings::Bindings;
 use crate::gm;
 use crate::grant::{Asked, Change};
 use crate::path::{ID_BITS, Token};
@@ -14,7 +15,7 @@ use sip_core::{Message, Name, Status};
 pub fn begin(pcscf: &Pcscf, turn: &mut Turn<'_, Pcscf>, request: &Incoming) -> Result<(), Reject> {
     let message = &request.message;
     let aor = aor(message)?;
-    let known = pcscf.bindings.refreshed_by(&request.source, &aor).map(|binding| binding.id);
+    let known = pcscf.bindings.refreshed_by(&request.source, &aor).map(|binding| binding.id());
     if known.is_none() && pcscf.bindings.len() >= pcscf.config.pcscf.registrations_max {
         return Err(
             Reject::new(Status::SERVICE_UNAVAILABLE, "too many registrations").header(Name::RetryAfter, "60")
@@ -153,7 +154,7 @@ fn apply(change: Change, bindings: &mut Bindings, turn: &mut Turn<'_, Pcscf>) {
 pub fn stand(bindings: &mut Bindings, turn: &mut Turn<'_, Pcscf>, binding: Binding) {
     let id = binding.id;
     let Some(end) = binding.next_end() else { return };
-    if let Some(timer) = bindings.insert(binding).and_then(|before| before.timer) {
+    if let Some(timer) = bindings.insert(&binding) {
         turn.disarm(timer);
     }
     let after = end.since(turn.now());

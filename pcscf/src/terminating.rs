@@ -1,12 +1,12 @@
 //! Requests to a UE outside a dialog (TS 24.229 §5.2.6.4): by the binding that our Path names.
 
-use crate::binding::{Binding, BindingId};
+use crate::binding::BindingId;
 use crate::gm::{self, Direction, Routes};
+use crate::kept::Kept;
 use crate::originating::begins_dialog;
 use crate::path::DialogToken;
 use crate::{Data, Pcscf, assertion};
 use cscf::charging::{self, ChargingVector};
-use cscf::identity::Impu;
 use cscf::{Incoming, Reject, Turn};
 use sip_core::{Edits, Message, Name, Status};
 
@@ -28,7 +28,7 @@ pub fn begin(
     gm::to_ue(message, &mut edits);
     if begins_dialog(message.method()) {
         let dialog = dialog(turn, message, binding);
-        gm::record_route(pcscf, turn, &mut edits, Direction::Terminating, dialog, binding.local);
+        gm::record_route(pcscf, turn, &mut edits, Direction::Terminating, dialog, binding.local());
     }
     *turn.data() = Data::ToUe(Some(id));
     turn.forward(request, edits, binding.target());
@@ -75,11 +75,11 @@ fn hold_to_route(
     turn: &Turn<'_, Pcscf>,
     request: &Message,
     response: &Message,
-    binding: &Binding,
+    binding: &Kept,
     edits: &mut Edits,
 ) {
     let dialog = dialog(turn, request, binding);
-    let (below, top) = gm::recorded(pcscf, turn, Direction::Terminating, dialog, binding.local);
+    let (below, top) = gm::recorded(pcscf, turn, Direction::Terminating, dialog, binding.local());
     let own = [top, below];
     let own = if own[0] == own[1] { &own[..1] } else { &own[..] };
     let uris = |message: &Message| -> Vec<Vec<u8>> {
@@ -103,20 +103,20 @@ fn hold_to_route(
 }
 
 /// The token of the dialog that a request begins: its UE goes by what was recorded before us.
-fn dialog(turn: &Turn<'_, Pcscf>, request: &Message, binding: &Binding) -> DialogToken {
+fn dialog(turn: &Turn<'_, Pcscf>, request: &Message, binding: &Kept) -> DialogToken {
     let charging = ChargingVector::of(request);
     let icid = charging.as_ref().map_or("", |charging| charging.icid.as_str());
     let key = turn.token_key();
-    DialogToken::new(key, binding.id, binding.hop, request.call_id(), icid)
+    DialogToken::new(key, binding.id(), binding.hop(), request.call_id(), icid)
         .held_to(key, request.record_routes().map(|(slot, _)| gm::entry_uri(request, slot)))
 }
 
 /// The identity to assert for the one that answers: the one it prefers, the one that was called, or its default; always
 /// one that it registered.
-fn identity<'b>(request: &Message, response: &Message, binding: &'b Binding) -> &'b str {
+fn identity<'b>(request: &Message, response: &Message, binding: &'b Kept) -> &'b str {
     let called = || {
         let called = request.name_addr(Name::PCalledPartyId).ok()?;
-        assertion::registered(binding, &Impu::parse(called.uri())?)
+        assertion::registered(binding, called.uri())
     };
     assertion::preferred(response, &[binding])
         .map(|(uri, _)| uri)
@@ -128,6 +128,7 @@ fn identity<'b>(request: &Message, response: &Message, binding: &'b Binding) -> 
 mod tests {
     use super::*;
     use crate::binding::tests::binding;
+    use crate::kept::tests::kept;
     use sip_core::Limits;
 
     fn message(start: &str, header: &str) -> Message {
@@ -137,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_one_that_answers_is_named_by_preference_then_by_what_was_called() {
-        let alice = binding(1, "10.0.0.1:5060", "sip:alice@home.net");
+        let alice = kept(&binding(1, "10.0.0.1:5060", "sip:alice@home.net"));
         for (called, prefers, expected) in [
             (
                 "P-Called-Party-ID: <tel:+491>",

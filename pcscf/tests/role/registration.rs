@@ -144,7 +144,7 @@ fn one_of_two_contacts_ends_alone() {
     let sent = bench.ue_sends(ALICE, &register("r1", &format!("{CONTACT}\n{second}")));
     bench.core_sends(&granted(&sent[0].1, &format!("{CONTACT};expires=600\n{second};expires=60")));
     let contacts =
-        |bench: &Bench| bench.node.role().bindings().iter().map(|b| b.contacts.len()).sum::<usize>();
+        |bench: &Bench| bench.node.role().bindings().iter().map(|b| b.contacts().count()).sum::<usize>();
     assert_eq!(contacts(&bench), 2);
     bench.advance(Duration::from_secs(61));
     assert_eq!(contacts(&bench), 1);
@@ -161,7 +161,7 @@ fn the_same_contact_from_another_port_replaces_the_binding() {
     let sent = bench.ue_sends("10.0.0.1:6000", &register("r2", CONTACT));
     bench.core_sends(&granted(&sent[0].1, &format!("{CONTACT};expires=600")));
     let remotes: Vec<String> =
-        bench.node.role().bindings().iter().map(|b| b.hop.remote.to_string()).collect();
+        bench.node.role().bindings().iter().map(|b| b.hop().remote.to_string()).collect();
     assert_eq!(remotes, ["10.0.0.1:6000"]);
     assert_eq!(bench.store.len(), 1);
 }

@@ -1,0 +1,319 @@
+//! The bindings of one P-CSCF: found by name, by address, by public identity and by flow.
+//!
+//! An index holds a few bytes of what it is searched by and the name of a binding; what it finds is compared with the
+//! binding itself. Keys that are equal by chance cost a comparison, and to make many of them takes as many registrations.
+
+use crate::binding::{Binding, BindingId};
+use crate::kept::{Alike, Kept};
+use ambient::TimerId;
+use ambient::entropy::KeyedState;
+use cscf::identity::Impu;
+use cscf::{Flow, Source, Transport};
+use smallvec::SmallVec;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::BuildHasher;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// The bindings of one P-CSCF.
+#[derive(Debug, Default)]
+pub struct Bindings {
+    by_id: BTreeMap<BindingId, Kept>,
+    by_remote: BTreeSet<(u32, u16, Short)>,
+    by_impu: BTreeSet<(u32, Short)>,
+    by_flow: BTreeSet<(u32, Short)>,
+    alike: BTreeSet<Arc<Alike>>,
+    /// How many registrations there have been.
+    count: u32,
+}
+
+/// The name of a binding in two halves, which pack tighter than the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Short(u32, u32);
+
+impl Short {
+    const FIRST: Short = Short(0, 0);
+    const LAST: Short = Short(u32::MAX, u32::MAX);
+
+    fn of(id: BindingId) -> Short {
+        Short((id.0 >> 32) as u32, id.0 as u32)
+    }
+
+    fn id(self) -> BindingId {
+        BindingId(u64::from(self.0) << 32 | u64::from(self.1))
+    }
+}
+
+/// What the index of public identities is searched by: of the canonical form.
+fn impu_key(canonical: &str) -> u32 {
+    KeyedState::from_key((0x696d_7075, 0)).hash_one(canonical) as u32
+}
+
+/// What the index of addresses is searched by, beside the port.
+fn ip_key(ip: IpAddr) -> u32 {
+    match ip {
+        IpAddr::V4(ip) => ip.to_bits(),
+        IpAddr::V6(ip) => KeyedState::from_key((0x6970_7636, 0)).hash_one(ip.to_bits()) as u32,
+    }
+}
+
+impl Bindings {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Whether nobody is registered.
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// All of them, by id.
+    pub fn iter(&self) -> impl Iterator<Item = &Kept> {
+        self.by_id.values()
+    }
+
+    /// The binding of this id.
+    pub fn get(&self, id: BindingId) -> Option<&Kept> {
+        self.by_id.get(&id)
+    }
+
+    /// Those that the sender of a message registered, in the order of registration.
+    pub fn of_sender(&self, source: &Source, sent_by: Option<SocketAddr>) -> SmallVec<[&Kept; 4]> {
+        let port = source.remote.port();
+        let mut found: SmallVec<[&Kept; 4]> =
+            self.at(source.remote.ip(), port, port).filter(|kept| kept.is_at(source)).collect();
+        // The registered address itself says more than a Via; and a datagram is believed by its address only.
+        if found.is_empty() && source.transport == Transport::Tcp {
+            let own_host = self.at(source.remote.ip(), 0, u16::MAX);
+            found.extend(own_host.filter(|kept| kept.is_sender(source, sent_by)));
+        }
+        found.sort_by_key(|kept| kept.since);
+        found
+    }
+
+    /// The binding that this address made for `aor`, which a further REGISTER refreshes.
+    pub fn refreshed_by(&self, source: &Source, aor: &Impu) -> Option<&Kept> {
+        let port = source.remote.port();
+        self.at(source.remote.ip(), port, port).find(|kept| kept.is_at(source) && kept.aor() == aor.as_str())
+    }
+
+    /// Those that registered `impu`, by its own REGISTER or in a set.
+    pub fn of_impu<'b>(&'b self, impu: &'b Impu) -> impl Iterator<Item = &'b Kept> {
+        let key = impu_key(impu.as_str());
+        let range = self.by_impu.range((key, Short::FIRST)..=(key, Short::LAST));
+        range.filter_map(|(_, short)| self.by_id.get(&short.id())).filter(|kept| kept.has_impu(impu))
+    }
+
+    /// What may have registered from these ports of a host; from another host, too, by chance.
+    fn at(&self, ip: IpAddr, first: u16, last: u16) -> impl Iterator<Item = &Kept> {
+        let key = ip_key(ip);
+        let range = self.by_remote.range((key, first, Short::FIRST)..=(key, last, Short::LAST));
+        range.filter_map(|(_, _, short)| self.by_id.get(&short.id()))
+    }
+
+    /// Adds a binding or replaces the one of the same id; the timer of the one that it replaced comes back.
+    pub fn insert(&mut self, binding: &Binding) -> Option<TimerId> {
+        let before = self.take(binding.id);
+        let since = before.as_ref().map_or(self.count, |before| before.since);
+        self.count = self.count.max(since.saturating_add(1));
+        let alike = self.alike_of(binding);
+        let kept = Kept::new(binding, alike, since);
+        let short = Short::of(binding.id);
+        let remote = binding.hop.remote;
+        self.by_remote.insert((ip_key(remote.ip()), remote.port(), short));
+        self.by_impu.extend(kept.impu_keys().map(|key| (key, short)));
+        if let Some(flow) = binding.flow {
+            self.by_flow.insert((flow.slot, short));
+        }
+        self.by_id.insert(binding.id, kept);
+        before.and_then(|before| before.timer)
+    }
+
+    /// Takes a binding out.
+    pub fn remove(&mut self, id: BindingId) -> Option<Binding> {
+        self.take(id)?.unpacked()
+    }
+
+    fn take(&mut self, id: BindingId) -> Option<Kept> {
+        let kept = self.by_id.remove(&id)?;
+        let short = Short::of(id);
+        let remote = kept.hop().remote;
+        self.by_remote.remove(&(ip_key(remote.ip()), remote.port(), short));
+        for key in kept.impu_keys() {
+            self.by_impu.remove(&(key, short));
+        }
+        if let Some(flow) = kept.flow() {
+            self.by_flow.remove(&(flow.slot, short));
+        }
+        // The set here, and this binding.
+        if Arc::strong_count(kept.alike()) == 2 {
+            self.alike.remove(kept.alike());
+        }
+        Some(kept)
+    }
+
+    /// What a binding has alike with others, which share it.
+    fn alike_of(&mut self, binding: &Binding) -> Arc<Alike> {
+        let alike = Alike {
+            transport: binding.hop.transport,
+            local: binding.local,
+            service_route: binding.service_route.clone(),
+        };
+        if let Some(known) = self.alike.get(&alike) {
+            return known.clone();
+        }
+        let alike = Arc::new(alike);
+        self.alike.insert(alike.clone());
+        alike
+    }
+
+    /// Sets the timer of a binding.
+    pub fn set_timer(&mut self, id: BindingId, timer: TimerId) {
+        if let Some(kept) = self.by_id.get_mut(&id) {
+            kept.timer = Some(timer);
+        }
+    }
+
+    /// A connection is gone: what was registered over it is reached by a new one, if at all.
+    pub fn flow_lost(&mut self, flow: Flow) {
+        let range = (flow.slot, Short::FIRST)..=(flow.slot, Short::LAST);
+        let found: Vec<Short> = self.by_flow.range(range).map(|(_, short)| *short).collect();
+        for short in found {
+            if let Some(kept) = self.by_id.get_mut(&short.id())
+                && kept.flow == Some(flow)
+            {
+                kept.flow = None;
+                self.by_flow.remove(&(flow.slot, short));
+            }
+        }
+    }
+}
+
+impl Kept {
+    /// What this binding is found by in the index of public identities, each once.
+    fn impu_keys(&self) -> impl Iterator<Item = u32> + use<> {
+        let set = self.identities().filter_map(|uri| Impu::parse(uri.as_bytes()));
+        let mut keys: SmallVec<[u32; 8]> = set.map(|impu| impu_key(impu.as_str())).collect();
+        keys.push(impu_key(self.aor()));
+        keys.sort_unstable();
+        keys.dedup();
+        keys.into_iter()
+    }
+
+    /// Whether it registered `impu`, by its own REGISTER or in the set.
+    fn has_impu(&self, impu: &Impu) -> bool {
+        let is_same = |uri: &str| uri == impu.as_str() || Impu::parse(uri.as_bytes()).as_ref() == Some(impu);
+        self.aor() == impu.as_str() || self.identities().any(is_same)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::binding::BoundContact;
+    use crate::binding::tests::{binding, source};
+    use ambient::{Instant, Wall};
+    use cscf::{ShardId, Target};
+
+    #[test]
+    fn a_sender_is_known_by_its_address_or_by_the_via_of_its_contact() {
+        let mut bindings = Bindings::default();
+        bindings.insert(&binding(1, "10.0.0.1:5060", "sip:alice@home.net"));
+        bindings.insert(&binding(2, "10.0.0.1:5070", "sip:bob@home.net"));
+        let found = |transport, remote: &str, sent_by: Option<&str>| -> Vec<u64> {
+            let sent_by = sent_by.map(|sent_by| sent_by.parse().expect("an address"));
+            bindings.of_sender(&source(transport, remote), sent_by).iter().map(|kept| kept.id().0).collect()
+        };
+        assert_eq!(found(Transport::Udp, "10.0.0.1:5060", None), [1]);
+        assert_eq!(
+            found(Transport::Udp, "10.0.0.1:5070", Some("10.0.0.1:5060")),
+            [2],
+            "the address says more"
+        );
+        assert_eq!(found(Transport::Tcp, "10.0.0.1:40001", Some("10.0.0.1:5070")), [2]);
+        assert_eq!(found(Transport::Tcp, "10.0.0.1:40001", Some("10.0.0.1:5080")), [0u64; 0]);
+        assert_eq!(found(Transport::Tcp, "10.0.0.2:40001", Some("10.0.0.1:5070")), [0u64; 0]);
+        assert_eq!(found(Transport::Udp, "10.0.0.1:5080", None), [0u64; 0]);
+    }
+
+    /// Behind a NAT, phones differ by the port alone: one that names the contact of another is not taken for it.
+    #[test]
+    fn a_phone_behind_the_same_address_cannot_pose_as_its_neighbour() {
+        let mut bindings = Bindings::default();
+        let contact = |uri: &str| BoundContact {
+            uri: uri.to_owned(),
+            ends: Instant::from_micros(1),
+            ends_wall: Wall::from_millis(1),
+        };
+        let behind_nat = vec![contact("sip:alice@192.168.0.2:5060")];
+        let alice = binding(1, "203.0.113.1:40001", "sip:alice@home.net");
+        bindings.insert(&Binding { contacts: behind_nat, ..alice });
+        let own_host = binding(2, "203.0.113.2:5060", "sip:bob@home.net");
+        bindings.insert(&own_host);
+        let found = |transport, remote: &str, sent_by: &str| {
+            let sent_by = Some(sent_by.parse().expect("an address"));
+            bindings.of_sender(&source(transport, remote), sent_by).iter().map(|kept| kept.id().0).next()
+        };
+        assert_eq!(found(Transport::Udp, "203.0.113.1:40001", "192.168.0.2:5060"), Some(1));
+        for transport in [Transport::Udp, Transport::Tcp] {
+            assert_eq!(found(transport, "203.0.113.1:40002", "192.168.0.2:5060"), None, "{transport}");
+            assert_eq!(found(transport, "203.0.113.1:40002", "203.0.113.1:40001"), None, "{transport}");
+        }
+        assert_eq!(found(Transport::Udp, "203.0.113.2:5061", "203.0.113.2:5060"), None, "a datagram");
+        assert_eq!(found(Transport::Tcp, "203.0.113.2:5061", "203.0.113.2:5060"), Some(2));
+    }
+
+    #[test]
+    fn the_bindings_of_an_address_are_in_the_order_of_registration() {
+        let mut bindings = Bindings::default();
+        for id in [9, 4, 7] {
+            bindings.insert(&binding(id, "10.0.0.1:5060", &format!("sip:u{id}@home.net")));
+        }
+        bindings.insert(&binding(9, "10.0.0.1:5060", "sip:u9@home.net"));
+        let found = bindings.of_sender(&source(Transport::Udp, "10.0.0.1:5060"), None);
+        assert_eq!(found.iter().map(|kept| kept.id().0).collect::<Vec<_>>(), [9, 4, 7]);
+    }
+
+    #[test]
+    fn what_many_have_alike_is_kept_once() {
+        let mut bindings = Bindings::default();
+        for id in 1..=20 {
+            bindings.insert(&binding(id, &format!("10.0.0.{id}:5060"), "sip:alice@home.net"));
+        }
+        assert_eq!(bindings.alike.len(), 1);
+        let other = vec!["sip:orig@other;lr".to_owned()];
+        let moved = binding(1, "10.0.0.1:5060", "sip:alice@home.net");
+        bindings.insert(&Binding { service_route: other, ..moved });
+        assert_eq!(bindings.alike.len(), 2);
+        (2..=20).for_each(|id| drop(bindings.remove(BindingId(id))));
+        assert_eq!(bindings.alike.len(), 1);
+    }
+
+    #[test]
+    fn a_lost_flow_leaves_the_address() {
+        let mut bindings = Bindings::default();
+        let flow = Flow { shard: ShardId(0), slot: 3, generation: 1 };
+        bindings.insert(&Binding { flow: Some(flow), ..binding(1, "10.0.0.1:5060", "sip:alice@home.net") });
+        let target = |bindings: &Bindings| bindings.get(BindingId(1)).map(Kept::target);
+        assert!(matches!(target(&bindings), Some(Target::Flow(found, _)) if found == flow));
+        bindings.flow_lost(Flow { generation: 2, ..flow });
+        assert!(matches!(target(&bindings), Some(Target::Flow(..))), "another one in its place");
+        bindings.flow_lost(flow);
+        assert!(matches!(target(&bindings), Some(Target::Hop(_))));
+    }
+
+    #[test]
+    fn a_removed_binding_leaves_no_trace() {
+        let mut bindings = Bindings::default();
+        bindings.insert(&binding(1, "10.0.0.1:5060", "sip:alice@home.net"));
+        let flow = Some(Flow { shard: ShardId(0), slot: 3, generation: 1 });
+        bindings.insert(&Binding { flow, ..binding(1, "10.0.0.1:5062", "sip:alice@home.net") });
+        let tel = Impu::parse(b"tel:+491").expect("a URI");
+        assert_eq!(bindings.of_impu(&tel).count(), 1, "replaced, not doubled");
+        assert!(bindings.remove(BindingId(1)).is_some());
+        assert!(bindings.is_empty() && bindings.by_remote.is_empty());
+        assert!(bindings.by_impu.is_empty() && bindings.by_flow.is_empty() && bindings.alike.is_empty());
+        assert_eq!(bindings.remove(BindingId(1)), None);
+    }
+}

@@ -1,0 +1,302 @@
+//! A binding as the table keeps it: what differs from UE to UE in one block, what many have alike shared.
+//!
+//! There are many of them, and each is read far more often than it is written: a block costs one allocation, and no
+//! text in it has slack.
+
+use crate::binding::{Binding, BindingId, BoundContact, contact_address};
+use ambient::{Instant, TimerId, Wall};
+use cscf::identity::Impu;
+use cscf::{Flow, Hop, Source, Target, Transport};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+/// What the bindings of many UEs have alike.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Alike {
+    /// How the UEs registered.
+    pub transport: Transport,
+    /// Our end.
+    pub local: SocketAddr,
+    /// Service-Route: where requests of the UEs go, in order.
+    pub service_route: Vec<String>,
+}
+
+/// A binding in the table.
+#[derive(Debug)]
+pub struct Kept {
+    id: BindingId,
+    /// Counts the registrations, so that the bindings of one address have an order.
+    pub(crate) since: u32,
+    pub(crate) flow: Option<Flow>,
+    pub(crate) timer: Option<TimerId>,
+    alike: Arc<Alike>,
+    /// The remote address, the identities, the public identity of the To, the contacts; see [`Kept::new`].
+    block: Box<[u8]>,
+}
+
+/// A contact in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptContact<'b> {
+    /// The Contact URI as the UE wrote it.
+    pub uri: &'b str,
+    /// When it ends, on the clock that timers run on.
+    pub ends: Instant,
+    /// When it ends, for the store.
+    pub ends_wall: Wall,
+}
+
+impl Kept {
+    /// Packs a binding; `alike` is what it has alike with others.
+    pub fn new(binding: &Binding, alike: Arc<Alike>, since: u32) -> Kept {
+        let mut block = Vec::with_capacity(256);
+        match binding.hop.remote.ip() {
+            IpAddr::V4(ip) => {
+                block.push(4);
+                block.extend_from_slice(&ip.octets());
+            }
+            IpAddr::V6(ip) => {
+                block.push(6);
+                block.extend_from_slice(&ip.octets());
+            }
+        }
+        block.extend_from_slice(&binding.hop.remote.port().to_be_bytes());
+        put_number(binding.identities.len() as u64, &mut block);
+        for identity in &binding.identities {
+            put_text(identity, &mut block);
+        }
+        // The public identity of the To is nearly always one of the set, letter by letter: then it is empty here.
+        let is_listed = binding.identities.first().is_some_and(|first| first == binding.aor.as_str());
+        put_text(if is_listed { "" } else { binding.aor.as_str() }, &mut block);
+        put_number(binding.contacts.len() as u64, &mut block);
+        for contact in &binding.contacts {
+            put_text(&contact.uri, &mut block);
+            put_number(contact.ends.as_micros(), &mut block);
+            put_number(contact.ends_wall.as_millis(), &mut block);
+        }
+        let block = block.into_boxed_slice();
+        Kept { id: binding.id, since, flow: binding.flow, timer: binding.timer, alike, block }
+    }
+
+    /// The binding by itself.
+    pub fn unpacked(&self) -> Option<Binding> {
+        let contacts = self.contacts().map(|contact| BoundContact {
+            uri: contact.uri.to_owned(),
+            ends: contact.ends,
+            ends_wall: contact.ends_wall,
+        });
+        Some(Binding {
+            id: self.id,
+            aor: Impu::parse(self.aor().as_bytes())?,
+            hop: self.hop(),
+            local: self.alike.local,
+            flow: self.flow,
+            identities: self.identities().map(str::to_owned).collect(),
+            service_route: self.alike.service_route.clone(),
+            contacts: contacts.collect(),
+            timer: self.timer,
+        })
+    }
+
+    /// Its name.
+    pub fn id(&self) -> BindingId {
+        self.id
+    }
+
+    /// Where the REGISTER came from.
+    pub fn hop(&self) -> Hop {
+        Hop {
+            transport: self.alike.transport,
+            remote: Reader(&self.block).address().unwrap_or(self.alike.local),
+        }
+    }
+
+    /// Our end of it.
+    pub fn local(&self) -> SocketAddr {
+        self.alike.local
+    }
+
+    /// The flow that it came by; `None` after a restart or a lost connection.
+    pub fn flow(&self) -> Option<Flow> {
+        self.flow
+    }
+
+    /// Where requests of the UE go, in order.
+    pub fn service_route(&self) -> &[String] {
+        &self.alike.service_route
+    }
+
+    /// What it has alike with others.
+    pub(crate) fn alike(&self) -> &Arc<Alike> {
+        &self.alike
+    }
+
+    /// P-Associated-URI: what the UE may assert, the default first.
+    pub fn identities(&self) -> impl Iterator<Item = &str> {
+        self.reader_of_identities().into_texts()
+    }
+
+    /// The public identity of the To that registered, in canonical form.
+    pub fn aor(&self) -> &str {
+        let mut reader = self.reader_of_identities();
+        reader.texts().for_each(drop);
+        match reader.text() {
+            Some("") | None => self.identities().next().unwrap_or_default(),
+            Some(aor) => aor,
+        }
+    }
+
+    /// The contacts; never empty while the binding is in the table.
+    pub fn contacts(&self) -> impl Iterator<Item = KeptContact<'_>> {
+        let mut reader = self.reader_of_identities();
+        reader.texts().for_each(drop);
+        reader.text();
+        let count = reader.number().unwrap_or(0);
+        (0..count).map_while(move |_| {
+            Some(KeptContact {
+                uri: reader.text()?,
+                ends: Instant::from_micros(reader.number()?),
+                ends_wall: Wall::from_millis(reader.number()?),
+            })
+        })
+    }
+
+    /// Where requests to the UE go.
+    pub fn target(&self) -> Target {
+        match self.flow {
+            Some(flow) => Target::Flow(flow, self.hop()),
+            None => Target::Hop(self.hop()),
+        }
+    }
+
+    /// Whether a message came from the registered address.
+    pub fn is_at(&self, source: &Source) -> bool {
+        self.alike.transport == source.transport && self.hop().remote == source.remote
+    }
+
+    /// Whether a message came from this UE: from the registered address or, by another connection, from the same host
+    /// with the Via of a registered contact (RFC 3261 §18.1.1). `sent_by` is the numeric sent-by of the top Via.
+    ///
+    /// The second is believed of a host that has its address for itself, and by a connection, whose address cannot be
+    /// forged: behind a NAT one phone could name the contact of another.
+    pub fn is_sender(&self, source: &Source, sent_by: Option<SocketAddr>) -> bool {
+        let is_own_host = |sent_by: &SocketAddr| {
+            source.transport == Transport::Tcp
+                && sent_by.ip() == source.remote.ip()
+                && self.hop().remote.ip() == source.remote.ip()
+        };
+        self.is_at(source)
+            || sent_by.filter(is_own_host).is_some_and(|sent_by| {
+                self.contacts().any(|contact| contact_address(contact.uri) == Some(sent_by))
+            })
+    }
+
+    fn reader_of_identities(&self) -> Reader<'_> {
+        let mut reader = Reader(&self.block);
+        reader.address();
+        reader
+    }
+}
+
+/// Reads a block from its start.
+struct Reader<'b>(&'b [u8]);
+
+impl<'b> Reader<'b> {
+    fn take(&mut self, len: usize) -> Option<&'b [u8]> {
+        let (head, tail) = self.0.split_at_checked(len)?;
+        self.0 = tail;
+        Some(head)
+    }
+
+    fn address(&mut self) -> Option<SocketAddr> {
+        let ip = match self.take(1)? {
+            [4] => IpAddr::V4(Ipv4Addr::from_octets(self.take(4)?.try_into().ok()?)),
+            _ => IpAddr::V6(Ipv6Addr::from_octets(self.take(16)?.try_into().ok()?)),
+        };
+        Some(SocketAddr::new(ip, u16::from_be_bytes(self.take(2)?.try_into().ok()?)))
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        let mut number = 0;
+        loop {
+            let byte = *self.take(1)?.first()?;
+            number = number << 7 | u64::from(byte & 0x7f);
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+    }
+
+    fn text(&mut self) -> Option<&'b str> {
+        let len = usize::try_from(self.number()?).ok()?;
+        std::str::from_utf8(self.take(len)?).ok()
+    }
+
+    /// So many texts as the number before them says.
+    fn texts(&mut self) -> impl Iterator<Item = &'b str> + use<'_, 'b> {
+        let count = self.number().unwrap_or(0);
+        (0..count).map_while(|_| self.text())
+    }
+
+    /// As [`Reader::texts`], for a reader that nothing else is read from.
+    fn into_texts(mut self) -> impl Iterator<Item = &'b str> {
+        let count = self.number().unwrap_or(0);
+        (0..count).map_while(move |_| self.text())
+    }
+}
+
+/// A number in as few bytes as it needs, seven bits in each, the highest first.
+fn put_number(number: u64, block: &mut Vec<u8>) {
+    let groups = (64 - number.leading_zeros()).div_ceil(7).max(1);
+    for group in (0..groups).rev() {
+        let more = if group == 0 { 0 } else { 0x80 };
+        block.push(more | (number >> (7 * group)) as u8 & 0x7f);
+    }
+}
+
+fn put_text(text: &str, block: &mut Vec<u8>) {
+    put_number(text.len() as u64, block);
+    block.extend_from_slice(text.as_bytes());
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::binding::tests::binding;
+
+    pub(crate) fn kept(binding: &Binding) -> Kept {
+        let alike = Alike {
+            transport: binding.hop.transport,
+            local: binding.local,
+            service_route: binding.service_route.clone(),
+        };
+        Kept::new(binding, Arc::new(alike), 0)
+    }
+
+    #[test]
+    fn a_binding_comes_back_as_it_was_kept() {
+        let flow = Some(Flow { shard: cscf::ShardId(3), slot: 70_000, generation: 9 });
+        let plain = binding(7, "[2001:db8::1]:5060", "sip:alice@home.net");
+        let elsewhere = Binding { flow, ..binding(8, "10.0.0.1:65535", "sip:work@home.net") };
+        let mut unlisted = elsewhere.clone();
+        unlisted.identities = vec!["tel:+491".to_owned()];
+        let mut alone = elsewhere.clone();
+        alone.identities.clear();
+        let mut busy = plain.clone();
+        for at in 0..200_u64 {
+            let ends = Instant::from_micros(u64::MAX >> (at % 64));
+            let uri = format!("sip:{}@10.0.0.1", "x".repeat(at as usize));
+            busy.contacts.push(BoundContact { uri, ends, ends_wall: Wall::from_millis(1 << (at % 64)) });
+        }
+        for binding in [plain, elsewhere, unlisted, alone, busy] {
+            assert_eq!(kept(&binding).unpacked(), Some(binding));
+        }
+    }
+
+    #[test]
+    fn an_identity_is_not_kept_twice() {
+        let listed = binding(1, "10.0.0.1:5060", "sip:alice@home.net");
+        let text = String::from_utf8_lossy(&kept(&listed).block).into_owned();
+        assert_eq!(text.matches("sip:alice@home.net").count(), 1);
+        assert_eq!(kept(&listed).aor(), "sip:alice@home.net");
+    }
+}
