@@ -7,6 +7,7 @@ use crate::registrar::registration::{self, Answerable, Policy};
 use crate::registrar::registrations::Registrations;
 use crate::sessions::Data;
 use crate::sessions::dialog::Sessions;
+use crate::sessions::token::OwnName;
 use crate::waiting::{Command, Notice, Timer, Waiting};
 use ambient::Now;
 use cscf::config::{Config, Reauthenticate};
@@ -25,6 +26,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Scscf {
     pub(crate) config: Arc<Config>,
+    pub(crate) own_name: OwnName,
     pub(crate) bounds: Bounds,
     pub(crate) policy: Policy,
     pub(crate) registrations: Registrations,
@@ -62,6 +64,7 @@ impl Scscf {
             registrations: Registrations::default(),
             authentications: Authentications::default(),
             sessions: Sessions::default(),
+            own_name: OwnName::of(&config.scscf.uri),
             config,
         }
     }

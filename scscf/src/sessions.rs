@@ -148,8 +148,7 @@ impl Scscf {
         let mut own = OwnRoutes::default();
         for (slot, route) in message.routes() {
             let Ok(route) = route else { break };
-            let Some(ours) = token::own(&route, &self.config.scscf.uri, turn.locals(), turn.token_key())
-            else {
+            let Some(ours) = token::own(&route, &self.own_name, turn.locals(), turn.token_key()) else {
                 own.next = Some(slot);
                 break;
             };
@@ -170,7 +169,7 @@ impl Scscf {
     fn is_for_us(&self, turn: &Turn<'_, Scscf>, message: &Message) -> bool {
         let Ok(uri) = message.request_uri() else { return false };
         let Some(sip) = uri.sip() else { return false };
-        sip.user.is_none() && token::names_us(&sip.host, sip.port, &self.config.scscf.uri, turn.locals())
+        sip.user.is_none() && token::names_us(&sip.host, sip.port, &self.own_name, turn.locals())
     }
 
     /// A request to this S-CSCF itself: OPTIONS asks whether it lives (RFC 3261 §11).
@@ -406,13 +405,10 @@ impl Scscf {
             }
         }
         let Some(id) = session else { return };
-        let (own_uri, locals, key) = (&self.config.scscf.uri, turn.locals(), turn.token_key());
+        let (name, locals, key) = (&self.own_name, turn.locals(), turn.token_key());
         if let Some(session) = self.sessions.get_mut(id) {
             session.answered(response, |route| {
-                sip_core::NameAddr::parse(Name::RecordRoute, route)
-                    .ok()
-                    .and_then(|route| token::own(&route, own_uri, locals, key))
-                    .is_some_and(|own| own.session == Some(id))
+                token::own(route, name, locals, key).is_some_and(|own| own.session == Some(id))
             });
         }
         if self.sessions.get_mut(id).is_some_and(|session| session.is_released) {

@@ -117,7 +117,7 @@ impl Session {
         // RFC 3261 §12.1.1: the called side uses the recorded routes as they stand.
         let mut recorded = Path::default();
         routes(invite).for_each(|route| {
-            recorded.push(route);
+            recorded.push(route.raw());
         });
         let target = contact(invite)?;
         let caller = Party::new(from.raw(), from.tag()?, target.uri(), recorded.packed(), sequence);
@@ -136,7 +136,7 @@ impl Session {
     }
 
     /// A 2xx to the INVITE came by. `own` tells which recorded routes are ours.
-    pub fn answered(&mut self, response: &Message, own: impl Fn(&[u8]) -> bool) {
+    pub fn answered(&mut self, response: &Message, own: impl Fn(&NameAddr<'_>) -> bool) {
         self.context = None;
         self.ringing = SmallVec::new();
         let (Ok(to), Some(target)) = (response.to(), contact(response)) else { return };
@@ -148,7 +148,8 @@ impl Session {
             return;
         }
         // Between us and the called side, in its order, stand the entries above our own; the way there is the reverse.
-        let beyond: SmallVec<[&[u8]; 8]> = routes(response).take_while(|route| !own(route)).collect();
+        let beyond: SmallVec<[&[u8]; 8]> =
+            routes(response).take_while(|route| !own(route)).map(|route| route.raw()).collect();
         let mut way = Path::default();
         beyond.iter().rev().for_each(|route| {
             way.push(route);
@@ -229,8 +230,8 @@ fn contact(message: &Message) -> Option<NameAddr<'_>> {
     message.contacts().next()?.1.ok()
 }
 
-fn routes(message: &Message) -> impl Iterator<Item = &[u8]> {
-    message.record_routes().filter_map(|(_, route)| Some(route.ok()?.raw()))
+fn routes(message: &Message) -> impl Iterator<Item = NameAddr<'_>> {
+    message.record_routes().filter_map(|(_, route)| route.ok())
 }
 
 /// All sessions, found by their number and by their user at a cost that does not grow with the others.
@@ -316,7 +317,7 @@ mod tests {
              CSeq: 4 INVITE\nFrom: <sip:alice@home1.net>;tag=a\nTo: <sip:bob@home1.net>;tag=b\nCall-ID: c1\n\
              Contact: <sip:bob@10.0.0.2>\n\n",
         );
-        session.answered(&ok, |route| route == b"<sip:own;lr>");
+        session.answered(&ok, |route| route.raw() == b"<sip:own;lr>");
         session
     }
 

@@ -29,7 +29,10 @@ impl Scscf {
                 self.ask_to_register(turn, request, &own);
                 Ok(())
             }
-            Some(_) => self.originate_for(turn, request, Served { case: ServedCase::Originating, impu }),
+            Some(_) => {
+                let served = Served { case: ServedCase::Originating, impu };
+                self.originate_for(turn, request, served, Some(own))
+            }
             None => {
                 self.fetch_profile(turn, Served { case: ServedCase::Originating, impu });
                 Ok(())
@@ -53,15 +56,16 @@ impl Scscf {
         turn.query(query, Waiting::Profile { served, asked });
     }
 
-    /// The profile is here: the request goes on.
+    /// The profile is here: the request goes on. `own` are our routes in it, where they were read before.
     pub(crate) fn originate_for(
         &mut self,
         turn: &mut Turn<'_, Scscf>,
         request: &Incoming,
         served: Served,
+        own: Option<OwnRoutes>,
     ) -> Result<(), Reject> {
         let message = &request.message;
-        let own = self.own_routes(turn, message);
+        let own = own.unwrap_or_else(|| self.own_routes(turn, message));
         let registration = self.registrations.find(&served.impu).map(|(_, registration)| registration);
         if registration.is_none_or(|registration| registration.is_barred(&served.impu)) {
             return Err(Reject::new(Status::FORBIDDEN, "identity barred"));

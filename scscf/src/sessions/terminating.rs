@@ -90,7 +90,7 @@ impl Scscf {
             }
         }
         match served.case {
-            ServedCase::Originating => self.originate_for(turn, request, served),
+            ServedCase::Originating => self.originate_for(turn, request, served, None),
             ServedCase::Terminating => self.terminate_for(turn, request, served),
         }
     }

@@ -55,11 +55,28 @@ pub struct Own {
     pub bucket: Option<Bucket>,
 }
 
+/// The host and port of our URI, read once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnName {
+    host: Vec<u8>,
+    port: Option<u16>,
+}
+
+impl OwnName {
+    /// Those of a URI; of one that is no SIP URI nothing is ours.
+    pub fn of(own_uri: &str) -> OwnName {
+        let uri = Uri::parse(own_uri.as_bytes()).ok();
+        let sip = uri.as_ref().and_then(Uri::sip);
+        let host = sip.and_then(|sip| sip.host.name()).unwrap_or_default().to_vec();
+        OwnName { host, port: sip.and_then(|sip| sip.port) }
+    }
+}
+
 /// Reads a Route value; `None` when it names somebody else.
-pub fn own(route: &NameAddr<'_>, own_uri: &str, locals: &[Local], key: &TokenKey) -> Option<Own> {
+pub fn own(route: &NameAddr<'_>, name: &OwnName, locals: &[Local], key: &TokenKey) -> Option<Own> {
     let uri = route.parsed_uri().ok()?;
     let sip = uri.sip()?;
-    if !names_us(&sip.host, sip.port, own_uri, locals) {
+    if !names_us(&sip.host, sip.port, name, locals) {
         return None;
     }
     let plain = Own { case: None, session: None, bucket: None };
@@ -76,15 +93,14 @@ pub fn own(route: &NameAddr<'_>, own_uri: &str, locals: &[Local], key: &TokenKey
 }
 
 /// Whether a host and port are ours: the name of our URI, or an address that we listen on.
-pub fn names_us(host: &Host<'_>, port: Option<u16>, own_uri: &str, locals: &[Local]) -> bool {
+pub fn names_us(host: &Host<'_>, port: Option<u16>, own: &OwnName, locals: &[Local]) -> bool {
     if let Some(ip) = host.ip() {
         let port = port.unwrap_or(5060);
         return locals.iter().any(|local| local.address.ip() == ip && local.address.port() == port);
     }
-    let Ok(own) = Uri::parse(own_uri.as_bytes()) else { return false };
-    let Some(own) = own.sip() else { return false };
     // Without a port the name stands for what DNS says, which is us.
-    own.host.host_eq(host) && (port.is_none() || port == own.port)
+    host.name().is_some_and(|name| !own.host.is_empty() && name.eq_ignore_ascii_case(&own.host))
+        && (port.is_none() || port == own.port)
 }
 
 /// Our URI with a token as its user part.
@@ -115,7 +131,7 @@ mod tests {
     }
 
     fn read(route: &str, key: &TokenKey) -> Option<Own> {
-        own(&NameAddr::parse(Name::Route, route.as_bytes()).unwrap(), OWN, &locals(), key)
+        own(&NameAddr::parse(Name::Route, route.as_bytes()).unwrap(), &OwnName::of(OWN), &locals(), key)
     }
 
     #[test]
