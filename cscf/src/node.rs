@@ -324,6 +324,11 @@ impl<R: Role> Node<R> {
         self.core.buffers.push(buffer);
     }
 
+    /// A buffer that is not needed here for a while.
+    pub fn spare_buffer(&mut self) -> Option<Vec<u8>> {
+        self.core.buffers.spare()
+    }
+
     fn fire_timers(&mut self, now: Now) {
         while let Some(key) = self.core.timers.pop_due(now.instant) {
             match key {

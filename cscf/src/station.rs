@@ -7,6 +7,7 @@ mod merge;
 mod neighbours;
 mod parcel;
 mod placement;
+mod remembered;
 mod shards;
 mod wire;
 
@@ -151,15 +152,18 @@ impl<R: Role> Station<R> {
                 true => self.transports.connect_failed(link, why),
                 false => self.tell_endpoint(now, EndpointInput::ConnectFailed { conn: conn(link) }),
             },
-            WireInput::Received { link, bytes } => match self.transports.has_link(link) {
-                true => self.transports.received(now.instant, link, &bytes),
-                false => {
-                    if let Some(tap) = &mut self.tap {
-                        tap.read(now, link, &bytes);
+            WireInput::Received { link, bytes } => {
+                match self.transports.has_link(link) {
+                    true => self.transports.received(now.instant, link, &bytes),
+                    false => {
+                        if let Some(tap) = &mut self.tap {
+                            tap.read(now, link, &bytes);
+                        }
+                        self.tell_endpoint(now, EndpointInput::Bytes { conn: conn(link), bytes: &bytes });
                     }
-                    self.tell_endpoint(now, EndpointInput::Bytes { conn: conn(link), bytes: &bytes });
                 }
-            },
+                self.node.recycle(bytes);
+            }
             WireInput::Closed { link } => match self.transports.has_link(link) {
                 true => self.transports.closed(link),
                 false => {
@@ -368,6 +372,14 @@ where
     fn is_drained(&self) -> bool {
         let has_peers = self.endpoint.as_ref().is_some_and(|endpoint| !endpoint.open_peers().is_empty());
         self.stopping == Stopping::Drained && !has_peers
+    }
+
+    fn recycle(&mut self, buffer: Vec<u8>) {
+        self.node.recycle(buffer);
+    }
+
+    fn spare_buffer(&mut self) -> Option<Vec<u8>> {
+        self.node.spare_buffer()
     }
 
     fn home_of_connection(&self, protocol: Protocol, _local: SocketAddr, remote: SocketAddr) -> ShardId {

@@ -27,6 +27,7 @@ use shell::{
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU16;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,7 +44,11 @@ pub struct CoreSockets {
 impl CoreSockets {
     /// Those that a configuration names.
     pub fn of(config: &Config) -> Result<CoreSockets, Failure> {
-        let sip = |part: Part| bind(part.locals(config).iter().map(Binding::from));
+        let sip = |part: Part| {
+            let shards = NonZeroU16::new(part.shards(config)).unwrap_or(NonZeroU16::MIN);
+            Sockets::bind_for(shards, part.locals(config).iter().map(Binding::from))
+                .map_err(|error| Failure::Failed(error.to_string()))
+        };
         Ok(CoreSockets {
             pcscf: sip(Part::Pcscf)?,
             icscf: sip(Part::Icscf)?,
@@ -115,15 +120,12 @@ impl Core {
         let hss = hss_station(&config, roster)?;
         let (store, restored) = hss_store(&config, roster)?;
         let hss = spawn("hss", hss, kept_by(store, restored, sockets.hss, &config, clock, tracing)?)?;
-        let role = Scscf::new(config.clone());
-        let scscf = assembly::station(Part::Scscf, role, &config, entropy()?);
-        let scscf = spawn("scscf", scscf, setup("scscf", sockets.scscf)?)?;
-        let role = Icscf::new(config.clone());
-        let icscf = assembly::station(Part::Icscf, role, &config, entropy()?);
-        let icscf = spawn("icscf", icscf, setup("icscf", sockets.icscf)?)?;
-        let role = Pcscf::new(config.clone());
-        let pcscf = assembly::station(Part::Pcscf, role, &config, entropy()?);
-        let pcscf = spawn("pcscf", pcscf, setup("pcscf", sockets.pcscf)?)?;
+        let scscf = assembly::shards(Part::Scscf, || Scscf::new(config.clone()), &config, entropy()?);
+        let scscf = spawn_shards("scscf", scscf, setup("scscf", sockets.scscf)?)?;
+        let icscf = assembly::shards(Part::Icscf, || Icscf::new(config.clone()), &config, entropy()?);
+        let icscf = spawn_shards("icscf", icscf, setup("icscf", sockets.icscf)?)?;
+        let pcscf = assembly::shards(Part::Pcscf, || Pcscf::new(config.clone()), &config, entropy()?);
+        let pcscf = spawn_shards("pcscf", pcscf, setup("pcscf", sockets.pcscf)?)?;
         Ok(Core { config, pcscf, icscf, scscf, hss, events: Default::default() })
     }
 
@@ -189,7 +191,9 @@ impl Core {
             std::thread::sleep(POLL);
         }
         self.collect();
-        let Core { pcscf, icscf, scscf, hss, events, .. } = self;
+        let Core { pcscf, icscf, scscf, hss, mut events, .. } = self;
+        // The shards of one function tell each their own in order.
+        events.iter_mut().for_each(|events| events.sort_by_key(|event| event.at.instant));
         for ended in [pcscf.join(), icscf.join(), scscf.join(), hss.join()] {
             check(ended)?;
         }
@@ -309,7 +313,16 @@ pub fn spawn<M: cscf::station::Operated + 'static>(
     machine: M,
     setup: Setup,
 ) -> Result<Handle<M::Command, M::Notice>, Failure> {
-    Driver::spawn(name, machine, setup).map_err(|error| Failure::Failed(format!("{name}: {error}")))
+    spawn_shards(name, vec![machine], setup)
+}
+
+/// Runs the shards of a function.
+fn spawn_shards<M: cscf::station::Operated + 'static>(
+    name: &str,
+    machines: Vec<M>,
+    setup: Setup,
+) -> Result<Handle<M::Command, M::Notice>, Failure> {
+    Driver::spawn_shards(name, machines, setup).map_err(|error| Failure::Failed(format!("{name}: {error}")))
 }
 
 /// A generator seeded by the operating system.

@@ -19,6 +19,7 @@ use cscf::station::{Operated, Station, StreamTransport};
 use cscf::wording::{Outcome, Wording};
 use std::fmt;
 use std::io::{self, Write};
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -74,7 +75,7 @@ pub struct Deployment {
 pub fn run_role<R>(
     part: Part,
     about: &'static str,
-    role: impl FnOnce(Arc<Config>) -> R,
+    role: impl Fn(Arc<Config>) -> R,
     wording: Wording<R::Command, R::Notice>,
 ) -> ExitCode
 where
@@ -91,9 +92,9 @@ where
         let (store, restored) = open_store(R::NAME, config)?;
         let bindings = part.locals(config);
         let entropy = system_entropy().map_err(Failure::failed)?;
-        let station = assembly::station(part, role(Arc::clone(config)), config, entropy);
+        let stations = assembly::shards(part, || role(Arc::clone(config)), config, entropy);
         let bindings = bindings.iter().map(Binding::from);
-        serve(R::NAME, station, bindings, store, restored, &deployment, wording)
+        serve_shards(R::NAME, stations, bindings, store, restored, &deployment, wording)
     })
 }
 
@@ -231,10 +232,28 @@ where
     M: Operated + 'static,
     M::Command: Clone,
 {
+    serve_shards(name, vec![machine], bindings, store, restored, deployment, wording)
+}
+
+/// Runs the shards of one function until a signal asks it to stop.
+fn serve_shards<M>(
+    name: &'static str,
+    machines: Vec<M>,
+    bindings: impl IntoIterator<Item = Binding>,
+    store: Store,
+    restored: Vec<Record>,
+    deployment: &Deployment,
+    wording: Wording<M::Command, M::Notice>,
+) -> Result<(), Failure>
+where
+    M: Operated + 'static,
+    M::Command: Clone,
+{
     let Deployment { config, file } = deployment;
     let socket = config.control.path.as_deref().map(|directory| ControlSocket::bind(directory, name));
     let socket = socket.transpose().map_err(Failure::failed)?;
-    let sockets = Sockets::bind(bindings).map_err(Failure::failed)?;
+    let shards = u16::try_from(machines.len()).ok().and_then(NonZeroU16::new).unwrap_or(NonZeroU16::MIN);
+    let sockets = Sockets::bind_for(shards, bindings).map_err(Failure::failed)?;
     let setup = Setup {
         store,
         restored,
@@ -247,9 +266,12 @@ where
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
     runtime.block_on(async {
         let mut stop = StopSignals::new().map_err(Failure::failed)?;
-        let mut handle = Driver::spawn(name, machine, setup).map_err(Failure::failed)?;
+        let mut handle = Driver::spawn_shards(name, machines, setup).map_err(Failure::failed)?;
         for Binding { speaks, address } in handle.addresses() {
             tracing::info!(%address, "{name} listens for {speaks}");
+        }
+        if shards > NonZeroU16::MIN {
+            tracing::info!(%shards, "{name} runs in shards");
         }
         let reload = Arc::new(Reload::new(Arc::clone(config), Some(file.clone())));
         let serve = |socket: ControlSocket| socket.serve(handle.operator(), wording, Arc::clone(&reload));

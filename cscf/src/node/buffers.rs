@@ -2,6 +2,8 @@
 
 /// Buffers kept at the most.
 const KEPT_MAX: usize = 1024;
+/// Buffers that nobody else gets: what one input may need at once.
+const NEEDED: usize = 16;
 /// A buffer that grew beyond this is not kept.
 const CAPACITY_MAX: usize = 16 * 1024;
 
@@ -12,6 +14,11 @@ impl Buffers {
     /// An empty buffer.
     pub(crate) fn take(&mut self) -> Vec<u8> {
         self.0.pop().unwrap_or_else(|| Vec::with_capacity(2048))
+    }
+
+    /// An empty buffer that is not needed here for a while; `None` when there are few.
+    pub(crate) fn spare(&mut self) -> Option<Vec<u8>> {
+        (self.0.len() > NEEDED).then(|| self.0.pop()).flatten()
     }
 
     /// A buffer with these bytes.

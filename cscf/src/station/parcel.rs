@@ -13,6 +13,13 @@ use std::net::SocketAddr;
 #[derive(Debug)]
 pub struct Parcel(pub(super) Content);
 
+impl Parcel {
+    /// Says that the sender has no work left, which means nothing to one that is not draining.
+    pub fn drained() -> Parcel {
+        Parcel(Content::Drained)
+    }
+}
+
 /// What is in a [`Parcel`].
 #[derive(Debug)]
 pub(super) enum Content {

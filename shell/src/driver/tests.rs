@@ -1,5 +1,7 @@
 //! The driver with a machine that echoes, over real sockets of the loopback interface.
 
+mod shards;
+
 use super::*;
 use crate::clock::system_entropy;
 use crate::sockets::{Binding, Speaks};

@@ -1,0 +1,227 @@
+//! Several machines as the shards of one function.
+
+use super::*;
+use cscf::station::{Parcel, ShardId};
+use std::num::NonZeroU16;
+
+/// One shard: says its number to whoever sends it something, and hands parcels to the next shard.
+struct Numbered {
+    number: u16,
+    shards: u16,
+    outputs: VecDeque<WireOutput>,
+    notices: VecDeque<String>,
+    /// What it was given by the shard before it, and got back.
+    parcels: (usize, usize),
+    is_draining: bool,
+    /// Datagrams that must have come before it has no work left.
+    work: usize,
+}
+
+impl Numbered {
+    fn next(&self) -> ShardId {
+        ShardId((self.number + 1) % self.shards)
+    }
+}
+
+impl Machine for Numbered {
+    fn handle(&mut self, _: Now, input: WireInput) {
+        let number = self.number;
+        match input {
+            WireInput::Start { restored } => {
+                self.notices
+                    .extend((!restored.is_empty()).then(|| format!("{number} restored {}", restored.len())));
+            }
+            WireInput::Datagram { local, remote, .. } => {
+                self.work = self.work.saturating_sub(1);
+                let bytes = number.to_string().into_bytes();
+                self.outputs.push_back(WireOutput::Datagram { local, remote, bytes });
+            }
+            WireInput::Accepted { link, .. } => {
+                self.outputs.push_back(WireOutput::Write { link, bytes: number.to_string().into_bytes() });
+                self.outputs.push_back(WireOutput::Close { link });
+            }
+            WireInput::Parcel { from, .. } => {
+                assert_eq!(self.number, (from.0 + 1) % self.shards);
+                self.parcels.0 += 1;
+            }
+            WireInput::ParcelReturned { shard, .. } => {
+                assert_eq!(shard, self.next());
+                self.parcels.1 += 1;
+            }
+            WireInput::Answered { answer, .. } => self.notices.push_back(format!("{number} {answer:?}")),
+            WireInput::Drain => self.is_draining = true,
+            _ => {}
+        }
+    }
+
+    fn poll_output(&mut self) -> Option<WireOutput> {
+        self.outputs.pop_front()
+    }
+
+    fn next_timeout(&self) -> Option<(Instant, &'static str)> {
+        None
+    }
+
+    fn is_drained(&self) -> bool {
+        self.is_draining && self.work == 0
+    }
+
+    fn home_of_connection(&self, _: Protocol, _: SocketAddr, remote: SocketAddr) -> ShardId {
+        ShardId(remote.port() % self.shards)
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Order {
+    /// Hand so many parcels to the next shard.
+    Pass(usize),
+    /// Tell how many came, and how many came back.
+    Count,
+    Store,
+    /// The shard of this number panics.
+    Panic(u16),
+}
+
+impl Operated for Numbered {
+    type Command = Order;
+    type Notice = String;
+
+    fn command(&mut self, _: Now, order: Order) {
+        match order {
+            Order::Pass(count) => {
+                let shard = self.next();
+                let parcels = (0..count).map(|_| WireOutput::Parcel { shard, parcel: Parcel::drained() });
+                self.outputs.extend(parcels);
+            }
+            Order::Count => {
+                let (came, returned) = self.parcels;
+                self.notices.push_back(format!("{} {came} {returned}", self.number));
+            }
+            Order::Store => {
+                let key = self.number.to_be_bytes().to_vec();
+                let records = vec![Record { key, value: Some(b"x".to_vec()) }];
+                self.outputs.push_back(WireOutput::Query { id: QueryId(1), query: Query::Store(records) });
+            }
+            Order::Panic(number) => assert_ne!(number, self.number, "asked to"),
+        }
+    }
+
+    fn poll_notice(&mut self) -> Option<String> {
+        self.notices.pop_front()
+    }
+
+    fn set_trace(&mut self, _: bool) {}
+
+    fn poll_trace(&mut self) -> Option<trace::Event> {
+        None
+    }
+}
+
+fn shards(count: u16, work: usize, store: (Store, Vec<Record>)) -> Handle<Order, String> {
+    let free = Sockets::bind_free(SocketAddr::from(([127, 0, 0, 1], 0)).ip()).unwrap().addresses();
+    let sockets = Sockets::bind_for(NonZeroU16::new(count).unwrap(), free).unwrap();
+    let setup = Setup::new(sockets, Clock::start(), system_entropy().unwrap());
+    let machine = |number| Numbered {
+        number,
+        shards: count,
+        outputs: VecDeque::new(),
+        notices: VecDeque::new(),
+        parcels: (0, 0),
+        is_draining: false,
+        // The last shard alone has work.
+        work: if number + 1 == count { work } else { 0 },
+    };
+    let setup = Setup { store: store.0, restored: store.1, drain_max: PATIENCE, ..setup };
+    Driver::spawn_shards("numbered", (0..count).map(machine).collect(), setup).unwrap()
+}
+
+/// The next notices of all shards, in the order of their numbers.
+fn notices(handle: &Handle<Order, String>, count: usize) -> Vec<String> {
+    let told = |_| handle.notices.recv_timeout(PATIENCE).expect("each shard tells");
+    let mut notices: Vec<_> = (0..count).map(told).collect();
+    notices.sort();
+    notices
+}
+
+fn ask(handle: &Handle<Order, String>) -> String {
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.send_to(b"who?", handle.addresses()[0].address).unwrap();
+    let mut buffer = [0; 10];
+    let length = client.recv(&mut buffer).unwrap();
+    String::from_utf8_lossy(&buffer[..length]).into_owned()
+}
+
+#[test]
+fn every_shard_receives_and_answers_from_the_same_address() {
+    let handle = shards(2, 0, (Store::memory(), Vec::new()));
+    // The system chooses by the sender: a hundred senders never all go to one.
+    let answers: Vec<_> = (0..100).map(|_| ask(&handle)).collect();
+    assert!(answers.contains(&"0".to_owned()) && answers.contains(&"1".to_owned()), "{answers:?}");
+    assert_eq!(handle.stop().unwrap(), Ended::Drained);
+}
+
+#[test]
+fn a_connection_is_served_by_its_home_whichever_shard_accepts_it() {
+    let handle = shards(3, 0, (Store::memory(), Vec::new()));
+    for _ in 0..20 {
+        let mut client = TcpStream::connect(handle.addresses()[1].address).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut heard = String::new();
+        client.read_to_string(&mut heard).unwrap();
+        assert_eq!(heard, (client.local_addr().unwrap().port() % 3).to_string());
+    }
+}
+
+#[test]
+fn parcels_arrive_and_those_beyond_the_room_of_a_lane_come_back() {
+    let handle = shards(2, 0, (Store::memory(), Vec::new()));
+    let sent = 20_000;
+    handle.command(Order::Pass(sent)).unwrap();
+    let mut came = 0;
+    let (mut arrived, mut returned) = (0, 0);
+    while came < 2 * sent {
+        handle.command(Order::Count).unwrap();
+        let counts: Vec<Vec<usize>> = notices(&handle, 2)
+            .iter()
+            .map(|notice| notice.split(' ').map(|number| number.parse().unwrap()).collect())
+            .collect();
+        arrived = counts.iter().map(|count| count[1]).sum();
+        returned = counts.iter().map(|count| count[2]).sum();
+        came = arrived + returned;
+    }
+    assert_eq!(came, 2 * sent, "none is lost, and none comes twice");
+    assert!(arrived > 0 && returned > 0, "{arrived} arrived, {returned} came back");
+}
+
+#[test]
+fn shards_share_one_journal_and_each_is_given_all_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("journal");
+    let handle = shards(3, 0, Store::file(&path).unwrap());
+    handle.command(Order::Store).unwrap();
+    assert_eq!(notices(&handle, 3), ["0 Stored(Ok(()))", "1 Stored(Ok(()))", "2 Stored(Ok(()))"]);
+    assert_eq!(handle.stop().unwrap(), Ended::Drained);
+    // Another number of shards finds the same.
+    let handle = shards(2, 0, Store::file(&path).unwrap());
+    assert_eq!(notices(&handle, 2), ["0 restored 3", "1 restored 3"]);
+}
+
+#[test]
+fn no_shard_ends_before_all_have_finished_their_work() {
+    let handle = shards(2, 1, (Store::memory(), Vec::new()));
+    handle.drain();
+    // The work of the last shard is one datagram; the first one still answers although it has none.
+    let mut answers = Vec::new();
+    while !answers.contains(&"1".to_owned()) {
+        answers.push(ask(&handle));
+    }
+    assert_eq!(handle.join().unwrap(), Ended::Drained);
+}
+
+#[test]
+fn when_one_shard_breaks_the_function_ends_with_an_error() {
+    let handle = shards(3, 0, (Store::memory(), Vec::new()));
+    handle.command(Order::Panic(1)).unwrap();
+    assert!(handle.join().unwrap_err().to_string().contains("panicked"));
+}
