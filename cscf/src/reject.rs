@@ -15,12 +15,14 @@ pub struct Reject {
     pub detail: Option<String>,
     /// Headers that the status asks for (Retry-After, Min-Expires, Unsupported, WWW-Authenticate ...).
     pub headers: Vec<(Name, String)>,
+    /// What the peer is told to do, where the status has a body: its type and its text.
+    pub body: Option<(&'static str, &'static str)>,
 }
 
 impl Reject {
     /// A refusal with a cause that names the rule, in lower case and without a full stop.
     pub fn new(status: Status, cause: &'static str) -> Reject {
-        Reject { status, cause, detail: None, headers: Vec::new() }
+        Reject { status, cause, detail: None, headers: Vec::new(), body: None }
     }
 
     /// Adds what an operator would want to know.
@@ -32,6 +34,12 @@ impl Reject {
     /// Adds a header to the response.
     pub fn header(mut self, name: Name, value: impl Into<String>) -> Reject {
         self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Gives the response a body.
+    pub fn body(mut self, content_type: &'static str, text: &'static str) -> Reject {
+        self.body = Some((content_type, text));
         self
     }
 }

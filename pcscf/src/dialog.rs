@@ -45,7 +45,7 @@ pub fn from_ue(
             edits.set(message, Name::PChargingVector, format_args!("{charging}"));
         }
     }
-    *turn.data() = Data::FromUe { is_cancelled: false };
+    *turn.data() = Data::FromUe { binding: None, is_cancelled: false };
     turn.forward(request, edits, routes.next());
     Ok(())
 }

@@ -1,13 +1,14 @@
 //! What the P-CSCF changes in every message at its edge towards UEs (Gm), whatever the request is.
 
 use crate::Pcscf;
+use crate::binding::BindingId;
 use crate::path::{DialogToken, Token};
 use cscf::charging::{ChargingVector, Icid};
 use cscf::trust::{self, Outsider};
 use cscf::{Hop, Local, Side, Target, Transport, Turn};
 use sip_core::{Edits, Message, Name, NameAddr, SlotId, Uri};
 use smallvec::SmallVec;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Removes what a message from a UE may not say (TS 24.229 §4.4), and what ends at the first hop: the preferred
 /// identity, and the security agreement of RFC 3329.
@@ -191,10 +192,22 @@ pub fn recorded(
     }
 }
 
+/// What the reason of a 504 says, at the UE and in the counters.
+pub const SILENT_CORE: &str = "core network does not answer";
+
+/// Our Path entry for a binding, whose UE is at this address (TS 24.229 §5.2.2.1).
+pub fn path_uri(pcscf: &Pcscf, turn: &Turn<'_, Pcscf>, id: BindingId, ip: IpAddr) -> String {
+    let key = turn.token_key();
+    let token = Token::Path(id).mint(key, key.bucket_of_address(ip));
+    let core = core_local(turn);
+    own_uri(pcscf, &token, core.address, core.transport)
+}
+
 /// The user part of an entry of ours: in the bucket of the UE's address.
 pub fn mint(turn: &Turn<'_, Pcscf>, dialog: DialogToken) -> String {
-    let bucket = turn.bucket(dialog.hop.remote.ip().to_string().as_bytes());
-    Token::Dialog(dialog).mint(turn.token_key(), bucket)
+    let key = turn.token_key();
+    let bucket = key.bucket_of_address(dialog.hop.remote.ip());
+    Token::Dialog(dialog).mint(key, bucket)
 }
 
 /// The charging vector that this P-CSCF writes into a request of a UE outside a dialog (TS 24.229 §4.5).

@@ -16,6 +16,7 @@ pub mod originating;
 pub mod path;
 pub mod record;
 pub mod registration;
+pub mod restoration;
 pub mod route_set;
 pub mod terminating;
 
@@ -73,6 +74,8 @@ pub enum Data {
     Register(BindingId),
     /// A request of a UE.
     FromUe {
+        /// The UE's, for a request outside a dialog.
+        binding: Option<BindingId>,
         /// Whether the UE has cancelled it.
         is_cancelled: bool,
     },
@@ -169,9 +172,13 @@ impl Role for Pcscf {
         match (&*turn.data(), failure) {
             // TS 24.229 §5.2.2.1 and §5.2.6.3: the core is silent or gone.
             (
-                Data::Register(_) | Data::FromUe { is_cancelled: false },
+                &Data::FromUe { binding: Some(id), is_cancelled: false },
                 Failure::Timeout { answered: false } | Failure::Unreachable(_),
-            ) => Err(Reject::new(Status::SERVER_TIMEOUT, "core network does not answer")),
+            ) => Err(restoration::refusal(self, turn, id)),
+            (
+                Data::Register(_) | Data::FromUe { is_cancelled: false, .. },
+                Failure::Timeout { answered: false } | Failure::Unreachable(_),
+            ) => Err(Reject::new(Status::SERVER_TIMEOUT, gm::SILENT_CORE)),
             (Data::ToUe(_), Failure::Unreachable(_)) => {
                 Err(Reject::new(Status::TEMPORARILY_UNAVAILABLE, "UE cannot be reached"))
             }
@@ -180,7 +187,7 @@ impl Role for Pcscf {
     }
 
     fn cancelled(&mut self, turn: &mut Turn<'_, Self>, _request: &Incoming) {
-        if let Data::FromUe { is_cancelled } = turn.data() {
+        if let Data::FromUe { is_cancelled, .. } = turn.data() {
             *is_cancelled = true;
         }
     }

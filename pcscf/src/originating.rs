@@ -49,7 +49,7 @@ pub fn begin(
             DialogToken::new(turn.token_key(), binding.id(), hop, message.call_id(), charging.icid.as_str());
         gm::record_route(pcscf, turn, &mut edits, Direction::Originating, dialog, request.source.local);
     }
-    *turn.data() = Data::FromUe { is_cancelled: false };
+    *turn.data() = Data::FromUe { binding: Some(binding.id()), is_cancelled: false };
     turn.forward(request, edits, Target::Uri(first_hop.clone().into_bytes()));
     Ok(())
 }

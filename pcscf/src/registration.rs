@@ -4,7 +4,7 @@ use crate::binding::{Binding, BindingId};
 use crate::bindings::Bindings;
 use crate::gm;
 use crate::grant::{Asked, Change};
-use crate::path::{ID_BITS, Token};
+use crate::path::ID_BITS;
 use crate::{Data, Pcscf, Timer, Waiting, credentials, record};
 use ambient::Now;
 use cscf::identity::Impu;
@@ -31,10 +31,7 @@ pub fn begin(pcscf: &Pcscf, turn: &mut Turn<'_, Pcscf>, request: &Incoming) -> R
             .ok_or_else(|| Reject::new(Status::BAD_REQUEST, "Authorization cannot be read"))?;
         edits.replace(slot, value.as_slice());
     }
-    let bucket = turn.bucket(request.source.remote.ip().to_string().as_bytes());
-    let token = Token::Path(id).mint(turn.token_key(), bucket);
-    let core = gm::core_local(turn);
-    let path = gm::own_uri(pcscf, &token, core.address, core.transport);
+    let path = gm::path_uri(pcscf, turn, id, request.source.remote.ip());
     edits.push_top(Name::Path, format_args!("<{path}>"));
     if !message.has_option(Name::Require, b"path") {
         edits.append(Name::Require, "path");

@@ -11,8 +11,24 @@ pub(crate) struct Binding {
     pub(crate) identities: Vec<String>,
     /// Service-Route values, top first.
     pub(crate) service_route: Vec<String>,
+    /// Path values, as the 200 tells them.
+    pub(crate) path: Vec<String>,
     pub(crate) refresh: TimerId,
     pub(crate) expiry: TimerId,
+}
+
+impl Binding {
+    /// The URIs of Path and Service-Route: the elements of the network that this registration is by.
+    pub(crate) fn hops(&self) -> impl Iterator<Item = &[u8]> {
+        let uri = |value: &'_ String| -> Option<std::ops::Range<usize>> {
+            let start = value.find('<')? + 1;
+            Some(start..start + value[start..].find('>')?)
+        };
+        self.path.iter().chain(&self.service_route).filter_map(move |value| {
+            let range = uri(value)?;
+            Some(&value.as_bytes()[range])
+        })
+    }
 }
 
 /// The expiry that a 200 grants to our contact: its own parameter, else Expires, else what we asked for

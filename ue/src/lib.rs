@@ -16,6 +16,7 @@ mod outgoing;
 mod page;
 mod registration;
 mod response;
+mod restoration;
 mod session;
 mod session_timer;
 pub mod ue;

@@ -128,6 +128,14 @@ impl Ue {
         }
     }
 
+    /// The network has lost the registration: it begins anew, unless that is under way.
+    pub(crate) fn register_anew(&mut self, turn: &mut Turn<'_, Ue>) {
+        if self.registration.attempt.is_none() {
+            self.forget_binding(turn);
+            self.start(turn, Purpose::Register);
+        }
+    }
+
     fn start(&mut self, turn: &mut Turn<'_, Ue>, purpose: Purpose) {
         if let Some(attempt) = &self.registration.attempt {
             // TS 24.229 §5.1.1.2.1: one at a time. Asking twice for the same is asking once.
@@ -321,6 +329,10 @@ impl Ue {
         self.registration.binding = Some(Binding {
             identities: identities.clone(),
             service_route: service_route.clone(),
+            path: message
+                .all(Name::Path)
+                .map(|(_, path)| String::from_utf8_lossy(path).into_owned())
+                .collect(),
             refresh: turn.arm(refresh_point(lifetime), Timer::Refresh, "registration refresh"),
             expiry: turn.arm(lifetime, Timer::Expired, "registration expiry"),
         });

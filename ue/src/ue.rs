@@ -224,6 +224,12 @@ impl Role for Ue {
         waiting: &mut Waiting,
         outcome: Outcome<'_>,
     ) {
+        let begins =
+            matches!(waiting, Waiting::Invite { .. } | Waiting::Message { .. } | Waiting::Options { .. });
+        let response = match &outcome {
+            Outcome::Response(response) if begins => Some(*response),
+            _ => None,
+        };
         match waiting {
             Waiting::Register => self.registered(turn, outcome),
             Waiting::Invite { call, acks } => self.invite_outcome(turn, *call, acks, outcome),
@@ -232,6 +238,9 @@ impl Role for Ue {
             Waiting::Options { to } => self.options_outcome(turn, to, outcome),
             // The session does not depend on them: a call that is over stays over, a lost PRACK ends the INVITE.
             Waiting::Prack | Waiting::Bye => {}
+        }
+        if let Some(response) = response {
+            self.restore(turn, &response.message);
         }
     }
 

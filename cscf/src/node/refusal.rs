@@ -71,5 +71,12 @@ impl<R: Role> Core<R> {
 
 fn fill_refusal<'m>(response: ResponseBuilder<'m>, reject: &Reject, warning: &str) -> ResponseBuilder<'m> {
     let response = response.header(Name::Warning, warning);
-    reject.headers.iter().fold(response, |response, (name, value)| response.header(*name, value.as_str()))
+    let response = reject
+        .headers
+        .iter()
+        .fold(response, |response, (name, value)| response.header(*name, value.as_str()));
+    match reject.body {
+        Some((content_type, text)) => response.body(content_type, text.as_bytes()),
+        None => response,
+    }
 }

@@ -171,6 +171,29 @@ fn a_silent_core_is_a_504() {
     assert!(bench.settles());
 }
 
+/// TS 24.229 §5.2.6.3, §7.6: the UE is told to register anew by the URI that its Path has; one that registers is not.
+#[test]
+fn a_silent_core_makes_the_ue_register_again() {
+    let mut bench = Bench::new();
+    let path = bench.register();
+    bench.ue_sends(ALICE, &invite(&routed()));
+    let sent = bench.advance(Duration::from_secs(33));
+    let (_, refusal) = sent.iter().rfind(|(_, text)| text.starts_with("SIP/2.0 504 ")).expect("a 504");
+    assert_eq!(value(refusal, "P-Asserted-Identity"), path);
+    assert_eq!(value(refusal, "Content-Type"), "application/3gpp-ims+xml");
+    let (_, body) = refusal.split_once("\r\n\r\n").expect("a body");
+    assert_eq!(value(refusal, "Content-Length"), body.len().to_string());
+    assert!(
+        body.contains("<type>restoration</type>") && body.contains("<action>initial-registration</action>")
+    );
+
+    let mut bench = Bench::new();
+    bench.ue_sends(ALICE, &register("r1", CONTACT));
+    let sent = bench.advance(Duration::from_secs(33));
+    let (_, refusal) = sent.last().expect("a 504 to the REGISTER");
+    assert!(refusal.starts_with("SIP/2.0 504 ") && refusal.ends_with("\r\n\r\n"), "no body: {refusal}");
+}
+
 /// RFC 3261 §16.10: who cancels a call hears 487, also when the core never said a word.
 #[test]
 fn a_cancelled_call_ends_with_487() {

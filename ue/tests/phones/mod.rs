@@ -104,7 +104,7 @@ impl Registrar {
         let user = user.split('@').next().unwrap_or_default();
         format!(
             "200 OK\nContact: {contact};expires={}\nService-Route: <sip:orig@scscf.{HOME};lr>\n\
-             P-Associated-URI: <sip:{user}@{HOME}>, <tel:+4930{user}>\n",
+             Path: <sip:token@pcscf.{HOME};lr>\nP-Associated-URI: <sip:{user}@{HOME}>, <tel:+4930{user}>\n",
             self.expires_s
         )
     }
