@@ -160,6 +160,21 @@ fn a_large_request_takes_tcp_and_falls_back_to_udp() {
     }
 }
 
+/// RFC 3261 §18.1.1: where the path MTU is known, what fits into it with room for the response stays on UDP.
+#[test]
+fn a_large_request_stays_on_udp_where_the_path_is_known_to_carry_it() {
+    for (path_mtu, transport) in [(9000, "SIP/2.0/UDP"), (1500, "SIP/2.0/TCP")] {
+        let known = format!("[network]\npath_mtu = {path_mtu}\n");
+        let (mut ims, alice, bob) = both_registered(Plan::seeded(76).with_settings(&known).start());
+        let notice = ims.message(&alice, &bob.tel, &"x".repeat(1100));
+        assert!(matches!(notice, Notice::MessageSent { .. }), "{path_mtu}: {notice:?}\n{}", ims.ladder());
+        let at_icscf = ims.received("icscf", "MESSAGE");
+        let via = header(&at_icscf[0], "Via").unwrap();
+        assert!(via.starts_with(transport), "{path_mtu}: {via}");
+        settled(ims, &[&alice, &bob]);
+    }
+}
+
 /// RFC 3323, RFC 3325 §9.3: with `Privacy: id` the callee does not see who calls; the core does.
 #[test]
 fn a_caller_who_wants_privacy_is_not_shown() {

@@ -11,5 +11,6 @@ pub mod pcscf;
 pub mod rig;
 pub mod samples;
 pub mod scscf;
+pub mod shards;
 pub mod template;
 pub mod within;

@@ -5,6 +5,7 @@
 //! has no home: whoever received it refuses it, as every shard would.
 
 use super::aliases::Aliases;
+use super::remembered::Remembered;
 use crate::bucket::{Bucket, TokenKey};
 use crate::flow::Trust;
 use crate::identity::{Number, NumberPolicy};
@@ -21,6 +22,8 @@ pub(super) struct Placement {
     /// What makes a telephone number of a SIP URI, as the role reads it.
     numbers: NumberPolicy,
     pub(super) aliases: Aliases,
+    /// What `;orig` has placed by a field that not every message of its transaction has.
+    remembered: Remembered,
     /// A canonical identity being written.
     scratch: Vec<u8>,
 }
@@ -37,7 +40,8 @@ pub enum AccessSide {
 impl Placement {
     pub(super) fn new(access: AccessSide, numbers: NumberPolicy, entropy: &mut Entropy) -> Placement {
         let aliases = Aliases::new(ALIASES_MAX, entropy);
-        Placement { access, numbers, aliases, scratch: Vec::new() }
+        let remembered = Remembered::new(REMEMBERED_MAX, entropy);
+        Placement { access, numbers, aliases, remembered, scratch: Vec::new() }
     }
 
     /// The home of a message from `remote`; `None` when nothing in it tells.
@@ -61,6 +65,7 @@ impl Placement {
         let (method, request_uri) = (words.next()?, words.next()?);
         let is_register = method == b"REGISTER";
         let (mut route, mut to, mut call_id) = (None, None, None);
+        let (mut via, mut served, mut asserted) = (None, None, None);
         for (name, value) in fields(head) {
             if name.is(b"route", b"") && route.is_none() {
                 route = Some(value);
@@ -71,7 +76,18 @@ impl Placement {
                 to = to.or(Some(value));
             } else if name.is(b"call-id", b"i") {
                 call_id = call_id.or(Some(value));
+            } else if name.is(b"via", b"v") {
+                via = via.or(Some(value));
+            } else if name.is(b"p-served-user", b"") {
+                served = served.or(Some((Name::PServedUser, value)));
+            } else if name.is(b"p-asserted-identity", b"") {
+                asserted = asserted.or(Some((Name::PAssertedIdentity, value)));
             }
+        }
+        if route.is_some_and(is_originating)
+            && let Some(bucket) = self.home_of_originating(key, via, served.or(asserted))
+        {
+            return Some(bucket);
         }
         let request_uri = Uri::parse(request_uri).ok();
         if let Some(bucket) = request_uri.as_ref().and_then(|uri| token_of(key, uri)) {
@@ -88,6 +104,21 @@ impl Placement {
     pub(super) fn home_of_sender(&self, key: &TokenKey, trust: Trust, remote: IpAddr) -> Option<Bucket> {
         let is_ue = self.access == AccessSide::Gm && trust == Trust::Outside;
         is_ue.then(|| key.bucket_of_address(remote))
+    }
+
+    /// Where a request is served that an application server sends for a user (TS 24.229 §5.7.1), or its ACK or CANCEL.
+    fn home_of_originating(
+        &mut self,
+        key: &TokenKey,
+        via: Option<&[u8]>,
+        user: Option<(Name, &[u8])>,
+    ) -> Option<Bucket> {
+        let transaction = key.hash(Via::parse(first_value(via?)).ok()?.branch()?);
+        let Some((name, value)) = user else { return self.remembered.home(transaction) };
+        let uri = Uri::parse(NameAddr::parse(name, first_value(value)).ok()?.uri()).ok()?;
+        let home = self.home_of_identity(key, &uri)?;
+        self.remembered.insert(transaction, home);
+        Some(home)
     }
 
     /// Where an identity is served; `None` for a URI that names nobody.
@@ -147,6 +178,12 @@ impl Placement {
 fn token_of_route(key: &TokenKey, value: &[u8]) -> Option<Bucket> {
     let route = NameAddr::parse(Name::Route, first_value(value)).ok()?;
     token_of(key, &route.parsed_uri().ok()?)
+}
+
+/// Whether the first Route is marked by `;orig`.
+fn is_originating(value: &[u8]) -> bool {
+    let route = NameAddr::parse(Name::Route, first_value(value));
+    route.is_ok_and(|route| route.parsed_uri().is_ok_and(|uri| uri.param(b"orig").is_some()))
 }
 
 /// The bucket of a token of ours in the user part.
@@ -214,6 +251,10 @@ fn first_value(values: &[u8]) -> &[u8] {
 
 /// Identities that are served elsewhere than in their own bucket, at most: some 28 octets each, in every shard.
 const ALIASES_MAX: usize = 1 << 24;
+
+/// Transactions of application servers that are remembered, some 32 octets each: a hundred a second for as long as a
+/// transaction of an INVITE may last.
+const REMEMBERED_MAX: usize = 1 << 15;
 
 #[cfg(test)]
 mod tests;

@@ -179,6 +179,28 @@ fn where_no_identity_is_named_the_call_id_decides_and_without_it_nothing() {
     }
 }
 
+/// TS 24.229 §5.7.1: the user is named by a field that ACK and CANCEL do not have.
+#[test]
+fn what_an_application_server_sends_for_a_user_is_at_home_with_the_user_and_so_are_its_ack_and_cancel() {
+    let mut bench = Bench::with(AccessSide::None);
+    let route = "Route: <sip:scscf.home1.net:6060;lr;orig>\r\n";
+    let home = bench.bucket("sip:alice@home1.net");
+    let asserted = "P-Asserted-Identity: <sip:alice@home1.net>, <tel:+49>\r\n";
+    let served = "P-Served-User: <sip:alice@home1.net>;sescase=orig\r\nP-Asserted-Identity: <tel:+491>\r\n";
+    let other = "sip:bob@elsewhere.net";
+    for user in [asserted, served] {
+        for fields in [format!("{route}{user}"), format!("{user}{route}")] {
+            assert_eq!(bench.home(&request("INVITE", other, &fields)), home, "{fields}");
+        }
+    }
+    assert_eq!(bench.home(&request("CANCEL", other, route)), home);
+    assert_eq!(bench.home(&request("ACK", other, route)), home);
+    let another = request("CANCEL", other, route).replace("z9hG4bK1", "z9hG4bK2");
+    assert_eq!(bench.home(&another), bench.bucket(other), "a CANCEL of nothing");
+    let unmarked = format!("Route: <sip:scscf.home1.net:6060;lr>\r\n{served}");
+    assert_eq!(bench.home(&request("INVITE", other, &unmarked)), bench.bucket(other));
+}
+
 #[test]
 fn a_forged_token_leads_nowhere_and_the_request_goes_by_what_it_says() {
     let mut bench = Bench::with(AccessSide::None);
