@@ -2,6 +2,7 @@
 
 mod bench;
 mod dialog;
+mod granted;
 mod hostile;
 mod originating;
 mod registration;
