@@ -7,6 +7,7 @@ pub mod cases;
 pub mod codec;
 pub mod cx;
 pub mod icscf;
+pub mod instructions;
 pub mod pcscf;
 pub mod rig;
 pub mod samples;

@@ -5,7 +5,8 @@
 #![allow(clippy::print_stdout, reason = "a command whose output is the table")]
 
 use carillon_bench::cases::{self, Case};
-use std::process::{Command, ExitCode};
+use carillon_bench::instructions;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 const SAMPLES: u32 = 15;
@@ -19,10 +20,10 @@ fn main() -> ExitCode {
             (Some(case), Ok(rounds)) => run_rounds(case, rounds),
             _ => return usage(),
         },
-        [] => table(cases::ALL.iter().collect(), instructions_tool()),
+        [] => table(cases::ALL.iter().collect(), instructions::tool()),
         ["--no-instructions"] => table(cases::ALL.iter().collect(), Err("not asked for".into())),
         ["--only", key] => match cases::by_key(key) {
-            Some(case) => table(vec![case], instructions_tool()),
+            Some(case) => table(vec![case], instructions::tool()),
             None => return usage(),
         },
         _ => return usage(),
@@ -120,30 +121,6 @@ fn run_rounds(case: &Case, rounds: u32) {
     }
 }
 
-fn instructions_tool() -> Result<(), String> {
-    match Command::new("valgrind").arg("--version").output() {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(format!("valgrind ends with {}", output.status)),
-        Err(error) => Err(format!("valgrind does not start: {error}")),
-    }
-}
-
-/// Instructions of one round: the difference of two runs, so that starting and preparing cancel out.
 fn instructions(case: &Case) -> Option<u64> {
-    let (few, many) = (200_u32, 1200_u32);
-    let difference = counted(case, many)?.checked_sub(counted(case, few)?)?;
-    Some(difference / u64::from(many - few))
-}
-
-fn counted(case: &Case, rounds: u32) -> Option<u64> {
-    let program = std::env::current_exe().ok()?;
-    let output = Command::new("valgrind")
-        .args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"])
-        .arg(program)
-        .args(["--rounds", case.key, &rounds.to_string()])
-        .output()
-        .ok()?;
-    let report = String::from_utf8_lossy(&output.stderr).into_owned();
-    let line = report.lines().find(|line| line.contains("I   refs:") || line.contains("I refs:"))?;
-    line.split(':').nth(1)?.trim().replace(',', "").parse().ok()
+    instructions::per_round(&std::env::current_exe().ok()?, case.key, 1000)
 }

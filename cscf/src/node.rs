@@ -37,6 +37,7 @@ use quota::Quota;
 use sip_core::transaction::{Timer, Timing};
 use sip_core::{Edits, Index, Limits, Message};
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::time::Duration;
 use table::Table;
 
@@ -144,6 +145,8 @@ pub struct Core<R: Role> {
     pub(crate) hash_key: (u64, u64),
     pub(crate) token_key: TokenKey,
     pub(crate) locals: Vec<Local>,
+    /// Our addresses as a Via spells them.
+    pub(crate) sent_by: Vec<(SocketAddr, Vec<u8>)>,
     pub(crate) transports: Vec<Transport>,
     pub(crate) statics: StaticNames,
     pub(crate) limits: Limits,
@@ -217,6 +220,11 @@ impl<R: Role> Node<R> {
                 hash_state,
                 hash_key,
                 token_key,
+                sent_by: setup
+                    .locals
+                    .iter()
+                    .map(|local| (local.address, local.address.to_string().into_bytes()))
+                    .collect(),
                 locals: setup.locals,
                 transports,
                 statics: setup.statics,

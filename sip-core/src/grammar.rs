@@ -28,6 +28,15 @@ pub(crate) use byte_table;
 static TOKEN_BYTES: [bool; 256] = byte_table!(byte => byte.is_ascii_alphanumeric()
     || matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~'));
 
+/// How many bytes at the start of `bytes` the table holds for. Four at a time, for hosts and values are long.
+pub(crate) fn span(bytes: &[u8], table: &[bool; 256]) -> usize {
+    let holds = |byte: u8| table[usize::from(byte)];
+    let (fours, _) = bytes.as_chunks::<4>();
+    let whole = fours.iter().take_while(|[a, b, c, d]| holds(*a) & holds(*b) & holds(*c) & holds(*d)).count();
+    let rest = &bytes[4 * whole..];
+    4 * whole + rest.iter().position(|byte| !holds(*byte)).unwrap_or(rest.len())
+}
+
 /// Whether `bytes` is a token: at least one byte, all of them token bytes.
 pub fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|byte| is_token_byte(*byte))
@@ -244,7 +253,7 @@ fn take_param(bytes: &[u8]) -> Option<(Param<'_>, &[u8])> {
     let rest = trim_start(rest);
     let end = match rest.first()? {
         b'"' => quoted_end(rest)?,
-        _ => rest.iter().position(|byte| !is_param_byte(*byte)).unwrap_or(rest.len()),
+        _ => span(rest, &PARAM_BYTES),
     };
     let (value, rest) = rest.split_at(end);
     if value.is_empty() {
@@ -253,14 +262,10 @@ fn take_param(bytes: &[u8]) -> Option<(Param<'_>, &[u8])> {
     Some(((name, Some(value)), trim_start(rest)))
 }
 
-/// Whether `byte` may stand in an unquoted parameter value.
+/// What may stand in an unquoted parameter value.
 ///
 /// Wider than `token / host`: base64 in branches, `@` in charging identifiers and IPv6 addresses without brackets
 /// (RFC 5118 §4.5) are all met.
-fn is_param_byte(byte: u8) -> bool {
-    PARAM_BYTES[usize::from(byte)]
-}
-
 static PARAM_BYTES: [bool; 256] =
     byte_table!(byte => !matches!(byte, 0..=b' ' | b';' | b',' | b'"' | b'<' | b'>' | 0x7f));
 

@@ -417,30 +417,51 @@ fn take_host(bytes: &[u8]) -> Option<(Host<'_>, &[u8])> {
         let close = memchr::memchr(b']', rest)?;
         return Some((Host::V6(read_ipv6(&rest[..close])?), &rest[close + 1..]));
     }
-    let end = bytes.iter().position(|byte| !HOST_BYTES[usize::from(*byte)]).unwrap_or(bytes.len());
-    let (name, rest) = bytes.split_at(end);
+    if let Some((address, rest)) = take_ipv4(bytes) {
+        return Some((Host::V4(address), rest));
+    }
+    let (name, rest) = bytes.split_at(grammar::span(bytes, &HOST_BYTES));
     if name.is_empty() {
         return None;
     }
-    // RFC 3261 §25.1: the last label of a name begins with a letter, so digits and dots can only be an address.
+    // RFC 3261 §25.1: the last label of a name begins with a letter, so digits and dots could only be an address.
     if !name[0].is_ascii_alphabetic() && name.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.') {
-        return Some((Host::V4(read_ipv4(name)?), rest));
+        return None;
     }
     Some((Host::Name(name), rest))
 }
 
-/// Four numbers below 256 without needless zeros, as `Ipv4Addr` reads them, in a third of its time.
-fn read_ipv4(bytes: &[u8]) -> Option<Ipv4Addr> {
-    let mut octets = [0; 4];
-    let mut parts = bytes.split(|byte| *byte == b'.');
-    for octet in &mut octets {
-        let part = parts.next()?;
-        if part.is_empty() || part.len() > 3 || part.len() > 1 && part[0] == b'0' {
-            return None;
+/// Four numbers below 256 without needless zeros, in one pass, and what follows them.
+fn take_ipv4(bytes: &[u8]) -> Option<(Ipv4Addr, &[u8])> {
+    let mut octets = [0_u8; 4];
+    let (mut part, mut digits, mut number) = (0, 0, 0_u32);
+    let mut end = bytes.len();
+    for (at, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => {
+                let is_padded = digits > 0 && number == 0;
+                number = number * 10 + u32::from(byte - b'0');
+                digits += 1;
+                if is_padded || number > 255 {
+                    return None;
+                }
+            }
+            b'.' if digits > 0 && part < 3 => {
+                octets[part] = number as u8;
+                (part, digits, number) = (part + 1, 0, 0);
+            }
+            byte if HOST_BYTES[usize::from(*byte)] => return None,
+            _ => {
+                end = at;
+                break;
+            }
         }
-        *octet = u8::try_from(grammar::number(part)?).ok()?;
     }
-    parts.next().is_none().then(|| Ipv4Addr::from_octets(octets))
+    if part < 3 || digits == 0 {
+        return None;
+    }
+    octets[3] = number as u8;
+    Some((Ipv4Addr::from_octets(octets), &bytes[end..]))
 }
 
 /// RFC 5118 §4.10: the grammar of RFC 3261 allows one colon too many before a dotted tail, which is to be tolerated.

@@ -6,7 +6,7 @@ use crate::node::{Core, breadth_of};
 use crate::reject::Reject;
 use crate::role::Role;
 use sip_core::proxy::loop_detection::loop_hash;
-use sip_core::{Message, Method, Name, Status};
+use sip_core::{Message, Method, Name, Status, Via};
 use std::io::Write;
 
 impl<R: Role> Core<R> {
@@ -68,8 +68,8 @@ impl<R: Role> Core<R> {
             return Err(Reject::new(Status::BAD_EXTENSION, "Proxy-Require names an unknown extension")
                 .header(Name::Unsupported, unknown.join(", ")));
         }
-        let is_initial = message.to().is_ok_and(|to| to.tag().is_none());
-        if self.is_draining && is_initial && !is_cancel {
+        let is_initial = || message.to().is_ok_and(|to| to.tag().is_none());
+        if self.is_draining && !is_cancel && is_initial() {
             return Err(
                 Reject::new(Status::SERVICE_UNAVAILABLE, "shutting down").header(Name::RetryAfter, "10")
             );
@@ -80,8 +80,13 @@ impl<R: Role> Core<R> {
     /// Whether a Via of ours in the message was made from the same request: a loop, not a spiral.
     pub(super) fn is_loop(&self, message: &Message) -> bool {
         let mut own_hash = None;
-        message.vias().any(|(_, via)| {
-            let Ok(via) = via else { return false };
+        message.all(Name::Via).any(|(_, value)| {
+            // The next hops hand our Via on as we wrote it, so that the others need not be read.
+            let sent_by = value.iter().position(|byte| *byte == b' ').map_or(value, |at| &value[at + 1..]);
+            if !self.sent_by.iter().any(|(_, own)| sent_by.starts_with(own)) {
+                return false;
+            }
+            let Ok(via) = Via::parse(value) else { return false };
             let Some(branch) = via.branch().and_then(BranchId::read) else { return false };
             let is_ours = self.locals.iter().any(|local| {
                 via.port.unwrap_or(5060) == local.address.port()

@@ -3,6 +3,7 @@
 use crate::context::{Context, ContextId};
 use crate::flow::{Hop, Source, Transport};
 use crate::input::{Exit, Output, Ticket};
+use crate::node::branch_id::MAGIC_COOKIE;
 use crate::node::{Core, Key};
 use crate::role::{Incoming, Role};
 use ambient::{Now, TimerId};
@@ -10,7 +11,7 @@ use sip_core::transaction::{Action, Class, Step, Timer, Timing, invite_server, n
 use sip_core::{Message, Method, ResponseBuilder, Status, Via};
 use siphasher::sip128::{Hasher128, SipHasher13};
 use smallvec::SmallVec;
-use std::hash::{Hash, Hasher};
+use std::hash::Hash;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -84,6 +85,11 @@ impl Server {
     }
 }
 
+/// Whether a branch is of RFC 3261, and names its transaction: the magic cookie and something behind it.
+fn is_unique(branch: &[u8]) -> bool {
+    branch.len() > MAGIC_COOKIE.len() && branch[..MAGIC_COOKIE.len()].eq_ignore_ascii_case(MAGIC_COOKIE)
+}
+
 /// What identifies the server transaction of a request (RFC 3261 §17.2.3), as a keyed hash that a peer cannot aim.
 ///
 /// `method` is the request's own, INVITE for an ACK and for the INVITE that a CANCEL names.
@@ -96,10 +102,12 @@ pub(crate) fn transaction_key(
     let mut hasher = SipHasher13::new_with_keys(hash_key.0, hash_key.1);
     method.as_bytes().hash(&mut hasher);
     match via.branch() {
-        Some(branch) if via.is_rfc3261_branch() => {
+        Some(branch) if is_unique(branch) => {
             branch.hash(&mut hasher);
-            for byte in via.host {
-                hasher.write_u8(byte.to_ascii_lowercase());
+            if via.host.iter().any(u8::is_ascii_uppercase) {
+                via.host.to_ascii_lowercase().hash(&mut hasher);
+            } else {
+                via.host.hash(&mut hasher);
             }
             via.port.hash(&mut hasher);
         }

@@ -5,12 +5,13 @@ use std::hash::{BuildHasher, Hash, Hasher};
 
 /// A hash of what decides where a request goes next: equal on a second pass, the request loops; different, it spirals.
 ///
-/// Covers the Request-URI, the tags, Call-ID, CSeq number, Proxy-Require, Proxy-Authorization and the Route set.
+/// Covers the Request-URI, From and To, Call-ID, CSeq number, Proxy-Require, Proxy-Authorization and the Route set.
 pub fn loop_hash(request: &Message, state: &impl BuildHasher) -> u64 {
     let mut hasher = state.build_hasher();
     request.uri().hash(&mut hasher);
-    for party in [request.from(), request.to()] {
-        party.ok().and_then(|party| party.tag()).hash(&mut hasher);
+    // The tags, and what stands around them: nobody on the way changes these fields.
+    for party in [Name::From, Name::To] {
+        request.first(party).hash(&mut hasher);
     }
     request.call_id().hash(&mut hasher);
     request.cseq().map(|cseq| cseq.number).unwrap_or_default().hash(&mut hasher);

@@ -1,6 +1,6 @@
 //! Requests on their way out: forwarded ones, our own, and the ACK that has no transaction.
 
-use super::hops::{install_via, line_end, write_via};
+use super::hops::{install_via, line_end};
 use super::{Attempt, Cancelling, Client, ClientId, ClientState, Owner};
 use crate::bucket::Bucket;
 use crate::context::{BranchEntry, BranchState, ContextId};
@@ -195,7 +195,7 @@ impl<R: Role> Core<R> {
             random: self.entropy.next_u64() & ((1 << 60) - 1),
         };
         let local = self.local_address(attempt);
-        write_via(attempt.hop.transport, local, &branch, &mut self.scratch);
+        self.write_via(attempt.hop.transport, local, &branch);
         install_via(&mut request, &mut via, &self.scratch);
         let exit = self.exit_of(attempt);
         self.outputs.push_back(Output::Send { exit, bytes: request, ticket: Ticket::default() });

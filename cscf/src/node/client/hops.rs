@@ -14,7 +14,6 @@ use ambient::Now;
 use sip_core::transaction::{invite_client, non_invite_client};
 use sip_core::{Message, Name, NameAddr, Uri};
 use smallvec::SmallVec;
-use std::io::Write;
 use std::net::SocketAddr;
 use std::ops::Range;
 
@@ -100,8 +99,8 @@ impl<R: Role> Core<R> {
             ClientState::NonInvite(non_invite_client::State::Trying)
         };
         let local = self.local_address(attempt);
+        self.write_via(attempt.hop.transport, local, &branch);
         let Some(client) = self.clients.get_mut((id.0, id.1)) else { return };
-        write_via(attempt.hop.transport, local, &branch, &mut self.scratch);
         install_via(&mut client.request, &mut client.via, &self.scratch);
         let start = if client.is_invite { invite_client::START } else { non_invite_client::START };
         // A proxy's Timer C. A UA waits as long for a sign of life: a UAS that keeps a call ringing repeats its
@@ -161,20 +160,26 @@ impl<R: Role> Core<R> {
             None => Exit::Hop { hop: attempt.hop, local: self.local_address(attempt) },
         }
     }
+
+    /// Writes the line of our Via into the scratch buffer.
+    pub(super) fn write_via(&mut self, transport: Transport, local: SocketAddr, branch: &BranchId) {
+        let line = &mut self.scratch;
+        line.clear();
+        line.extend_from_slice(b"Via: SIP/2.0/");
+        line.extend_from_slice(transport.via_token().as_bytes());
+        line.push(b' ');
+        if let Some((_, text)) = self.sent_by.iter().find(|(address, _)| *address == local) {
+            line.extend_from_slice(text);
+        }
+        line.extend_from_slice(b";branch=");
+        branch.write(line);
+        line.extend_from_slice(b"\r\n");
+    }
 }
 
 /// The offset behind the start line.
 pub(super) fn line_end(request: &[u8]) -> usize {
     request.iter().position(|byte| *byte == b'\n').map_or(request.len(), |at| at + 1)
-}
-
-/// Writes the line of our Via.
-pub(super) fn write_via(transport: Transport, local: SocketAddr, branch: &BranchId, line: &mut Vec<u8>) {
-    line.clear();
-    // Writing into memory does not fail.
-    let _ = write!(line, "Via: SIP/2.0/{} {local};branch=", transport.via_token());
-    branch.write(line);
-    line.extend_from_slice(b"\r\n");
 }
 
 /// Makes `line` the first header, in place of the one at `via`.
