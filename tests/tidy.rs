@@ -50,8 +50,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "hss-mock",
             "ue",
             "shell",
+            "carillon-load",
         ],
     ),
+    ("load", &["ambient", "ims-aka"]),
 ];
 
 /// Crates without a clock, a socket, a thread or a file below `src/`, but for the files that [`does_io`] names.

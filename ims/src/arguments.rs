@@ -27,6 +27,8 @@ pub enum Command {
     Call(Call),
     /// Registers A and B and sends a text from A to B.
     Message(Message),
+    /// Loads a P-CSCF with UEs that register, call and write at a rate, and reports what came of it.
+    Load(Box<crate::load::Load>),
     /// Looks at and changes the subscribers of a deployment.
     Sub(Sub),
     /// Tells a running HSS what to do.

@@ -8,6 +8,7 @@ mod dev;
 mod exit;
 mod hss;
 mod io;
+mod load;
 mod outing;
 mod phone;
 mod reg;
@@ -35,6 +36,9 @@ fn main() -> ExitCode {
         Command::Register(register) => outing::register(register),
         Command::Call(call) => outing::call(call),
         Command::Message(message) => outing::message(message),
+        Command::Load(load) => {
+            stop_signal().and_then(|stop| load::run(load, || stop.load(Ordering::Relaxed)))
+        }
         Command::Sub(sub) => sub::run(sub),
         Command::Hss(hss) => hss::run(hss),
         Command::Reg(reg) => reg::run(reg),

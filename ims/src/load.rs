@@ -1,0 +1,341 @@
+//! `ims load`: thousands of UEs that register, call and write at a rate, and what came of it.
+
+use crate::exit::Failure;
+use crate::roster::{Roster, card};
+use crate::{core, screen};
+use ambient::Instant;
+use carillon_load::arrivals::{Rate, Spacing};
+use carillon_load::driver::{Clock, Ended, Watching, drive};
+use carillon_load::generator::{Generator, Setup};
+use carillon_load::population::{Card, Population, Subscriber};
+use carillon_load::report::Report;
+use carillon_load::run::{Plan, Run};
+use carillon_load::scenario::{Mix, Scenario};
+use carillon_load::sockets::Sockets;
+use carillon_load::sources::Network;
+use clap::Args;
+use cscf::identity::{HomeNetwork, Plmn};
+use hss_mock::Credentials;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// `ims load`.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Load {
+    /// What the UEs do: register, reregister, call, message or deregister.
+    #[arg(value_parser = scenario, required_unless_present = "mix", conflicts_with = "mix")]
+    pub scenario: Option<Scenario>,
+    /// Several scenarios, each with its rate per second: register=10,call=5,message=20. With --rate, their proportions.
+    #[arg(long, value_name = "MIX", value_parser = Mix::parse)]
+    pub mix: Option<Mix>,
+    /// The P-CSCF, over UDP.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.10:5060", help_heading = "Network")]
+    pub pcscf: SocketAddr,
+    /// The home network domain name.
+    #[arg(long, default_value = "ims.mnc001.mcc001.3gppnetwork.org", help_heading = "Network")]
+    pub domain: String,
+    /// The subscribers: a CSV file as `ims sub import` reads it.
+    #[arg(long, value_name = "CSV", help_heading = "UEs")]
+    pub subscribers: PathBuf,
+    /// How many of them have a UE; without it, all.
+    #[arg(long, value_name = "N", help_heading = "UEs")]
+    pub ues: Option<usize>,
+    /// Where the UEs are: one address, with a port for each UE, or a network of this host's addresses, with an address
+    /// for each. Without it, 127.64.0.0/10 towards a P-CSCF on loopback, else the address that leads there.
+    #[arg(long, value_name = "IP[/BITS]", value_parser = Network::parse, help_heading = "Network")]
+    pub source: Option<Network>,
+    /// Arrivals per second, or a ramp: 100..2000.
+    #[arg(long, value_parser = Rate::parse, required_unless_present = "mix", help_heading = "Load")]
+    pub rate: Option<Rate>,
+    /// How long the load is measured.
+    #[arg(long, value_parser = cscf::config::duration, default_value = "30s", help_heading = "Load")]
+    pub duration: Duration,
+    /// How long the load runs before that.
+    #[arg(long, value_parser = cscf::config::duration, default_value = "0s", help_heading = "Load")]
+    pub warmup: Duration,
+    /// Space arrivals evenly, instead of by chance (Poisson).
+    #[arg(long, help_heading = "Load")]
+    pub even: bool,
+    /// Repeats the choices of an earlier run.
+    #[arg(long, default_value_t = 1, help_heading = "Load")]
+    pub seed: u64,
+    /// Registrations per second before the load, which are not measured.
+    #[arg(long, value_name = "RATE", default_value_t = 500.0, value_parser = positive, help_heading = "UEs")]
+    pub register_rate: f64,
+    /// How long a registration is asked for.
+    #[arg(long, value_parser = cscf::config::duration, default_value = "1h", help_heading = "UEs")]
+    pub expires: Duration,
+    /// How long a UE waits before it answers a challenge: for a core whose 401 leaves before it knows the challenge.
+    #[arg(long, value_name = "DURATION", value_parser = cscf::config::duration, default_value = "0s",
+          help_heading = "UEs")]
+    pub answer_after: Duration,
+    /// How long a called UE rings.
+    #[arg(long, value_name = "DURATION", value_parser = cscf::config::duration, default_value = "0s",
+          help_heading = "UEs")]
+    pub ring: Duration,
+    /// How long a call lasts.
+    #[arg(long, value_name = "DURATION", value_parser = cscf::config::duration, default_value = "1s",
+          help_heading = "UEs")]
+    pub talk: Duration,
+    /// SIP timer T1: a request is sent again after this time, and given up after 64 times this time.
+    #[arg(long, value_name = "DURATION", value_parser = cscf::config::duration, default_value = "500ms",
+          help_heading = "UEs")]
+    pub t1: Duration,
+    /// A success that takes longer is late.
+    #[arg(long, value_name = "DURATION", value_parser = cscf::config::duration, default_value = "2s",
+          help_heading = "Verdict")]
+    pub late_after: Duration,
+    /// The percentage of failures that is still a success.
+    #[arg(long, value_name = "PERCENT", default_value_t = 0.1, value_parser = percentage, help_heading = "Verdict")]
+    pub allow_failures: f64,
+    /// Write the report as JSON.
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    pub json: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Arrivals keep their times, whether or not the core keeps up, and latency counts from the time of arrival.
+
+Examples:
+  ims load register --subscribers lab.csv --rate 200 --duration 30s
+  ims load call --subscribers lab.csv --rate 50..500 --talk 5s --json calls.json
+  ims load --mix register=10,call=5,message=20 --subscribers lab.csv --duration 10min
+
+Exit status: 0 ok, 1 more failures than allowed, 2 usage, 3 the P-CSCF is unreachable.";
+
+/// Runs the load; `is_stopped` tells that somebody has had enough.
+pub fn run(load: &Load, is_stopped: impl Fn() -> bool) -> Result<(), Failure> {
+    let report = measure(load, is_stopped)?;
+    screen::show(format_args!("\n{report}"));
+    if let Some(path) = &load.json {
+        write(path, &report.json())?;
+    }
+    if report.attempted == 0 {
+        return Err(Failure::Failed("nothing was attempted: no UE could be registered".to_owned()));
+    }
+    let percent = 100.0 * report.failed_share();
+    if percent > load.allow_failures {
+        let allowed = load.allow_failures;
+        return Err(Failure::Failed(format!("{percent:.3} % failed; {allowed} % are allowed")));
+    }
+    Ok(())
+}
+
+/// Runs the load and reports it.
+fn measure(load: &Load, is_stopped: impl Fn() -> bool) -> Result<Report, Failure> {
+    let plan = load.plan();
+    let subscribers = load.subscribers()?;
+    let mut sockets = Sockets::open(load.network()?, subscribers.len())
+        .map_err(|error| Failure::Failed(format!("no sockets for the UEs: {error}")))?;
+    let population = Population::new(subscribers);
+    let generator = Generator::new(load.setup(), sockets.sources().clone(), population, core::entropy()?);
+    let clock = Clock::start();
+    let mut run = Run::new(clock.now(), generator, plan, ambient::Entropy::seeded(load.seed));
+    let watch = |_: &Run, _: Instant| if is_stopped() { Watching::Stop } else { Watching::GoOn };
+    match drive(&mut run, &mut sockets, clock, watch) {
+        Ended::Over(cost) => Ok(Report::of(&run, &cost)),
+        Ended::Unreachable => Err(Failure::Unreachable(format!("no answer from {}", load.pcscf))),
+    }
+}
+
+impl Load {
+    fn plan(&self) -> Plan {
+        let mix = match (&self.mix, self.scenario) {
+            (Some(mix), _) => mix.clone(),
+            (None, scenario) => Mix::only(scenario.unwrap_or(Scenario::Register)),
+        };
+        Plan {
+            rate: self.rate.unwrap_or_else(|| Rate::steady(mix.total())),
+            mix,
+            spacing: if self.even { Spacing::Even } else { Spacing::Poisson },
+            warmup: self.warmup,
+            duration: self.duration,
+            register_rate: self.register_rate,
+        }
+    }
+
+    fn setup(&self) -> Setup {
+        Setup {
+            expires_s: u32::try_from(self.expires.as_secs()).unwrap_or(u32::MAX),
+            t1: self.t1,
+            t2: self.t1 * 8,
+            answer_after: self.answer_after,
+            ring: self.ring,
+            talk: self.talk,
+            late_after: self.late_after,
+            ..Setup::new(self.pcscf, &self.domain)
+        }
+    }
+
+    fn network(&self) -> Result<Network, Failure> {
+        let unreachable = |error: std::io::Error| Failure::Unreachable(format!("{}: {error}", self.pcscf));
+        match self.source {
+            Some(network) => Ok(network),
+            None => Ok(Network::towards(self.pcscf.ip(), source_towards(self.pcscf).map_err(unreachable)?)),
+        }
+    }
+
+    /// The first ones of the file whose UE knows MILENAGE.
+    fn subscribers(&self) -> Result<Vec<Subscriber>, Failure> {
+        let home = HomeNetwork::of(&Plmn::test()).with_names(self.domain.clone(), self.domain.clone());
+        let roster = Roster::read(&self.subscribers, &home)?;
+        let wanted = self.ues.unwrap_or(usize::MAX);
+        let usable: Vec<Subscriber> =
+            roster.subscribers().iter().filter_map(of_milenage).take(wanted).collect();
+        let count = usable.len();
+        if count == 0 || self.ues.is_some_and(|wanted| count < wanted) {
+            let shown = self.subscribers.display();
+            let why = format!(
+                "{shown} has {count} subscribers with MILENAGE; `ims sub gen` makes more, and the HSS must know them"
+            );
+            return Err(Failure::Usage(why));
+        }
+        Ok(usable)
+    }
+}
+
+/// A subscriber as the load plays it; `None` when it is authenticated by something else than MILENAGE.
+fn of_milenage(subscriber: &hss_mock::Subscriber) -> Option<Subscriber> {
+    let (impi, impu, _) = card(subscriber).ok()?;
+    let Credentials::Milenage { k, opc } = &subscriber.private_identities.first()?.credentials else {
+        return None;
+    };
+    let card = Card { k: k.clone(), opc: opc.clone() };
+    Some(Subscriber { impi: impi.to_owned(), impu: impu.to_owned(), card })
+}
+
+/// The address of this host that leads to another.
+fn source_towards(remote: SocketAddr) -> std::io::Result<IpAddr> {
+    let any: IpAddr = match remote {
+        SocketAddr::V4(_) => [0, 0, 0, 0].into(),
+        SocketAddr::V6(_) => [0u16; 8].into(),
+    };
+    let probe = UdpSocket::bind((any, 0))?;
+    probe.connect(remote)?;
+    Ok(probe.local_addr()?.ip())
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(path, text).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
+}
+
+fn scenario(text: &str) -> Result<Scenario, String> {
+    Scenario::from_name(text)
+        .ok_or_else(|| "one of register, reregister, call, message, deregister".to_owned())
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
+        _ => Err("not a number above zero".to_owned()),
+    }
+}
+
+fn percentage(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if (0.0..=100.0).contains(&number) => Ok(number),
+        _ => Err("not a percentage".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::{Core, CoreSockets, Tracing};
+    use clap::Parser;
+    use cscf::config::Config;
+    use std::sync::Arc;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        load: Load,
+    }
+
+    fn lab_file() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/config/lab-subscribers.csv")
+    }
+
+    fn load(words: &str, pcscf: SocketAddr) -> Load {
+        let (pcscf, file) = (pcscf.to_string(), lab_file());
+        let file = file.to_string_lossy();
+        let fixed = ["load", "--pcscf", &pcscf, "--subscribers", &file];
+        Line::try_parse_from(fixed.into_iter().chain(words.split(' '))).expect("a command line").load
+    }
+
+    /// Runs `story` against a core on free ports that knows the first `known` subscribers of the lab.
+    fn with_core(known: usize, story: impl FnOnce(SocketAddr)) {
+        let (sockets, lab) = CoreSockets::free().expect("free ports");
+        let config = Arc::new(Config::lab_at(&Plmn::test(), &lab));
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let text = std::fs::read_to_string(lab_file()).expect("the lab's subscribers");
+        // A comment and the header stand before the subscribers.
+        let lines: Vec<_> = text.lines().take(known + 2).collect();
+        std::fs::write(file.path(), lines.join("\n")).expect("a file that can be written");
+        let roster = Roster::read(file.path(), &config.home).expect("subscribers");
+        assert_eq!(roster.subscribers().len(), known);
+        let clock = shell::Clock::start();
+        let mut core = Core::start(config, &roster, sockets, clock, Tracing::On).expect("a core");
+        core.wait_for_hss(Duration::from_secs(20)).expect("an HSS");
+        story(lab.pcscf);
+        core.stop().expect("a core that stops in good order");
+    }
+
+    #[test]
+    fn every_scenario_succeeds_against_a_core() {
+        with_core(6, |pcscf| {
+            for scenario in ["register", "reregister", "message", "call", "deregister"] {
+                let words = format!("{scenario} --ues 6 --rate 20 --even --duration 300ms --talk 20ms");
+                let report = measure(&load(&words, pcscf), || false).expect("a report");
+                let failed = format!("{scenario}: {:?}", report.failed);
+                assert_eq!((report.attempted, report.succeeded + report.dropped), (5, 5), "{failed}");
+                assert_eq!(report.latency_us.count, report.succeeded);
+            }
+        });
+    }
+
+    #[test]
+    fn a_mix_counts_each_scenario_by_itself() {
+        with_core(6, |pcscf| {
+            let words = "--mix reregister=20,message=40,call=20 --ues 6 --duration 500ms --talk 20ms";
+            let report = measure(&load(words, pcscf), || false).expect("a report");
+            assert_eq!(report.failures(), 0, "{:?}", report.failed);
+            let sum: u64 = report.scenarios.values().map(|scenario| scenario.succeeded).sum();
+            assert_eq!((report.scenarios.len(), sum), (3, report.attempted));
+        });
+    }
+
+    #[test]
+    fn subscribers_that_the_core_does_not_know_are_failures_by_their_status() {
+        with_core(2, |pcscf| {
+            let words = "register --ues 5 --rate 50 --even --duration 110ms";
+            let report = measure(&load(words, pcscf), || false).expect("a report");
+            assert_eq!((report.attempted, report.succeeded), (5, 2));
+            assert_eq!(report.failed.get("REGISTER 403"), Some(&3), "{:?}", report.failed);
+            let verdict = run(&load(words, pcscf), || false);
+            assert!(matches!(verdict, Err(Failure::Failed(_))), "{verdict:?}");
+        });
+    }
+
+    #[test]
+    fn more_ues_than_there_are_subscribers_is_a_mistake_of_usage() {
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
+        let failure = load("register --rate 1 --ues 1000", nowhere).subscribers();
+        assert!(matches!(failure, Err(Failure::Usage(why)) if why.contains("has 102 subscribers")));
+    }
+
+    #[test]
+    fn a_load_is_one_scenario_with_a_rate_or_a_mix_that_has_its_own() {
+        let parse = |words: &str| {
+            Line::try_parse_from(["load", "--subscribers", "x"].into_iter().chain(words.split(' ')))
+        };
+        assert!(parse("call --rate 10").is_ok());
+        assert!(parse("call").is_err(), "no rate");
+        assert!(parse("--rate 10").is_err(), "no scenario");
+        assert!(parse("call --rate 10 --mix call=1").is_err(), "both");
+        let mix = parse("--mix call=1,message=2").expect("a mix has its rate").load.plan();
+        assert_eq!(mix.rate, Rate::steady(3.0));
+    }
+}

@@ -1,0 +1,136 @@
+//! Runs a [`Run`] against the world: the clock, the sockets, and who watches. One thread does it all.
+
+use crate::run::{Phase, Run};
+use crate::sockets::Sockets;
+use ambient::Instant;
+use nix::time::{ClockId, clock_gettime};
+use std::time::Duration;
+
+/// Time since a beginning.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock(std::time::Instant);
+
+impl Clock {
+    /// A clock that begins to count.
+    pub fn start() -> Clock {
+        Clock(std::time::Instant::now())
+    }
+
+    /// What it shows.
+    pub fn now(self) -> Instant {
+        Instant::START + self.0.elapsed()
+    }
+}
+
+/// What the generator itself took while it measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct OwnCost {
+    /// CPU time of its thread.
+    pub cpu: Duration,
+    /// The time that this was measured over.
+    pub over: Duration,
+    /// Datagrams that its sockets had no room for.
+    pub overflows: u64,
+    /// Datagrams that the system would not send.
+    pub refused: u64,
+}
+
+impl OwnCost {
+    /// The share of a core.
+    pub fn share(&self) -> f64 {
+        self.cpu.as_secs_f64() / self.over.as_secs_f64().max(1e-9)
+    }
+}
+
+/// Whether a run goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watching {
+    /// It does.
+    GoOn,
+    /// Somebody wants it to end.
+    Stop,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Ended {
+    /// It was run to its end, or to where it was stopped.
+    Over(OwnCost),
+    /// No datagram ever came back.
+    Unreachable,
+}
+
+/// Runs to the end. `watch` sees the run a few times a second.
+pub fn drive(
+    run: &mut Run,
+    sockets: &mut Sockets,
+    clock: Clock,
+    mut watch: impl FnMut(&Run, Instant) -> Watching,
+) -> Ended {
+    let began = clock.now();
+    let mut watched = began;
+    let mut meter = Meter::default();
+    let before = (sockets.overflows(), sockets.refused);
+    loop {
+        let now = clock.now();
+        run.advance(now);
+        sockets.send(&mut run.generator.outbox);
+        meter.look(run.phase(), now);
+        let came = sockets.receive(|remote, bytes| run.generator.receive(now, remote, bytes));
+        sockets.send(&mut run.generator.outbox);
+        if now.since(watched) >= WATCH_EVERY || run.phase() == Phase::Over {
+            watched = now;
+            if watch(run, now) == Watching::Stop {
+                run.stop(now);
+            }
+            if run.generator.received == 0 && now.since(began) > SILENCE_MAX {
+                return Ended::Unreachable;
+            }
+        }
+        let Some(next) = run.next() else { break };
+        let now = clock.now();
+        if came == 0 && next > now {
+            let until = next.min(watched + WATCH_EVERY);
+            sockets.wait(until.since(now), !run.generator.outbox.is_empty());
+        }
+    }
+    if run.generator.received == 0 {
+        return Ended::Unreachable;
+    }
+    let overflows = sockets.overflows().saturating_sub(before.0);
+    Ended::Over(OwnCost { overflows, refused: sockets.refused - before.1, ..meter.cost() })
+}
+
+/// Reads the CPU time when measuring begins and when it ends.
+#[derive(Debug, Default)]
+struct Meter {
+    began: Option<(Instant, Duration)>,
+    ended: Option<(Instant, Duration)>,
+}
+
+impl Meter {
+    fn look(&mut self, phase: Phase, now: Instant) {
+        match phase {
+            Phase::Measuring if self.began.is_none() => self.began = Some((now, thread_time())),
+            Phase::Draining | Phase::Over if self.ended.is_none() => self.ended = Some((now, thread_time())),
+            _ => {}
+        }
+    }
+
+    fn cost(&self) -> OwnCost {
+        let (Some((began, from)), Some((ended, to))) = (self.began, self.ended) else {
+            return OwnCost::default();
+        };
+        OwnCost { cpu: to.saturating_sub(from), over: ended.since(began), ..OwnCost::default() }
+    }
+}
+
+/// CPU time of this thread.
+fn thread_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).unwrap_or_default()
+}
+
+/// How often somebody looks.
+const WATCH_EVERY: Duration = Duration::from_millis(250);
+/// When nothing has ever come back for so long, nobody is there.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
