@@ -1,0 +1,1 @@
+"""Carillon beside Kamailio: the parts of `bench/versus`."""

@@ -1,0 +1,88 @@
+"""What processes have used: processor time and memory, read from /proc."""
+
+import os
+import threading
+import time
+
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+SAMPLE_EVERY_S = 0.1
+
+
+def family(pid):
+    """A process and all that descend from it."""
+    children = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat") as stat:
+                # The name of a program stands in parentheses and may hold anything.
+                parent = int(stat.read().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        children.setdefault(parent, []).append(int(name))
+    found, rest = [], [pid]
+    while rest:
+        one = rest.pop()
+        found.append(one)
+        rest.extend(children.get(one, []))
+    return found
+
+
+def cpu_s(pids):
+    """User and system time of processes, with all their threads, in seconds."""
+    ticks = 0
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/stat") as stat:
+                fields = stat.read().rpartition(")")[2].split()
+        except OSError:
+            continue
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / TICKS_PER_S
+
+
+def memory_kb(pids):
+    """Proportional set size: what processes share is counted once."""
+    total = 0
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/smaps_rollup") as rollup:
+                total += sum(int(line.split()[1]) for line in rollup if line.startswith("Pss:"))
+        except OSError:
+            continue
+    return total
+
+
+class Sampler:
+    """Reads the processor time of each role all the while, so that any window of a run can be asked for afterwards."""
+
+    def __init__(self, roles):
+        """`roles` gives the process of each role. The families are looked up once: they must be complete."""
+        self.families = {role: family(pid) for role, pid in roles.items()}
+        self.samples = []
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        self.thread.join()
+
+    def run(self):
+        while True:
+            self.take()
+            if self.stopping.wait(SAMPLE_EVERY_S):
+                self.take()
+                return
+
+    def take(self):
+        used = {role: cpu_s(pids) for role, pids in self.families.items()}
+        self.samples.append((time.time(), used))
+
+    def used_s(self, begin, end):
+        """Seconds of processor time that each role used between two times of the clock."""
+        before = max((s for s in self.samples if s[0] <= begin), default=self.samples[0], key=lambda s: s[0])
+        after = min((s for s in self.samples if s[0] >= end), default=self.samples[-1], key=lambda s: s[0])
+        return {role: after[1][role] - before[1][role] for role in self.families}

@@ -1,0 +1,148 @@
+"""The measurements in their order: contenders take turns, so that a slow minute of the machine falls on all of them."""
+
+import statistics
+import sys
+
+from . import load, neutral
+from .core import ROLES, Core
+from .processor import family, memory_kb
+
+SCENARIOS = ("register", "reregister", "call", "message")
+KAMAILIO, OURS, OURS_MEMORY = "kamailio", "carillon", "carillon-memory"
+# Shares of Kamailio's highest rate at which processor time and latency are compared.
+SHARES = (0.25, 0.5, 0.9)
+# Without a search for the highest rate: what two cores that are shared with others bear.
+QUICK_RATES = {"register": 300, "reregister": 300, "call": 100, "message": 300}
+# Where the search begins.
+FIRST_RATES = {"register": 1000, "reregister": 1000, "call": 500, "message": 1000}
+# The search ends when the highest rate that is held and the lowest that is not are this close.
+RESOLUTION = 0.05
+RATE_MAX = 100_000
+
+
+class Series:
+    """Everything that one call of `bench/versus` measures."""
+
+    def __init__(self, settings, programs, folder, subscribers):
+        self.settings, self.programs = settings, programs
+        self.folder, self.subscribers = folder, subscribers
+        self.results = {"settings": vars_of(settings), "highest": [], "at_rate": [], "memory": [], "sipp": []}
+
+    def core(self, contender, is_large=False):
+        return Core(contender, self.programs, self.folder, self.subscribers, is_large)
+
+    def measure(self):
+        for scenario in SCENARIOS:
+            if scenario not in self.settings.only:
+                continue
+            if self.settings.quick:
+                rates = {1.0: QUICK_RATES[scenario]}
+            else:
+                self.find_highest(scenario)
+                highest = median_of(self.results["highest"], scenario, KAMAILIO)
+                rates = {share: round(share * highest) for share in SHARES}
+            for share, rate in rates.items():
+                self.compare_at(scenario, share, max(rate, 1))
+        if "memory" in self.settings.only:
+            self.weigh()
+        if "sipp" in self.settings.only:
+            self.ask_sipp()
+        return self.results
+
+    def ues_for(self, scenario, rate, duration_s):
+        """For registrations a UE for each, with a margin for chance; else as many as keep out of each other's way."""
+        if scenario == "register":
+            wanted = int((duration_s + load.WARMUP_S) * rate * 1.05) + 100
+        else:
+            wanted = max(1000, int(rate * 2))
+        return min(wanted, self.settings.ues_max)
+
+    def run(self, scenario, contender, rate, duration_s):
+        with self.core(contender) as core:
+            return load.run(core, scenario, rate, self.ues_for(scenario, rate, duration_s), duration_s)
+
+    def compare_at(self, scenario, share, rate):
+        for run in range(self.settings.runs):
+            for contender in (KAMAILIO, OURS, OURS_MEMORY):
+                result = self.run(scenario, contender, rate, self.settings.duration)
+                result |= {"scenario": scenario, "share": share, "contender": contender, "run": run}
+                self.results["at_rate"].append(result)
+                cpu, latency = result["cpu_s_per_1000"], result["latency_us"]
+                say(f"{scenario} {rate}/s {contender}: {cpu['total']:.3f} CPU-s per 1,000 "
+                    + " ".join(f"{role} {cpu[role]:.3f}" for role in ROLES)
+                    + f", p50 {latency['p50'] / 1000:.1f} ms, p99 {latency['p99'] / 1000:.1f} ms"
+                    + ("" if result["is_held"] else f", NOT HELD: {trouble(result)}"))
+
+    def find_highest(self, scenario):
+        for run in range(self.settings.runs):
+            for contender in (KAMAILIO, OURS):
+                known = median_of(self.results["highest"], scenario, contender)
+                highest, first_lost = self.bisect(scenario, contender, known or FIRST_RATES[scenario])
+                self.results["highest"].append({
+                    "scenario": scenario, "contender": contender, "run": run, "rate": highest,
+                    "generator_limited": bool(first_lost and first_lost["generator_limited"]),
+                })
+                say(f"{scenario} {contender}: holds {highest:.0f}/s")
+
+    def bisect(self, scenario, contender, rate):
+        """The highest rate that is held, and the result of the lowest that is not."""
+        held, lost, lost_result = 0, None, None
+        while lost is None or (lost - held) / lost > RESOLUTION:
+            result = self.run(scenario, contender, rate, self.settings.hold)
+            if result["is_held"]:
+                held = rate
+            else:
+                lost, lost_result = rate, result
+            say(f"  {scenario} {contender} {rate:.0f}/s: {'held' if result['is_held'] else trouble(result)}")
+            if lost is None:
+                rate = held * 1.5
+            else:
+                rate = (held + lost) / 2 if held else lost / 2
+            if rate > RATE_MAX or rate < 1:
+                break
+        return held, lost_result
+
+    def weigh(self):
+        """Memory with few and with many UEs registered; the slope leaves out what a process takes in any case."""
+        few, many = self.settings.memory_ues
+        for contender in (KAMAILIO, OURS):
+            with self.core(contender, is_large=True) as core:
+                weights = []
+                for ues in (few, many):
+                    rate = load.REGISTER_RATE
+                    load.run(core, "register", rate, ues, ues * 1.05 / rate, warmup_s=0)
+                    weights.append({role: memory_kb(family(pid)) for role, pid in core.pids().items()})
+            per_ue = {role: (weights[1][role] - weights[0][role]) / (many - few) for role in ROLES}
+            self.results["memory"].append(
+                {"contender": contender, "ues": [few, many], "kb": weights, "kb_per_ue": per_ue})
+            say(f"memory {contender}: " + ", ".join(f"{role} {per_ue[role]:.2f} KB per UE" for role in ROLES))
+
+    def ask_sipp(self):
+        rate = 50 if self.settings.quick else 100
+        for run in range(self.settings.runs):
+            for contender in (KAMAILIO, OURS):
+                with self.core(contender) as core:
+                    result = neutral.run(core, rate, self.settings.duration)
+                self.results["sipp"].append(result | {"contender": contender, "run": run})
+                say(f"sipp {rate}/s {contender}: {result['cpu_s_per_1000']['total']:.3f} CPU-s per 1,000 calls, "
+                    f"{result['succeeded']} of {result['attempted']}, "
+                    f"p50 {result['latency_us']['p50'] / 1000:.1f} ms, p99 {result['latency_us']['p99'] / 1000:.1f} ms")
+
+
+def vars_of(settings):
+    return {name: value for name, value in vars(settings).items() if isinstance(value, (int, float, list, tuple, bool))}
+
+
+def trouble(result):
+    failed = ", ".join(f"{count} {why}" for why, count in result["failed"].items())
+    limited = "; the generator is the limit" if result["generator_limited"] else ""
+    return f"{failed or 'none'} failed, {result['late']} late, {result['retransmissions']} retransmitted{limited}"
+
+
+def median_of(highest, scenario, contender):
+    rates = [one["rate"] for one in highest if (one["scenario"], one["contender"]) == (scenario, contender)]
+    return statistics.median(rates) if rates else None
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)

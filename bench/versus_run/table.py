@@ -1,0 +1,75 @@
+"""Medians, spread and ratios, as one table."""
+
+import statistics
+
+from .core import ROLES
+from .series import KAMAILIO, OURS, OURS_MEMORY, SCENARIOS
+
+SHORT = {"pcscf": "P", "icscf": "I", "scscf": "S"}
+
+
+def middle(values):
+    """Median, lowest and highest."""
+    return statistics.median(values), min(values), max(values)
+
+
+def rows(results):
+    """(what, unit, {contender: (median, lowest, highest)}, whether more is better)"""
+    found = []
+    for scenario in SCENARIOS:
+        highest = group(results["highest"], scenario=scenario)
+        if highest:
+            found.append((f"{scenario}: highest rate held", "1/s", by_contender(highest, lambda one: one["rate"]), True))
+        for rate in sorted({one["rate"] for one in group(results["at_rate"], scenario=scenario)}):
+            at_rate = group(results["at_rate"], scenario=scenario, rate=rate)
+            name = f"{scenario} at {rate:g}/s"
+            cpu = lambda *roles: lambda one: sum(one["cpu_s_per_1000"][role] for role in roles)
+            found.append((f"{name}: CPU of P+I+S", "s/1,000", by_contender(at_rate, cpu(*ROLES)), False))
+            found.append((f"{name}: CPU of P+I", "s/1,000", by_contender(at_rate, cpu("pcscf", "icscf")), False))
+            for role in ROLES:
+                found.append((f"{name}: CPU of {SHORT[role]}", "s/1,000", by_contender(at_rate, cpu(role)), False))
+            for share in ("p50", "p99"):
+                latency = lambda one: one["latency_us"][share] / 1000
+                found.append((f"{name}: {share}", "ms", by_contender(at_rate, latency), False))
+    for role in ROLES:
+        memory = by_contender(results["memory"], lambda one: one["kb_per_ue"][role])
+        if memory:
+            found.append((f"memory per registered UE at {SHORT[role]}", "KB", memory, False))
+    for rate in sorted({one["rate"] for one in results["sipp"]}):
+        at_rate = group(results["sipp"], rate=rate)
+        name = f"SIPp, call at {rate:g}/s"
+        total = lambda one: one["cpu_s_per_1000"]["total"]
+        found.append((f"{name}: CPU of P+I+S", "s/1,000", by_contender(at_rate, total), False))
+        found.append((f"{name}: p99 of INVITE to 200", "ms",
+                      by_contender(at_rate, lambda one: one["latency_us"]["p99"] / 1000), False))
+    return found
+
+
+def group(results, **wanted):
+    return [one for one in results if all(one[key] == value for key, value in wanted.items())]
+
+
+def by_contender(results, value):
+    names = [name for name in (KAMAILIO, OURS, OURS_MEMORY) if group(results, contender=name)]
+    return {name: middle([value(one) for one in group(results, contender=name)]) for name in names}
+
+
+def markdown(results):
+    """The table; a ratio above 1 says how many times better ours is."""
+    lines = ["| | | Kamailio | Carillon | times better | store off |", "|---|---|---:|---:|---:|---:|"]
+    for what, unit, values, is_more_better in rows(results):
+        ours, theirs = values.get(OURS), values.get(KAMAILIO)
+        ratio = "-"
+        if ours and theirs and min(ours[0], theirs[0]) > 0:
+            ratio = f"{ours[0] / theirs[0] if is_more_better else theirs[0] / ours[0]:.1f}"
+        cells = [spread(values.get(name)) for name in (KAMAILIO, OURS)]
+        lines.append(f"| {what} | {unit} | {cells[0]} | {cells[1]} | {ratio} | {spread(values.get(OURS_MEMORY))} |")
+    return "\n".join(lines)
+
+
+def spread(value):
+    if value is None:
+        return "-"
+    shown = lambda number: f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+    median, low, high = value
+    return shown(median) if low == high else f"{shown(median)} ({shown(low)}-{shown(high)})"
