@@ -78,6 +78,12 @@ impl Scscf {
                     let id = self.adopt(turn, &served.impu, profile)?;
                     self.arm_expiry(turn, id);
                 }
+                Err(Refused::Again(_)) if turn.has_neighbours() => {
+                    // The HSS holds this S-CSCF for the user's: another shard has the registration, and this request has
+                    // overtaken the word of it. A second copy here would be given back to the HSS when it lapses.
+                    let cause = "registered at another shard";
+                    return Err(Reject::new(Status::TEMPORARILY_UNAVAILABLE, cause));
+                }
                 Err(Refused::Again(asked)) => {
                     self.fetch_profile_as(turn, served, asked);
                     return Ok(());
