@@ -11,6 +11,7 @@ use carillon_load::population::{Card, Population, Subscriber};
 use carillon_load::report::Report;
 use carillon_load::run::{Plan, Run};
 use carillon_load::scenario::{Mix, Scenario};
+use carillon_load::search::{self, Search};
 use carillon_load::sockets::Sockets;
 use carillon_load::sources::Network;
 use clap::Args;
@@ -90,7 +91,14 @@ pub struct Load {
     /// The percentage of failures that is still a success.
     #[arg(long, value_name = "PERCENT", default_value_t = 0.1, value_parser = percentage, help_heading = "Verdict")]
     pub allow_failures: f64,
-    /// Write the report as JSON.
+    /// Look for the highest rate that is held, beginning with --rate: at most 0.1 % failed or late, at most 0.1 % sent
+    /// again.
+    #[arg(long, help_heading = "Verdict")]
+    pub find_highest: bool,
+    /// How long a rate is tried by --find-highest.
+    #[arg(long, value_parser = cscf::config::duration, default_value = "60s", help_heading = "Verdict")]
+    pub hold: Duration,
+    /// Write the report as JSON; of --find-highest, the one of the highest rate held.
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub json: Option<PathBuf>,
 }
@@ -134,10 +142,32 @@ fn measure(load: &Load, is_stopped: impl Fn() -> bool) -> Result<Report, Failure
     let clock = Clock::start();
     let mut run = Run::new(clock.now(), generator, plan, ambient::Entropy::seeded(load.seed));
     let watch = |_: &Run, _: Instant| if is_stopped() { Watching::Stop } else { Watching::GoOn };
-    match drive(&mut run, &mut sockets, clock, watch) {
-        Ended::Over(cost) => Ok(Report::of(&run, &cost)),
+    let mut once = |run: &mut Run| match drive(run, &mut sockets, clock, watch) {
+        Ended::Over(cost) => Ok(Report::of(run, &cost)),
         Ended::Unreachable => Err(Failure::Unreachable(format!("no answer from {}", load.pcscf))),
+    };
+    if !load.find_highest {
+        return once(&mut run);
     }
+    let mut search = Search::from(run.plan().rate.mean());
+    let mut best = None;
+    while let Some(rate) = search.next().filter(|_| !is_stopped()) {
+        let plan = Plan { rate: Rate::steady(rate), duration: load.hold, ..load.plan() };
+        run = run.again(clock.now(), plan);
+        let report = once(&mut run)?;
+        let is_held = search::is_held(&report) && !is_stopped();
+        let verdict = match (is_held, report.generator_limited) {
+            (true, _) => "held",
+            (false, false) => "not held",
+            (false, true) => "not held, and the generator was the limit",
+        };
+        screen::line(format_args!("{rate:>9.1}/s  {verdict}"));
+        search.tried(rate, is_held);
+        if is_held {
+            best = Some(report);
+        }
+    }
+    best.ok_or_else(|| Failure::Failed("no rate was held".to_owned()))
 }
 
 impl Load {
@@ -304,6 +334,22 @@ mod tests {
             assert_eq!(report.failures(), 0, "{:?}", report.failed);
             let sum: u64 = report.scenarios.values().map(|scenario| scenario.succeeded).sum();
             assert_eq!((report.scenarios.len(), sum), (3, report.attempted));
+        });
+    }
+
+    #[test]
+    fn the_highest_rate_is_one_that_was_held() {
+        with_core(6, |pcscf| {
+            let tries = std::cell::Cell::new(0);
+            let words =
+                "message --ues 6 --rate 20 --even --find-highest --hold 200ms --t1 10s --late-after 1min";
+            // Somebody stops it after a while: what was held until then is the answer.
+            let is_stopped = || {
+                tries.set(tries.get() + 1);
+                tries.get() > 12
+            };
+            let report = measure(&load(words, pcscf), is_stopped).expect("a rate that is held");
+            assert!(report.rate >= 20.0 && report.failures() == 0, "{:?}", report.failed);
         });
     }
 

@@ -6,7 +6,7 @@
 //! - pure: [`scenario`], [`arrivals`] (when what begins), [`population`] (the UEs), [`generator`] (all that is under
 //!   way: requests, answers, timers), [`run`] (preparing, warming up, measuring, draining), [`measure`], [`report`],
 //!   [`search`] (the highest rate held)
-//! - the world: [`sockets`], [`driver`], [`live`]
+//! - the world: [`sockets`], [`driver`]
 
 pub mod arrivals;
 mod call;
@@ -25,6 +25,7 @@ mod request;
 mod response;
 pub mod run;
 pub mod scenario;
+pub mod search;
 pub mod sockets;
 pub mod sources;
 mod token;
