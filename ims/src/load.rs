@@ -1,6 +1,7 @@
 //! `ims load`: thousands of UEs that register, call and write at a rate, and what came of it.
 
 use crate::exit::Failure;
+use crate::progress::Progress;
 use crate::roster::{Roster, card};
 use crate::{core, screen};
 use ambient::Instant;
@@ -141,8 +142,12 @@ fn measure(load: &Load, is_stopped: impl Fn() -> bool) -> Result<Report, Failure
     let generator = Generator::new(load.setup(), sockets.sources().clone(), population, core::entropy()?);
     let clock = Clock::start();
     let mut run = Run::new(clock.now(), generator, plan, ambient::Entropy::seeded(load.seed));
-    let watch = |_: &Run, _: Instant| if is_stopped() { Watching::Stop } else { Watching::GoOn };
-    let mut once = |run: &mut Run| match drive(run, &mut sockets, clock, watch) {
+    let mut progress = Progress::new();
+    let mut watch = |run: &Run, now: Instant| {
+        progress.show(run, now);
+        if is_stopped() { Watching::Stop } else { Watching::GoOn }
+    };
+    let mut once = |run: &mut Run| match drive(run, &mut sockets, clock, &mut watch) {
         Ended::Over(cost) => Ok(Report::of(run, &cost)),
         Ended::Unreachable => Err(Failure::Unreachable(format!("no answer from {}", load.pcscf))),
     };

@@ -11,6 +11,7 @@ mod io;
 mod load;
 mod outing;
 mod phone;
+mod progress;
 mod reg;
 mod roster;
 mod screen;
