@@ -25,8 +25,8 @@ def run(core, scenario, rate, ues, duration_s, warmup_s=WARMUP_S):
     report_file = os.path.join(core.folder, "load.json")
     command = [
         core.programs / "ims", "load", scenario, "--pcscf", "%s:%d" % ADDRESSES["pcscf"], "--domain", DOMAIN,
-        "--subscribers", core.subscribers, "--ues", ues, "--rate", f"{rate:g}", "--duration", f"{duration_s:g}s",
-        "--warmup", f"{warmup_s:g}s", "--answer-after", f"{ANSWER_AFTER_S * 1000:g}ms", "--talk", f"{TALK_S:g}s",
+        "--subscribers", core.subscribers, "--ues", ues, "--rate", f"{rate:g}", "--duration", f"{duration_s * 1000:.0f}ms",
+        "--warmup", f"{warmup_s * 1000:.0f}ms", "--answer-after", f"{ANSWER_AFTER_S * 1000:.0f}ms", "--talk", f"{TALK_S * 1000:.0f}ms",
         "--register-rate", REGISTER_RATE, "--json", report_file,
     ]
     with Sampler(core.pids()) as sampler:

@@ -18,6 +18,8 @@ FIRST_RATES = {"register": 1000, "reregister": 1000, "call": 500, "message": 100
 # The search ends when the highest rate that is held and the lowest that is not are this close.
 RESOLUTION = 0.05
 RATE_MAX = 100_000
+# The longest that a transaction lingers: 64 times the T1 of 2 s towards a UE (TS 24.229 table 7.7.1), and some.
+TRANSACTIONS_END_S = 140
 
 
 class Series:
@@ -110,7 +112,9 @@ class Series:
                 weights = []
                 for ues in (few, many):
                     rate = load.REGISTER_RATE
-                    load.run(core, "register", rate, ues, ues * 1.05 / rate, warmup_s=0)
+                    # Both times the tables of transactions are as full as they get: only registrations differ.
+                    duration_s = max(ues * 1.05 / rate, TRANSACTIONS_END_S)
+                    load.run(core, "register", rate, ues, duration_s, warmup_s=0)
                     weights.append({role: memory_kb(family(pid)) for role, pid in core.pids().items()})
             per_ue = {role: (weights[1][role] - weights[0][role]) / (many - few) for role in ROLES}
             self.results["memory"].append(
