@@ -15,7 +15,7 @@ Measured {when} by `{command}` on {machine}.
 
 {table}
 
-A cell is the median of {runs} alternating runs, with the lowest and the highest. "Times better" compares the medians of
+A cell is the median of the alternating runs ({runs} of each), with the lowest and the highest. "Times better" compares the medians of
 Kamailio and of Carillon as shipped; "store off" is Carillon without its journal.
 
 {charts}
@@ -74,4 +74,6 @@ def notes(results):
     limited = [one for one in results["highest"] if one["generator_limited"]]
     lines += [f"- The generator was the limit: {one['scenario']} of {chart.NAMES[one['contender']]}, run {one['run'] + 1}."
               for one in limited]
+    if results["settings"]["quick"]:
+        lines.append("- This was a quick run: few runs at low rates, where waking up for each message is most of the cost.")
     return "".join(line + "\n" for line in lines)
