@@ -162,6 +162,7 @@ fn sipp_is_called_at_its_registered_contact_answers_and_hangs_up() {
     let status = sipp::start(&lab, "register").wait(sipp::SCENARIO_MAX);
     assert!(status.success(), "{status}: {}", sipp::story(&lab));
     let mut sipp = sipp::start(&lab, "called");
+    sipp.wait_for_udp_port(sipp::contact(&lab), sipp::SCENARIO_MAX);
     alice.call_until_hung_up(&sipp::called());
     let status = sipp.wait(sipp::SCENARIO_MAX);
     assert!(status.success(), "{status}: {}", sipp::story(&lab));

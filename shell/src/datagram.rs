@@ -120,11 +120,9 @@ impl DatagramPorts {
                     self.first = index + 1;
                     return true;
                 }
-                Err(error) => {
-                    // The error may be of a datagram that was sent: then there may be something to read all the same.
-                    port.is_readable = error.kind() != io::ErrorKind::WouldBlock;
-                    port.errors(inputs);
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => port.is_readable = false,
+                // The error is of a datagram that was sent: there may be something to read all the same.
+                Err(_) => port.errors(inputs),
             }
         }
         false

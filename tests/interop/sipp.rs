@@ -4,6 +4,7 @@ use crate::template;
 use carillon_tests::lab::{DOMAIN, Lab, Part};
 use carillon_tests::process::Process;
 use std::fs;
+use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
@@ -16,6 +17,11 @@ pub const SUBSCRIBER: &str =
 /// Whom one calls to reach SIPp.
 pub fn called() -> String {
     format!("sip:+49301009999@{DOMAIN}")
+}
+
+/// Where SIPp's user is reached.
+pub fn contact(lab: &Lab) -> SocketAddr {
+    SocketAddr::new(lab.loopback().host(110), 5060)
 }
 
 /// Runs `sipp/SCENARIO.xml` against the P-CSCF, with bob of the lab as the called one.
@@ -35,7 +41,7 @@ pub fn start(lab: &Lab, scenario: &str) -> Process {
     command
         .arg("-sf")
         .arg(folder.join(format!("{scenario}.xml")))
-        .args(["-m", "1", "-i", &lab.loopback().host(110).to_string(), "-p", "5060"])
+        .args(["-m", "1", "-i", &contact(lab).ip().to_string(), "-p", &contact(lab).port().to_string()])
         .args(["-timeout", "30", "-timeout_error", "-nostdin", "-trace_err", "-trace_msg"])
         .args(["-message_file", "messages.log", "-error_file", "errors.log"])
         .arg(lab.address(Part::Pcscf).to_string())

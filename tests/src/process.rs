@@ -1,7 +1,7 @@
 //! A program that a test runs: its output is kept, and it dies with the test.
 
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -66,6 +66,17 @@ impl Process {
     pub fn wait_for_port(&mut self, address: SocketAddr, within: Duration) {
         self.wait_until(within, &format!("listened at {address}"), |_| {
             TcpStream::connect_timeout(&address, Duration::from_millis(500)).is_ok()
+        });
+    }
+
+    /// Waits until a UDP socket is bound to `address`, without sending to it.
+    pub fn wait_for_udp_port(&mut self, address: SocketAddr, within: Duration) {
+        let IpAddr::V4(host) = address.ip() else { panic!("{address}: only /proc/net/udp is read") };
+        // A local address stands there as the octets of the host as a number of this machine, then the port.
+        let host = u32::from_ne_bytes(host.octets());
+        let entry = format!(" {host:08X}:{:04X} ", address.port());
+        self.wait_until(within, &format!("bound UDP {address}"), |_| {
+            fs::read_to_string("/proc/net/udp").is_ok_and(|table| table.contains(&entry))
         });
     }
 
