@@ -12,7 +12,7 @@ use carillon_load::population::{Card, Population, Subscriber};
 use carillon_load::report::Report;
 use carillon_load::run::{Plan, Run};
 use carillon_load::scenario::{Mix, Scenario};
-use carillon_load::search::{self, Search};
+use carillon_load::search::{Search, Try};
 use carillon_load::sockets::Sockets;
 use carillon_load::sources::Network;
 use clap::Args;
@@ -102,6 +102,9 @@ pub struct Load {
     /// Write the report as JSON; of --find-highest, the one of the highest rate held.
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub json: Option<PathBuf>,
+    /// Write the report as HTML with plots: one file, without scripts. Of --find-highest, the same one.
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    pub html: Option<PathBuf>,
 }
 
 const EXAMPLES: &str = "\
@@ -110,7 +113,7 @@ Arrivals keep their times, whether or not the core keeps up, and latency counts 
 Examples:
   ims load register --subscribers lab.csv --rate 200 --duration 30s
   ims load call --subscribers lab.csv --rate 50..500 --talk 5s --json calls.json
-  ims load --mix register=10,call=5,message=20 --subscribers lab.csv --duration 10min
+  ims load --mix register=10,call=5,message=20 --subscribers lab.csv --duration 10min --html mix.html
 
 Exit status: 0 ok, 1 more failures than allowed, 2 usage, 3 the P-CSCF is unreachable.";
 
@@ -120,6 +123,9 @@ pub fn run(load: &Load, is_stopped: impl Fn() -> bool) -> Result<(), Failure> {
     screen::show(format_args!("\n{report}"));
     if let Some(path) = &load.json {
         write(path, &report.json())?;
+    }
+    if let Some(path) = &load.html {
+        write(path, &report.html())?;
     }
     if report.attempted == 0 {
         return Err(Failure::Failed("nothing was attempted: no UE could be registered".to_owned()));
@@ -155,24 +161,27 @@ fn measure(load: &Load, is_stopped: impl Fn() -> bool) -> Result<Report, Failure
         return once(&mut run);
     }
     let mut search = Search::from(run.plan().rate.mean());
-    let mut best = None;
+    let (mut best, mut tries) = (None, Vec::new());
     while let Some(rate) = search.next().filter(|_| !is_stopped()) {
         let plan = Plan { rate: Rate::steady(rate), duration: load.hold, ..load.plan() };
         run = run.again(clock.now(), plan);
         let report = once(&mut run)?;
-        let is_held = search::is_held(&report) && !is_stopped();
-        let verdict = match (is_held, report.generator_limited) {
+        let tried = Try::of(&report, rate);
+        let tried = Try { is_held: tried.is_held && !is_stopped(), ..tried };
+        let is_held = tried.is_held;
+        let verdict = match (is_held, tried.generator_limited) {
             (true, _) => "held",
             (false, false) => "not held",
             (false, true) => "not held, and the generator was the limit",
         };
         screen::line(format_args!("{rate:>9.1}/s  {verdict}"));
         search.tried(rate, is_held);
+        tries.push(tried);
         if is_held {
             best = Some(report);
         }
     }
-    best.ok_or_else(|| Failure::Failed("no rate was held".to_owned()))
+    best.map(|best| Report { tries, ..best }).ok_or_else(|| Failure::Failed("no rate was held".to_owned()))
 }
 
 impl Load {
@@ -355,6 +364,8 @@ mod tests {
             };
             let report = measure(&load(words, pcscf), is_stopped).expect("a rate that is held");
             assert!(report.rate >= 20.0 && report.failures() == 0, "{:?}", report.failed);
+            let held = report.tries.iter().filter(|tried| tried.is_held).map(|tried| tried.rate);
+            assert_eq!(held.reduce(f64::max), Some(report.rate), "{:?}", report.tries);
         });
     }
 

@@ -1,6 +1,7 @@
 //! How a load goes while it runs: one line that is redrawn on a terminal, and a line now and then elsewhere.
 
 use ambient::Instant;
+use carillon_load::driver::thread_time;
 use carillon_load::run::{Phase, Run};
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -10,12 +11,13 @@ use std::time::Duration;
 pub struct Progress {
     is_terminal: bool,
     shown: Option<Instant>,
+    gauge: Gauge,
 }
 
 impl Progress {
     /// Nothing is shown yet.
     pub fn new() -> Progress {
-        Progress { is_terminal: io::stderr().is_terminal(), shown: None }
+        Progress { is_terminal: io::stderr().is_terminal(), shown: None, gauge: Gauge::default() }
     }
 
     /// Shows how it stands, if it is time to.
@@ -26,23 +28,24 @@ impl Progress {
             return;
         }
         self.shown = Some(now);
+        let own_cpu = self.gauge.read(now, thread_time());
         let mut out = io::stderr().lock();
         // Nobody who reads no more needs to be told.
         let _ = match (self.is_terminal, is_over) {
             (true, true) => write!(out, "\r\x1b[K"),
-            (true, false) => write!(out, "\r\x1b[K{}", line(run, now)).and_then(|()| out.flush()),
-            (false, _) => writeln!(out, "{}", line(run, now)),
+            (true, false) => write!(out, "\r\x1b[K{}", line(run, now, own_cpu)).and_then(|()| out.flush()),
+            (false, _) => writeln!(out, "{}", line(run, now, own_cpu)),
         };
     }
 }
 
 /// The state of a run in one line.
-fn line(run: &Run, now: Instant) -> String {
+fn line(run: &Run, now: Instant, own_cpu: f64) -> String {
     let (measures, population) = (&run.generator.measures, &run.generator.population);
     let total = measures.total();
     let ms = |share| measures.latency.quantile_us(share) as f64 / 1000.0;
     format!(
-        "{:<11} {:>7.0}/s  registered {}/{}  in flight {}  ok {}  failed {}  late {}  again {}  p50 {:.1} ms  p99 {:.1} ms",
+        "{:<11} {:>7.0}/s  registered {}/{}  in flight {}  ok {}  failed {}  late {}  again {}  p50 {:.1} ms  p99 {:.1} ms  own CPU {:.0} %",
         run.phase().name(),
         run.rate_at(now),
         population.registered(),
@@ -53,9 +56,55 @@ fn line(run: &Run, now: Instant) -> String {
         total.late,
         measures.retransmissions_sent + measures.retransmissions_received,
         ms(0.5),
-        ms(0.99)
+        ms(0.99),
+        100.0 * own_cpu
     )
+}
+
+/// The share of a core that a thread takes, renewed every second.
+#[derive(Debug, Default)]
+struct Gauge {
+    /// When it was last renewed, and the CPU time of the thread then.
+    renewed: Option<(Instant, Duration)>,
+    share: f64,
+}
+
+impl Gauge {
+    /// The share, when the thread has taken `cpu` by now; 0 for the first second.
+    fn read(&mut self, now: Instant, cpu: Duration) -> f64 {
+        let Some((renewed, before)) = self.renewed else {
+            self.renewed = Some((now, cpu));
+            return self.share;
+        };
+        let passed = now.since(renewed);
+        if passed >= RENEW_EVERY {
+            self.share = cpu.saturating_sub(before).as_secs_f64() / passed.as_secs_f64();
+            self.renewed = Some((now, cpu));
+        }
+        self.share
+    }
 }
 
 /// How often there is a line where nothing can be redrawn.
 const LINE_EVERY: Duration = Duration::from_secs(5);
+/// A shorter time would show the chance of a moment.
+const RENEW_EVERY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_of_a_core_is_that_of_the_last_second_and_not_of_the_whole_run() {
+        let mut gauge = Gauge::default();
+        let mut read = |at: u64, cpu: u64| {
+            let share = gauge.read(Instant::START + Duration::from_millis(at), Duration::from_millis(cpu));
+            (100.0 * share).round()
+        };
+        assert_eq!(read(0, 700), 0.0, "what was before does not count");
+        assert_eq!(read(500, 950), 0.0, "too soon to tell");
+        assert_eq!(read(1000, 1200), 50.0);
+        assert_eq!(read(1250, 1450), 50.0, "renewed every second");
+        assert_eq!(read(2000, 1300), 10.0);
+    }
+}

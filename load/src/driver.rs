@@ -125,8 +125,8 @@ impl Meter {
     }
 }
 
-/// CPU time of this thread.
-fn thread_time() -> Duration {
+/// CPU time of the calling thread since it began; of a run, that is the one that drives it and that `watch` is called on.
+pub fn thread_time() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).unwrap_or_default()
 }
 

@@ -1,19 +1,30 @@
-//! What a run showed: as text for a person, as JSON for a program.
+//! What a run showed: as text for a person, as JSON for a program, as HTML to keep.
+
+mod axis;
+mod chart;
+mod html;
+mod markup;
+mod plot;
 
 use crate::arrivals::Rate;
 use crate::driver::OwnCost;
 use crate::measure::{Latencies, Part};
 use crate::run::Run;
 use crate::scenario::Scenario;
+use crate::search::Try;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
 /// What a run showed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
     /// The scenario, or the mix.
     pub scenario: String,
+    /// The address of the P-CSCF.
+    pub pcscf: String,
+    /// The home network domain name.
+    pub domain: String,
     /// Arrivals per second that were wanted; of a ramp, the mean.
     pub rate: f64,
     /// Where a ramp begins and ends.
@@ -68,6 +79,8 @@ pub struct Report {
     pub percentiles: Vec<(f64, u64)>,
     /// The run second by second.
     pub seconds: Vec<OfSecond>,
+    /// The rates that a search for the highest one tried, in that order; none without a search.
+    pub tries: Vec<Try>,
 }
 
 /// Latencies in microseconds.
@@ -104,7 +117,7 @@ impl From<&Latencies> for Summary {
 }
 
 /// One scenario of a mix.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct OfScenario {
     /// Its share of the arrivals.
     pub share: f64,
@@ -118,10 +131,12 @@ pub struct OfScenario {
     pub late: u64,
     /// From the time of arrival to success.
     pub latency_us: Summary,
+    /// Latency at ever higher shares.
+    pub percentiles: Vec<(f64, u64)>,
 }
 
 /// One second.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct OfSecond {
     /// Begun in it.
     pub attempted: u64,
@@ -142,7 +157,7 @@ pub struct OfSecond {
 impl Report {
     /// The report of a run that is over.
     pub fn of(run: &Run, cost: &OwnCost) -> Report {
-        let measures = &run.generator.measures;
+        let (measures, setup) = (&run.generator.measures, run.generator.setup());
         let total = measures.total();
         let (began, ended) = run.measured();
         let duration_s = ended.since(began).as_secs_f64();
@@ -156,6 +171,8 @@ impl Report {
             Part::ALL.into_iter().map(|part| (part.name(), Summary::from(&measures.parts[part as usize])));
         Report {
             scenario: run.plan().mix.to_string(),
+            pcscf: setup.pcscf.to_string(),
+            domain: setup.domain.clone(),
             rate: rate.mean(),
             ramp: (rate.from != rate.to).then_some((rate.from, rate.to)),
             ues: run.generator.population.len(),
@@ -181,7 +198,7 @@ impl Report {
             own_send_errors: cost.refused,
             generator_limited: cost.share() > CPU_SHARE_MAX || lag.p99 > LAG_MAX_US || cost.overflows > 0,
             ues_lost: run.generator.population.lost(),
-            percentiles: SHARES.iter().map(|share| (*share, measures.latency.quantile_us(*share))).collect(),
+            percentiles: percentiles(&measures.latency),
             seconds: measures
                 .seconds
                 .iter()
@@ -195,6 +212,7 @@ impl Report {
                     max_us: second.max_us,
                 })
                 .collect(),
+            tries: Vec::new(),
         }
     }
 
@@ -207,6 +225,7 @@ impl Report {
             failed: counts.failed,
             late: counts.late,
             latency_us: Summary::from(latencies),
+            percentiles: percentiles(latencies),
         }
     }
 
@@ -217,23 +236,38 @@ impl Report {
 
     /// The share of what was begun that failed.
     pub fn failed_share(&self) -> f64 {
-        self.failures() as f64 / self.attempted.max(1) as f64
+        self.share(self.failures())
+    }
+
+    /// This many as a share of what was begun.
+    fn share(&self, count: u64) -> f64 {
+        count as f64 / self.attempted.max(1) as f64
+    }
+
+    /// The rate that was wanted.
+    fn wanted(&self) -> Rate {
+        match self.ramp {
+            Some((from, to)) => Rate { from, to },
+            None => Rate::steady(self.rate),
+        }
     }
 
     /// The report as JSON.
     pub fn json(&self) -> String {
         serde_json::to_string_pretty(self).expect("a report has no map with keys that are no text")
     }
+
+    /// The report as one HTML file, without a script and without anything to fetch.
+    pub fn html(&self) -> String {
+        html::Page(self).to_string()
+    }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rate = match self.ramp {
-            Some((from, to)) => Rate { from, to },
-            None => Rate::steady(self.rate),
-        };
+        let rate = self.wanted();
         writeln!(f, "{} at {rate}/s for {:.0} s, {} UEs", self.scenario, self.duration_s, self.ues)?;
-        let percent = |part: u64| 100.0 * part as f64 / self.attempted.max(1) as f64;
+        let percent = |part: u64| 100.0 * self.share(part);
         writeln!(f, "  attempted   {:>10}", self.attempted)?;
         writeln!(
             f,
@@ -300,6 +334,11 @@ impl fmt::Display for Report {
         }
         Ok(())
     }
+}
+
+/// Latency at ever higher shares.
+fn percentiles(latencies: &Latencies) -> Vec<(f64, u64)> {
+    SHARES.iter().map(|share| (*share, latencies.quantile_us(*share))).collect()
 }
 
 fn line(f: &mut fmt::Formatter<'_>, name: &str, summary: &Summary) -> fmt::Result {

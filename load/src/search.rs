@@ -1,11 +1,44 @@
 //! The highest rate held, by bisection.
 
 use crate::report::Report;
+use serde::Serialize;
 
 /// Whether a run held its rate: at most one in a thousand failed or late, and at most one in a thousand sent again.
 pub fn is_held(report: &Report) -> bool {
-    let again = report.retransmissions as f64 / report.attempted.max(1) as f64;
+    let again = retransmitted_share(report);
     report.attempted > 0 && report.dropped == 0 && report.inadequate_share <= SHARE_MAX && again <= SHARE_MAX
+}
+
+fn retransmitted_share(report: &Report) -> f64 {
+    report.retransmissions as f64 / report.attempted.max(1) as f64
+}
+
+/// A rate that was tried, and what came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Try {
+    /// Arrivals per second.
+    pub rate: f64,
+    /// Whether it was held.
+    pub is_held: bool,
+    /// The share of what was begun that failed or was late.
+    pub inadequate_share: f64,
+    /// What was sent again, as a share of what was begun.
+    pub retransmitted_share: f64,
+    /// Whether the generator itself was the limit.
+    pub generator_limited: bool,
+}
+
+impl Try {
+    /// What a report says of the rate that was tried.
+    pub fn of(report: &Report, rate: f64) -> Try {
+        Try {
+            rate,
+            is_held: is_held(report),
+            inadequate_share: report.inadequate_share,
+            retransmitted_share: retransmitted_share(report),
+            generator_limited: report.generator_limited,
+        }
+    }
 }
 
 /// A search for the highest rate that is held: it doubles until one is not, then halves the gap.
