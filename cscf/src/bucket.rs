@@ -6,6 +6,8 @@
 
 use ambient::Entropy;
 use ambient::entropy::KeyedState;
+use smallvec::SmallVec;
+use std::fmt;
 use std::hash::BuildHasher;
 use std::io::Write;
 use std::net::IpAddr;
@@ -96,12 +98,8 @@ const ADDRESS_CHARS: usize = 46;
 const CHECK_CHARS: usize = 8;
 
 /// Appends `bits` bits of `value` to `out` in base32, most significant first; `bits` is a multiple of 5.
-pub fn base32(value: u64, bits: u32, out: &mut Vec<u8>) {
-    let mut shift = bits;
-    while shift >= 5 {
-        shift -= 5;
-        out.push(ALPHABET[(value >> shift) as usize & 31]);
-    }
+pub fn base32(value: u64, bits: u32, out: &mut impl Extend<u8>) {
+    out.extend((0..bits / 5).rev().map(|at| ALPHABET[(value >> (5 * at)) as usize & 31]));
 }
 
 /// Reads base32 as [`base32`] wrote it, in either case; `None` for any other character or more than 12 characters.
@@ -117,6 +115,26 @@ pub fn unbase32(text: &[u8]) -> Option<u64> {
         };
         Some(value << 5 | u64::from(digit))
     })
+}
+
+/// The bytes of a token in the making. Nearly every token fits without an allocation.
+pub type TokenText = SmallVec<[u8; 128]>;
+
+/// A token of this deployment, complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Minted(TokenText);
+
+impl Minted {
+    /// The user part of a URI.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Minted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// The key of a deployment's buckets and tokens. Kept in the store, so that tokens outlive a restart.
@@ -169,12 +187,17 @@ impl TokenKey {
 
     /// A token for `bucket` that carries `payload` (letters, digits, and what a SIP user part holds unescaped).
     pub fn mint(&self, bucket: Bucket, payload: &str) -> String {
-        let mut token = Vec::with_capacity(BUCKET_CHARS + payload.len() + CHECK_CHARS);
+        self.mint_with(bucket, |token| token.extend_from_slice(payload.as_bytes())).as_str().to_owned()
+    }
+
+    /// As [`TokenKey::mint`], with what `write` appends for a payload: without an allocation.
+    pub fn mint_with(&self, bucket: Bucket, write: impl FnOnce(&mut TokenText)) -> Minted {
+        let mut token = TokenText::new();
         base32(u64::from(bucket.0), 15, &mut token);
-        token.extend_from_slice(payload.as_bytes());
+        write(&mut token);
         let check = self.check(&token);
         base32(check, 40, &mut token);
-        String::from_utf8_lossy(&token).into_owned()
+        Minted(token)
     }
 
     /// The bucket and payload of a token of ours; `None` for anything else.

@@ -7,32 +7,38 @@
 use ambient::Entropy;
 use sip_core::fields::charging as field;
 use sip_core::{Message, Name};
+use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::fmt;
 
 /// The IMS Charging Identity of one dialog or standalone transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Icid(String);
+pub struct Icid(SmallVec<[u8; 32]>);
 
 impl Icid {
+    /// The one that another element has minted.
+    fn received(text: &str) -> Icid {
+        Icid(SmallVec::from_slice(text.as_bytes()))
+    }
+
     /// A new one: 125 random bits, so that no counter has to survive a restart, and nothing of the user.
     pub fn mint(entropy: &mut Entropy) -> Icid {
-        let mut text = Vec::with_capacity(25);
+        let mut text = SmallVec::new();
         for bits in [60, 60, 5] {
             crate::bucket::base32(entropy.next_u64(), bits, &mut text);
         }
-        Icid(text.into_iter().map(char::from).collect())
+        Icid(text)
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
     /// What ties a Diameter session to this dialog: the optional part of its Session-Id (RFC 6733 §8.8), short and free
     /// of the semicolon that would end it. An icid of another network's may hold any character.
     pub fn trace(&self) -> String {
-        trace_of(self.0.as_bytes())
+        trace_of(&self.0)
     }
 }
 
@@ -54,7 +60,7 @@ pub fn trace(message: &Message) -> Option<String> {
 
 impl fmt::Display for Icid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -95,7 +101,7 @@ impl ChargingVector {
             }
         });
         Some(ChargingVector {
-            icid: Icid(icid),
+            icid: Icid::received(&icid),
             orig_ioi: field.orig_ioi().and_then(text),
             term_ioi: field.term_ioi().and_then(text),
             others: others.collect(),
@@ -137,6 +143,16 @@ impl fmt::Display for ChargingVector {
         }
         self.others.iter().try_for_each(|param| write!(f, ";{param}"))
     }
+}
+
+/// The icid of `message`, without a copy of its vector; `None` when it has none.
+pub fn icid(message: &Message) -> Option<Cow<'_, str>> {
+    let field = field::ChargingVector::parse(message.first(Name::PChargingVector)?).ok()?;
+    let icid = match field.icid_value() {
+        Cow::Borrowed(icid) => Cow::Borrowed(std::str::from_utf8(icid).ok()?),
+        Cow::Owned(icid) => Cow::Owned(String::from_utf8(icid).ok()?),
+    };
+    Some(icid).filter(|icid| !icid.is_empty())
 }
 
 /// The vector that the network `ioi` writes into a request of a dialog whose icid is known, without a copy of either.
@@ -199,7 +215,7 @@ mod tests {
         assert_ne!(one, two);
         assert_eq!(one.as_str().len(), 25);
         assert_eq!(one.trace(), one.as_str());
-        assert_eq!(Icid("a;b\"c@d.e".to_owned()).trace(), "abc@d.e");
+        assert_eq!(Icid::received("a;b\"c@d.e").trace(), "abc@d.e");
     }
 
     #[test]
@@ -236,14 +252,16 @@ mod tests {
             let request = Message::parse(text.into_bytes(), &sip_core::Limits::default()).unwrap();
             let copied = ChargingVector::of(&request).unwrap().answered_by("home.net");
             assert_eq!(answer(&request, "home.net").unwrap().to_string(), copied.to_string());
+            assert_eq!(icid(&request).unwrap(), copied.icid.as_str());
         }
         let nothing = Message::parse(
             b"INFO sip:a SIP/2.0\r\nP-Charging-Vector: x\r\n\r\n".to_vec(),
             &sip_core::Limits::default(),
         );
-        assert!(answer(&nothing.unwrap(), "home.net").is_none());
-        let icid = Icid("abc".to_owned());
-        assert_eq!(written("abc", "a net").to_string(), ChargingVector::new(icid, "a net").to_string());
+        let nothing = nothing.unwrap();
+        assert!(answer(&nothing, "home.net").is_none() && icid(&nothing).is_none());
+        let abc = Icid::received("abc");
+        assert_eq!(written("abc", "a net").to_string(), ChargingVector::new(abc, "a net").to_string());
     }
 
     #[test]

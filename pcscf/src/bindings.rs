@@ -114,11 +114,18 @@ impl Bindings {
 
     /// Adds a binding or replaces the one of the same id; the timer of the one that it replaced comes back.
     pub fn insert(&mut self, binding: &Binding) -> Option<TimerId> {
-        let before = self.take(binding.id);
-        let since = before.as_ref().map_or(self.count, |before| before.since);
-        self.count = self.count.max(since.saturating_add(1));
-        let alike = self.alike_of(binding);
+        let before = self.by_id.get(&binding.id);
+        let since = before.map_or(self.count, |before| before.since);
+        let alike = before.map(Kept::alike).filter(|alike| alike.is_of(binding)).cloned();
+        let alike = alike.unwrap_or_else(|| self.alike_of(binding));
         let kept = Kept::new(binding, alike, since);
+        self.count = self.count.max(since.saturating_add(1));
+        if let Some(before) = self.by_id.get_mut(&binding.id)
+            && before.is_found_like(&kept)
+        {
+            return std::mem::replace(before, kept).timer;
+        }
+        let before = self.take(binding.id);
         let short = Short::of(binding.id);
         let remote = binding.hop.remote;
         self.by_remote.insert((ip_key(remote.ip()), remote.port(), short));
@@ -201,6 +208,15 @@ impl Kept {
         keys.into_iter()
     }
 
+    /// Whether all that this binding is found by, and what it has alike with others, is the same in `other`.
+    fn is_found_like(&self, other: &Kept) -> bool {
+        Arc::ptr_eq(self.alike(), other.alike())
+            && self.hop() == other.hop()
+            && self.flow() == other.flow()
+            && self.identities().eq(other.identities())
+            && self.aor() == other.aor()
+    }
+
     /// Whether it registered `impu`, by its own REGISTER or in the set.
     fn has_impu(&self, impu: &Impu) -> bool {
         let is_same = |uri: &str| uri == impu.as_str() || Impu::parse(uri.as_bytes()).as_ref() == Some(impu);
@@ -235,6 +251,34 @@ mod tests {
         assert_eq!(found(Transport::Tcp, "10.0.0.1:40001", Some("10.0.0.1:5080")), [0u64; 0]);
         assert_eq!(found(Transport::Tcp, "10.0.0.2:40001", Some("10.0.0.1:5070")), [0u64; 0]);
         assert_eq!(found(Transport::Udp, "10.0.0.1:5080", None), [0u64; 0]);
+    }
+
+    #[test]
+    fn a_refresh_is_found_as_before_and_by_whatever_it_has_changed() {
+        let mut bindings = Bindings::default();
+        let mut alice = binding(1, "10.0.0.1:5060", "sip:alice@home.net");
+        bindings.insert(&alice);
+        let of = |bindings: &Bindings, impu: &str| {
+            let impu = Impu::parse(impu.as_bytes()).expect("a URI");
+            bindings.of_impu(&impu).map(|kept| kept.contacts().count()).collect::<Vec<_>>()
+        };
+        let second = BoundContact { uri: "sip:ue@10.0.0.9".to_owned(), ..alice.contacts[0].clone() };
+        alice.contacts.push(second);
+        bindings.insert(&alice);
+        assert_eq!(of(&bindings, "sip:alice@home.net"), [2], "the same, with one contact more");
+        assert_eq!((bindings.by_remote.len(), bindings.by_impu.len(), bindings.alike.len()), (1, 2, 1));
+        alice.identities = vec!["sip:alice@home.net".to_owned(), "tel:+4977".to_owned()];
+        alice.service_route = vec!["sip:orig@other:6060;lr".to_owned()];
+        bindings.insert(&alice);
+        assert_eq!(of(&bindings, "tel:+4977"), [2], "another set");
+        assert_eq!(of(&bindings, "tel:+491"), [0; 0], "which has lost a number");
+        assert_eq!((bindings.by_remote.len(), bindings.by_impu.len(), bindings.alike.len()), (1, 2, 1));
+        alice.hop.remote = "10.0.0.2:5060".parse().expect("an address");
+        bindings.insert(&alice);
+        let at = |remote| bindings.of_sender(&source(Transport::Udp, remote), None).len();
+        assert_eq!((at("10.0.0.1:5060"), at("10.0.0.2:5060")), (0, 1), "another address");
+        bindings.remove(BindingId(1));
+        assert!(bindings.by_remote.is_empty() && bindings.by_impu.is_empty() && bindings.alike.is_empty());
     }
 
     /// Behind a NAT, phones differ by the port alone: one that names the contact of another is not taken for it.

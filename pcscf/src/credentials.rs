@@ -4,18 +4,22 @@
 
 use sip_core::Name;
 use sip_core::fields::auth::{AuthParams, Challenge, Credentials};
+use smallvec::SmallVec;
+
+/// A header value in the making. Nearly every one fits without an allocation.
+pub type Value = SmallVec<[u8; 512]>;
 
 /// The credentials as they go to the registrar: without what the UE claims, with what this P-CSCF says.
 ///
 /// `None` when they cannot be read: then nobody can say what the registrar would read in them.
-pub fn with_integrity(authorization: &[u8]) -> Option<Vec<u8>> {
+pub fn with_integrity(authorization: &[u8]) -> Option<Value> {
     let Credentials { scheme, params } = Credentials::parse(Name::Authorization, authorization).ok()?;
     let own = integrity(&params).map(|says| (&b"integrity-protected"[..], says));
     Some(write(scheme, without(&params, &[b"integrity-protected"]).chain(own)))
 }
 
 /// The challenge as it goes to the UE: without the keys. `None` when it cannot be read.
-pub fn without_keys(challenge: &[u8]) -> Option<Vec<u8>> {
+pub fn without_keys(challenge: &[u8]) -> Option<Value> {
     let Challenge { scheme, params } = Challenge::parse(Name::WwwAuthenticate, challenge).ok()?;
     Some(write(scheme, without(&params, &[b"ck", b"ik"])))
 }
@@ -25,8 +29,9 @@ pub fn without_keys(challenge: &[u8]) -> Option<Vec<u8>> {
 /// Credentials whose algorithm is one of SIP digest are spared the word that would start AKA: their first REGISTER says
 /// nothing, a later one that its address is not bound yet. Everything else is AKA that is not protected.
 fn integrity(params: &AuthParams<'_>) -> Option<&'static [u8]> {
-    let algorithm = params.get(b"algorithm").unwrap_or_default().to_ascii_uppercase();
-    let is_digest = !algorithm.is_empty() && !algorithm.starts_with(b"AKAV");
+    let algorithm = params.get(b"algorithm").unwrap_or_default();
+    let is_aka = algorithm.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"AKAV"));
+    let is_digest = !algorithm.is_empty() && !is_aka;
     let has_response = params.get(b"response").is_some_and(|response| !response.is_empty());
     match (is_digest, has_response) {
         (false, _) => Some(b"\"no\""),
@@ -40,8 +45,8 @@ fn without<'a>(params: &AuthParams<'a>, names: &[&[u8]]) -> impl Iterator<Item =
     params.iter().filter(|(name, _)| !names.iter().any(|unwanted| unwanted.eq_ignore_ascii_case(name)))
 }
 
-fn write<'a>(scheme: &[u8], params: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Vec<u8> {
-    let mut value = scheme.to_vec();
+fn write<'a>(scheme: &[u8], params: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Value {
+    let mut value = Value::from_slice(scheme);
     for (at, (name, content)) in params.enumerate() {
         value.extend_from_slice(if at == 0 { b" " } else { b"," });
         value.extend_from_slice(name);
@@ -55,8 +60,9 @@ fn write<'a>(scheme: &[u8], params: impl Iterator<Item = (&'a [u8], &'a [u8])>) 
 mod tests {
     use super::*;
 
-    fn text(value: Option<Vec<u8>>) -> String {
-        String::from_utf8(value.unwrap_or_else(|| b"unreadable".to_vec())).expect("text")
+    fn text(value: Option<Value>) -> String {
+        let value = value.unwrap_or_else(|| Value::from_slice(b"unreadable"));
+        String::from_utf8(value.into_vec()).expect("text")
     }
 
     #[test]

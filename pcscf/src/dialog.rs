@@ -37,8 +37,7 @@ pub fn from_ue(
     routes.pop(&mut edits);
     match dialog.icid() {
         "" => {
-            let charging = gm::charging(pcscf, turn);
-            edits.set(message, Name::PChargingVector, format_args!("{charging}"));
+            gm::charge(pcscf, turn, message, &mut edits);
         }
         icid => {
             let charging = charging::written(icid, &pcscf.config.pcscf.ioi);

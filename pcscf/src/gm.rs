@@ -3,11 +3,13 @@
 use crate::Pcscf;
 use crate::binding::BindingId;
 use crate::path::{DialogToken, Token};
-use cscf::charging::{ChargingVector, Icid};
+use cscf::bucket::Minted;
+use cscf::charging::{self, Icid};
 use cscf::trust::{self, Outsider};
-use cscf::{Hop, Local, Side, Target, Transport, Turn};
+use cscf::{Local, Side, Target, Transport, Turn};
 use sip_core::{Edits, Message, Name, NameAddr, SlotId, Uri};
 use smallvec::SmallVec;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 /// Removes what a message from a UE may not say (TS 24.229 §4.4), and what ends at the first hop: the preferred
@@ -124,17 +126,45 @@ fn own(pcscf: &Pcscf, turn: &Turn<'_, Pcscf>, uri: &[u8]) -> Option<Option<Token
 }
 
 /// A loose-routing URI of this node at one of its listening points.
-pub fn own_uri(pcscf: &Pcscf, token: &str, address: SocketAddr, transport: Transport) -> String {
-    let host = match address.ip().is_unspecified() {
-        true => format!("{}:{}", pcscf.config.pcscf.host, address.port()),
-        false => address.to_string(),
-    };
-    let transport = match transport {
-        // What a numeric host without the parameter means (RFC 3263 §4.1).
-        Transport::Udp => "",
-        Transport::Tcp => ";transport=tcp",
-    };
-    format!("sip:{token}@{host}{transport};lr")
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnUri<'a> {
+    token: &'a str,
+    host: OwnHost<'a>,
+    transport: Transport,
+}
+
+/// How this node is called in its URIs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OwnHost<'a> {
+    /// By its name and the port, where it listens at every address.
+    Named(&'a str, u16),
+    /// By the address that it listens at.
+    At(SocketAddr),
+}
+
+impl<'a> OwnUri<'a> {
+    fn new(pcscf: &'a Pcscf, token: &'a Minted, address: SocketAddr, transport: Transport) -> OwnUri<'a> {
+        let host = match address.ip().is_unspecified() {
+            true => OwnHost::Named(&pcscf.config.pcscf.host, address.port()),
+            false => OwnHost::At(address),
+        };
+        OwnUri { token: token.as_str(), host, transport }
+    }
+}
+
+impl fmt::Display for OwnUri<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sip:{}@", self.token)?;
+        match self.host {
+            OwnHost::Named(name, port) => write!(f, "{name}:{port}")?,
+            OwnHost::At(address) => write!(f, "{address}")?,
+        }
+        f.write_str(match self.transport {
+            // What a numeric host without the parameter means (RFC 3263 §4.1).
+            Transport::Udp => ";lr",
+            Transport::Tcp => ";transport=tcp;lr",
+        })
+    }
 }
 
 /// The listening point that the core reaches: by UDP where there is one.
@@ -165,7 +195,9 @@ pub fn record_route(
     dialog: DialogToken,
     local: SocketAddr,
 ) {
-    let (below, top) = recorded(pcscf, turn, direction, dialog, local);
+    let transport = dialog.hop.transport;
+    let token = mint(turn, dialog);
+    let (below, top) = recorded(pcscf, turn, direction, &token, (local, transport));
     if below != top {
         edits.push_top(Name::RecordRoute, format_args!("<{below}>"));
     }
@@ -173,18 +205,17 @@ pub fn record_route(
 }
 
 /// What [`record_route`] writes: the lower entry and the one on top, which are equal when one is enough.
-pub fn recorded(
-    pcscf: &Pcscf,
+/// The last argument is our end towards the UE, and the transport there.
+pub fn recorded<'a>(
+    pcscf: &'a Pcscf,
     turn: &Turn<'_, Pcscf>,
     direction: Direction,
-    dialog: DialogToken,
-    local: SocketAddr,
-) -> (String, String) {
-    let hop: Hop = dialog.hop;
-    let token = mint(turn, dialog);
+    token: &'a Minted,
+    (local, transport): (SocketAddr, Transport),
+) -> (OwnUri<'a>, OwnUri<'a>) {
     let core = core_local(turn);
-    let core_uri = own_uri(pcscf, &token, core.address, core.transport);
-    let access_uri = own_uri(pcscf, &token, local, hop.transport);
+    let core_uri = OwnUri::new(pcscf, token, core.address, core.transport);
+    let access_uri = OwnUri::new(pcscf, token, local, transport);
     // The entry on top is the one that the next hop sees first.
     match direction {
         Direction::Originating => (access_uri, core_uri),
@@ -195,22 +226,29 @@ pub fn recorded(
 /// What the reason of a 504 says, at the UE and in the counters.
 pub const SILENT_CORE: &str = "core network does not answer";
 
-/// Our Path entry for a binding, whose UE is at this address (TS 24.229 §5.2.2.1).
-pub fn path_uri(pcscf: &Pcscf, turn: &Turn<'_, Pcscf>, id: BindingId, ip: IpAddr) -> String {
+/// The token of our Path entry for a binding, whose UE is at this address.
+pub fn path_token(turn: &Turn<'_, Pcscf>, id: BindingId, ip: IpAddr) -> Minted {
     let key = turn.token_key();
-    let token = Token::Path(id).mint(key, key.bucket_of_address(ip));
+    Token::Path(id).mint(key, key.bucket_of_address(ip))
+}
+
+/// Our Path entry for a binding (TS 24.229 §5.2.2.1).
+pub fn path_uri<'a>(pcscf: &'a Pcscf, turn: &Turn<'_, Pcscf>, token: &'a Minted) -> OwnUri<'a> {
     let core = core_local(turn);
-    own_uri(pcscf, &token, core.address, core.transport)
+    OwnUri::new(pcscf, token, core.address, core.transport)
 }
 
 /// The user part of an entry of ours: in the bucket of the UE's address.
-pub fn mint(turn: &Turn<'_, Pcscf>, dialog: DialogToken) -> String {
+pub fn mint(turn: &Turn<'_, Pcscf>, dialog: DialogToken) -> Minted {
     let key = turn.token_key();
     let bucket = key.bucket_of_address(dialog.hop.remote.ip());
     Token::Dialog(dialog).mint(key, bucket)
 }
 
-/// The charging vector that this P-CSCF writes into a request of a UE outside a dialog (TS 24.229 §4.5).
-pub fn charging(pcscf: &Pcscf, turn: &mut Turn<'_, Pcscf>) -> ChargingVector {
-    ChargingVector::new(Icid::mint(turn.entropy()), &pcscf.config.pcscf.ioi)
+/// Writes the charging vector of a request of a UE outside a dialog (TS 24.229 §4.5); gives the icid that it mints.
+pub fn charge(pcscf: &Pcscf, turn: &mut Turn<'_, Pcscf>, message: &Message, edits: &mut Edits) -> Icid {
+    let icid = Icid::mint(turn.entropy());
+    let ioi = &pcscf.config.pcscf.ioi;
+    edits.set(message, Name::PChargingVector, format_args!("{}", charging::written(icid.as_str(), ioi)));
+    icid
 }

@@ -3,13 +3,14 @@
 
 use crate::binding::{Binding, BindingId, BoundContact, is_same_contact};
 use crate::bindings::Bindings;
-use crate::kept::Kept;
+use crate::kept::{Kept, KeptContact};
 use crate::record;
 use ambient::Now;
 use cscf::identity::Impu;
 use cscf::query::Record;
 use cscf::{Hop, Source};
 use sip_core::{Message, Name};
+use smallvec::SmallVec;
 use std::time::Duration;
 
 /// A REGISTER that was answered with 2xx.
@@ -53,7 +54,7 @@ impl Change {
 impl Asked<'_> {
     /// From what was asked and what `response` lists to the bindings that follow. A fetch of bindings changes none.
     pub fn change(&self, bindings: &Bindings, response: &Message, now: Now) -> Change {
-        let wanted: Vec<&[u8]> =
+        let wanted: SmallVec<[&[u8]; 4]> =
             self.request.contacts().filter_map(|(_, contact)| Some(contact.ok()?.uri())).collect();
         let mut change = Change::default();
         if wanted.is_empty() {
@@ -65,15 +66,14 @@ impl Asked<'_> {
         let is_wanted = |uri: &str| wanted.iter().any(|wanted| is_same_contact(wanted, uri.as_bytes()));
         let is_listed =
             |uri: &str| listed.iter().any(|contact| is_same_contact(contact.uri.as_bytes(), uri.as_bytes()));
-        let granted: Vec<BoundContact> =
-            listed.iter().filter(|contact| is_wanted(&contact.uri)).cloned().collect();
 
-        let before = bindings.get(self.id).and_then(Kept::unpacked);
-        let mut own = self.binding(before.as_ref(), response);
-        own.contacts.retain(|contact| is_listed(&contact.uri) && !is_wanted(&contact.uri));
-        own.contacts.extend(granted);
-        if before.is_some() || !own.contacts.is_empty() {
-            change.leave(own);
+        let before = bindings.get(self.id);
+        let still = before.into_iter().flat_map(Kept::contacts);
+        let still = still.filter(|contact| is_listed(contact.uri) && !is_wanted(contact.uri));
+        let granted = listed.iter().copied().filter(|contact| is_wanted(contact.uri));
+        let contacts: Vec<BoundContact> = still.chain(granted).map(BoundContact::from).collect();
+        if before.is_some() || !contacts.is_empty() {
+            change.leave(self.binding(before, response, contacts));
         }
         for other in bindings.of_impu(&self.aor).filter(|other| other.id() != self.id) {
             let Some(mut left) = other.unpacked() else { continue };
@@ -93,10 +93,10 @@ impl Asked<'_> {
         change
     }
 
-    /// The binding as the response describes it, with the contacts that it had before.
-    fn binding(&self, before: Option<&Binding>, response: &Message) -> Binding {
-        let or_before = |uris: Vec<String>, known: fn(&Binding) -> &Vec<String>| match before {
-            Some(before) if uris.is_empty() => known(before).clone(),
+    /// The binding as the response describes it, with these contacts.
+    fn binding(&self, before: Option<&Kept>, response: &Message, contacts: Vec<BoundContact>) -> Binding {
+        let or_before = |uris: Vec<String>, known: fn(&Kept) -> Vec<String>| match before {
+            Some(before) if uris.is_empty() => known(before),
             _ => uris,
         };
         Binding {
@@ -105,28 +105,28 @@ impl Asked<'_> {
             hop: Hop { transport: self.source.transport, remote: self.source.remote },
             local: self.source.local,
             flow: Some(self.source.flow),
-            identities: or_before(uris(response, Name::PAssociatedUri), |before| &before.identities),
-            service_route: or_before(uris(response, Name::ServiceRoute), |before| &before.service_route),
-            contacts: before.map(|before| before.contacts.clone()).unwrap_or_default(),
+            identities: or_before(uris(response, Name::PAssociatedUri), |before| {
+                before.identities().map(str::to_owned).collect()
+            }),
+            service_route: or_before(uris(response, Name::ServiceRoute), |before| {
+                before.service_route().to_vec()
+            }),
+            contacts,
             timer: before.and_then(|before| before.timer),
         }
     }
 }
 
 /// The contacts that the registrar lists, with the time that each has left (RFC 3261 §10.3 step 8).
-fn listed(response: &Message, now: Now) -> Vec<BoundContact> {
+fn listed(response: &Message, now: Now) -> SmallVec<[KeptContact<'_>; 4]> {
     let header = response.expires().ok().flatten();
-    let mut listed = Vec::new();
+    let mut listed = SmallVec::new();
     for (_, contact) in response.contacts() {
         let Ok(contact) = contact else { continue };
         let seconds = contact.expires().or(header).unwrap_or(0);
         if let (1.., Ok(uri)) = (seconds, std::str::from_utf8(contact.uri())) {
             let after = Duration::from_secs(seconds.into());
-            listed.push(BoundContact {
-                uri: uri.to_owned(),
-                ends: now.instant + after,
-                ends_wall: now.wall + after,
-            });
+            listed.push(KeptContact { uri, ends: now.instant + after, ends_wall: now.wall + after });
         }
     }
     listed

@@ -7,6 +7,7 @@ use crate::binding::{Binding, BindingId, BoundContact, contact_address};
 use ambient::{Instant, TimerId, Wall};
 use cscf::identity::Impu;
 use cscf::{Flow, Hop, Source, Target, Transport};
+use smallvec::SmallVec;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -34,7 +35,7 @@ pub struct Kept {
     block: Box<[u8]>,
 }
 
-/// A contact in the table.
+/// A contact where it is read: in the table, or in a registrar's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeptContact<'b> {
     /// The Contact URI as the UE wrote it.
@@ -45,10 +46,28 @@ pub struct KeptContact<'b> {
     pub ends_wall: Wall,
 }
 
+impl From<KeptContact<'_>> for BoundContact {
+    fn from(contact: KeptContact<'_>) -> BoundContact {
+        BoundContact { uri: contact.uri.to_owned(), ends: contact.ends, ends_wall: contact.ends_wall }
+    }
+}
+
+impl Alike {
+    /// Whether a binding has this alike with others.
+    pub fn is_of(&self, binding: &Binding) -> bool {
+        self.transport == binding.hop.transport
+            && self.local == binding.local
+            && self.service_route == binding.service_route
+    }
+}
+
+/// A block in the making.
+type Slack = SmallVec<[u8; 512]>;
+
 impl Kept {
     /// Packs a binding; `alike` is what it has alike with others.
     pub fn new(binding: &Binding, alike: Arc<Alike>, since: u32) -> Kept {
-        let mut block = Vec::with_capacity(256);
+        let mut block = Slack::new();
         match binding.hop.remote.ip() {
             IpAddr::V4(ip) => {
                 block.push(4);
@@ -73,17 +92,12 @@ impl Kept {
             put_number(contact.ends.as_micros(), &mut block);
             put_number(contact.ends_wall.as_millis(), &mut block);
         }
-        let block = block.into_boxed_slice();
+        let block = Box::from(block.as_slice());
         Kept { id: binding.id, since, flow: binding.flow, timer: binding.timer, alike, block }
     }
 
     /// The binding by itself.
     pub fn unpacked(&self) -> Option<Binding> {
-        let contacts = self.contacts().map(|contact| BoundContact {
-            uri: contact.uri.to_owned(),
-            ends: contact.ends,
-            ends_wall: contact.ends_wall,
-        });
         Some(Binding {
             id: self.id,
             aor: Impu::parse(self.aor().as_bytes())?,
@@ -92,7 +106,7 @@ impl Kept {
             flow: self.flow,
             identities: self.identities().map(str::to_owned).collect(),
             service_route: self.alike.service_route.clone(),
-            contacts: contacts.collect(),
+            contacts: self.contacts().map(BoundContact::from).collect(),
             timer: self.timer,
         })
     }
@@ -245,7 +259,7 @@ impl<'b> Reader<'b> {
 }
 
 /// A number in as few bytes as it needs, seven bits in each, the highest first.
-fn put_number(number: u64, block: &mut Vec<u8>) {
+fn put_number(number: u64, block: &mut Slack) {
     let groups = (64 - number.leading_zeros()).div_ceil(7).max(1);
     for group in (0..groups).rev() {
         let more = if group == 0 { 0 } else { 0x80 };
@@ -253,7 +267,7 @@ fn put_number(number: u64, block: &mut Vec<u8>) {
     }
 }
 
-fn put_text(text: &str, block: &mut Vec<u8>) {
+fn put_text(text: &str, block: &mut Slack) {
     put_number(text.len() as u64, block);
     block.extend_from_slice(text.as_bytes());
 }

@@ -41,12 +41,10 @@ pub fn begin(
         }
     }
     edits.set(message, Name::PAssertedIdentity, format_args!("<{identity}>"));
-    let charging = gm::charging(pcscf, turn);
-    edits.set(message, Name::PChargingVector, format_args!("{charging}"));
+    let icid = gm::charge(pcscf, turn, message, &mut edits);
     if begins_dialog(message.method()) {
         let hop = cscf::Hop { transport: request.source.transport, remote: request.source.remote };
-        let dialog =
-            DialogToken::new(turn.token_key(), binding.id(), hop, message.call_id(), charging.icid.as_str());
+        let dialog = DialogToken::new(turn.token_key(), binding.id(), hop, message.call_id(), icid.as_str());
         gm::record_route(pcscf, turn, &mut edits, Direction::Originating, dialog, request.source.local);
     }
     *turn.data() = Data::FromUe { binding: Some(binding.id()), is_cancelled: false };

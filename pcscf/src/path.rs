@@ -6,7 +6,7 @@
 
 use crate::binding::BindingId;
 use crate::route_set;
-use cscf::bucket::{Bucket, TokenKey, base32, unbase32};
+use cscf::bucket::{Bucket, Minted, TokenKey, TokenText, base32, unbase32};
 use cscf::{Hop, Transport};
 use smallvec::SmallVec;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -72,25 +72,27 @@ impl DialogToken {
 
 impl Token {
     /// The user part of the URI.
-    pub fn mint(&self, key: &TokenKey, bucket: Bucket) -> String {
-        let mut payload = Vec::with_capacity(64);
+    pub fn mint(&self, key: &TokenKey, bucket: Bucket) -> Minted {
+        key.mint_with(bucket, |token| self.write(token))
+    }
+
+    fn write(&self, payload: &mut TokenText) {
         match self {
             Token::Path(binding) => {
                 payload.push(b'p');
-                base32(binding.0, ID_BITS, &mut payload);
+                base32(binding.0, ID_BITS, payload);
             }
             Token::Dialog(dialog) => {
                 payload.push(if dialog.route.is_some() { b'u' } else { b'd' });
-                base32(dialog.binding.0, ID_BITS, &mut payload);
-                base32(dialog.seal, SEAL_BITS, &mut payload);
+                base32(dialog.binding.0, ID_BITS, payload);
+                base32(dialog.seal, SEAL_BITS, payload);
                 if let Some(route) = dialog.route {
-                    base32(route, SEAL_BITS, &mut payload);
+                    base32(route, SEAL_BITS, payload);
                 }
-                write_hop(dialog.hop, &mut payload);
+                write_hop(dialog.hop, payload);
                 payload.extend_from_slice(&dialog.icid);
             }
         }
-        key.mint(bucket, &String::from_utf8_lossy(&payload))
     }
 
     /// Reads the user part of a URI; `None` unless this deployment minted it.
@@ -120,7 +122,7 @@ impl Token {
 }
 
 /// Transport and family as a letter, then the address and the port in base32.
-fn write_hop(hop: Hop, out: &mut Vec<u8>) {
+fn write_hop(hop: Hop, out: &mut TokenText) {
     out.push(match (hop.transport, hop.remote.ip()) {
         (Transport::Udp, IpAddr::V4(_)) => b'u',
         (Transport::Udp, IpAddr::V6(_)) => b'v',
@@ -191,11 +193,14 @@ mod tests {
             let core = DialogToken::new(&key, BindingId((1 << 60) - 1), hop, b"a@b", "icid-1");
             let ue = core.clone().held_to(&key, [&b"sip:s1;lr"[..]].into_iter());
             for token in [Token::Dialog(core), Token::Dialog(ue)] {
-                assert_eq!(Token::open(&key, token.mint(&key, Bucket::new(9)).as_bytes()), Some(token));
+                assert_eq!(
+                    Token::open(&key, token.mint(&key, Bucket::new(9)).as_str().as_bytes()),
+                    Some(token)
+                );
             }
         }
         let path = Token::Path(BindingId(77));
-        assert_eq!(Token::open(&key, path.mint(&key, Bucket::new(9)).as_bytes()), Some(path));
+        assert_eq!(Token::open(&key, path.mint(&key, Bucket::new(9)).as_str().as_bytes()), Some(path));
     }
 
     #[test]
@@ -206,7 +211,7 @@ mod tests {
         assert!(token.is_of(&key_1, b"a@b"));
         assert!(!token.is_of(&key_1, b"a@c"));
         let minted = Token::Dialog(token).mint(&key_1, Bucket::new(0));
-        assert_eq!(Token::open(&key(2), minted.as_bytes()), None);
+        assert_eq!(Token::open(&key(2), minted.as_str().as_bytes()), None);
         let other = key_1.mint(Bucket::new(0), "x");
         assert_eq!(Token::open(&key_1, other.as_bytes()), None, "ours, but no token of a P-CSCF");
     }

@@ -7,24 +7,32 @@ use ambient::{Now, Wall};
 use cscf::identity::Impu;
 use cscf::query::Record;
 use cscf::{Hop, Transport};
+use smallvec::SmallVec;
+use std::io::Write;
+use std::net::SocketAddr;
 
 const KEY: &[u8] = b"pcscf/binding/";
 const VERSION: u8 = 1;
+/// An address at its longest, as text: IPv6 with a scope and a port.
+const ADDRESS_CHARS: usize = 58;
+
+/// A value in the making: the record has it without slack.
+type Value = SmallVec<[u8; 512]>;
 
 /// The record of a binding that stands.
 pub fn of(binding: &Binding) -> Record {
-    let mut value = vec![VERSION, u8::from(binding.hop.transport == Transport::Tcp)];
-    put(&mut value, &binding.hop.remote.to_string());
-    put(&mut value, &binding.local.to_string());
-    put(&mut value, binding.aor.as_str());
+    let mut value = Value::from_slice(&[VERSION, u8::from(binding.hop.transport == Transport::Tcp)]);
+    put_address(&mut value, binding.hop.remote);
+    put_address(&mut value, binding.local);
+    put(&mut value, binding.aor.as_str().as_bytes());
     put_all(&mut value, &binding.identities);
     put_all(&mut value, &binding.service_route);
     put_count(&mut value, binding.contacts.len());
     for contact in &binding.contacts {
-        put(&mut value, &contact.uri);
+        put(&mut value, contact.uri.as_bytes());
         value.extend_from_slice(&contact.ends_wall.as_millis().to_be_bytes());
     }
-    Record { key: key(binding.id), value: Some(value) }
+    Record { key: key(binding.id), value: Some(value.to_vec()) }
 }
 
 /// The record that removes a binding.
@@ -72,17 +80,26 @@ fn key(id: BindingId) -> Vec<u8> {
     [KEY, &id.0.to_be_bytes()].concat()
 }
 
-fn put(value: &mut Vec<u8>, text: &str) {
+fn put(value: &mut Value, text: &[u8]) {
     put_count(value, text.len());
-    value.extend_from_slice(text.as_bytes());
+    value.extend_from_slice(text);
 }
 
-fn put_all(value: &mut Vec<u8>, texts: &[String]) {
+fn put_address(value: &mut Value, address: SocketAddr) {
+    let mut text = [0; ADDRESS_CHARS];
+    let mut rest = &mut text[..];
+    // The longest address fits.
+    let _ = write!(rest, "{address}");
+    let left = rest.len();
+    put(value, &text[..ADDRESS_CHARS - left]);
+}
+
+fn put_all(value: &mut Value, texts: &[String]) {
     put_count(value, texts.len());
-    texts.iter().for_each(|text| put(value, text));
+    texts.iter().for_each(|text| put(value, text.as_bytes()));
 }
 
-fn put_count(value: &mut Vec<u8>, count: usize) {
+fn put_count(value: &mut Value, count: usize) {
     let count = u32::try_from(count)
         .expect("every text is made of a part of a message, which has at most 65535 bytes");
     value.extend_from_slice(&count.to_be_bytes());

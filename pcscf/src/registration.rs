@@ -31,7 +31,8 @@ pub fn begin(pcscf: &Pcscf, turn: &mut Turn<'_, Pcscf>, request: &Incoming) -> R
             .ok_or_else(|| Reject::new(Status::BAD_REQUEST, "Authorization cannot be read"))?;
         edits.replace(slot, value.as_slice());
     }
-    let path = gm::path_uri(pcscf, turn, id, request.source.remote.ip());
+    let token = gm::path_token(turn, id, request.source.remote.ip());
+    let path = gm::path_uri(pcscf, turn, &token);
     edits.push_top(Name::Path, format_args!("<{path}>"));
     if !message.has_option(Name::Require, b"path") {
         edits.append(Name::Require, "path");
@@ -41,8 +42,7 @@ pub fn begin(pcscf: &Pcscf, turn: &mut Turn<'_, Pcscf>, request: &Incoming) -> R
         Name::PVisitedNetworkId,
         format_args!("\"{}\"", pcscf.config.pcscf.visited_network_id),
     );
-    let charging = gm::charging(pcscf, turn);
-    edits.set(message, Name::PChargingVector, format_args!("{charging}"));
+    gm::charge(pcscf, turn, message, &mut edits);
     *turn.data() = Data::Register(id);
     let target = pcscf
         .config

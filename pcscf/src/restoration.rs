@@ -16,7 +16,8 @@ pub fn refusal(pcscf: &Pcscf, turn: &Turn<'_, Pcscf>, id: BindingId) -> Reject {
     match pcscf.bindings.get(id) {
         // TS 24.229 §5.1.2A.1.6: the UE believes it only from a URI of its Path or Service-Route.
         Some(binding) => {
-            let path = gm::path_uri(pcscf, turn, id, binding.hop().remote.ip());
+            let token = gm::path_token(turn, id, binding.hop().remote.ip());
+            let path = gm::path_uri(pcscf, turn, &token);
             reject.header(Name::PAssertedIdentity, format!("<{path}>")).body("application/3gpp-ims+xml", BODY)
         }
         None => reject,

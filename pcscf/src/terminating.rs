@@ -6,9 +6,10 @@ use crate::kept::Kept;
 use crate::originating::begins_dialog;
 use crate::path::DialogToken;
 use crate::{Data, Pcscf, assertion};
-use cscf::charging::{self, ChargingVector};
+use cscf::charging;
 use cscf::{Incoming, Reject, Turn};
 use sip_core::{Edits, Message, Name, Status};
+use smallvec::SmallVec;
 
 /// A request of the core to the UE of a binding.
 pub fn begin(
@@ -79,18 +80,15 @@ fn hold_to_route(
     edits: &mut Edits,
 ) {
     let dialog = dialog(turn, request, binding);
-    let (below, top) = gm::recorded(pcscf, turn, Direction::Terminating, dialog, binding.local());
-    let own = [top, below];
+    let access = (binding.local(), dialog.hop.transport);
+    let token = gm::mint(turn, dialog);
+    let (below, top) = gm::recorded(pcscf, turn, Direction::Terminating, &token, access);
+    let own = [top.to_string(), below.to_string()];
     let own = if own[0] == own[1] { &own[..1] } else { &own[..] };
-    let uris = |message: &Message| -> Vec<Vec<u8>> {
-        message
-            .record_routes()
-            .map(|(_, route)| route.map_or(Vec::new(), |route| route.uri().to_vec()))
-            .collect()
-    };
-    let expected: Vec<Vec<u8>> =
-        own.iter().map(|uri| uri.clone().into_bytes()).chain(uris(request)).collect();
-    if uris(response).ends_with(&expected) {
+    let expected: SmallVec<[&[u8]; 8]> =
+        own.iter().map(String::as_bytes).chain(recorded_uris(request)).collect();
+    let answered: SmallVec<[&[u8]; 8]> = recorded_uris(response).collect();
+    if answered.ends_with(&expected) {
         return;
     }
     edits.remove(response, Name::RecordRoute);
@@ -102,12 +100,16 @@ fn hold_to_route(
     }
 }
 
+/// The URIs of what a message has recorded; one that cannot be read is empty.
+fn recorded_uris(message: &Message) -> impl Iterator<Item = &[u8]> {
+    message.record_routes().map(|(_, route)| route.map_or(&b""[..], |route| route.uri()))
+}
+
 /// The token of the dialog that a request begins: its UE goes by what was recorded before us.
 fn dialog(turn: &Turn<'_, Pcscf>, request: &Message, binding: &Kept) -> DialogToken {
-    let charging = ChargingVector::of(request);
-    let icid = charging.as_ref().map_or("", |charging| charging.icid.as_str());
+    let icid = charging::icid(request).unwrap_or_default();
     let key = turn.token_key();
-    DialogToken::new(key, binding.id(), binding.hop(), request.call_id(), icid)
+    DialogToken::new(key, binding.id(), binding.hop(), request.call_id(), &icid)
         .held_to(key, request.record_routes().map(|(slot, _)| gm::entry_uri(request, slot)))
 }
 
