@@ -35,7 +35,7 @@ impl Registering {
         let granted = self.granted.get_or_insert_with(|| {
             let path = header(forwarded, "Path");
             let more = format!(
-                "Contact: <sip:alice@10.0.0.1:5060>;expires=600\nPath: {path}\nService-Route: <{SERVICE_ROUTE}>\n\
+                "Contact: <sip:alice@10.0.0.1:5060>;expires=600000\nPath: {path}\nService-Route: <{SERVICE_ROUTE}>\n\
                  P-Associated-URI: <sip:alice@{HOME}>, <tel:+49301>\nP-Charging-Vector: icid-value=x;term-ioi=h\n"
             );
             Template::answer(forwarded, serial, "200 OK", &more)

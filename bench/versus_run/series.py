@@ -37,7 +37,9 @@ class Series:
         for scenario in SCENARIOS:
             if scenario not in self.settings.only:
                 continue
-            if self.settings.quick:
+            if scenario in self.settings.rates:
+                rates = {1.0: self.settings.rates[scenario]}
+            elif self.settings.quick:
                 rates = {1.0: QUICK_RATES[scenario]}
             else:
                 self.find_highest(scenario)
@@ -134,7 +136,7 @@ class Series:
 
 
 def vars_of(settings):
-    return {name: value for name, value in vars(settings).items() if isinstance(value, (int, float, list, tuple, bool))}
+    return {name: value for name, value in vars(settings).items() if isinstance(value, (int, float, list, tuple, dict, bool))}
 
 
 def trouble(result):

@@ -11,6 +11,10 @@ use shell::process::{self, Deployment, Failure};
 use shell::{Acknowledge, Backend, Binding, Store, system_entropy};
 use std::process::ExitCode;
 
+/// docs/decisions/21-allocator.md
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     process::run(NAME, "A Cx HSS for labs (TS 29.228)", serve)
 }

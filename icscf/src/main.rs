@@ -5,6 +5,10 @@ use cscf::wording::Wording;
 use icscf::Icscf;
 use std::process::ExitCode;
 
+/// docs/decisions/21-allocator.md
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     shell::process::run_role(Part::Icscf, ABOUT, Icscf::new, Wording::NONE)
 }

@@ -4,6 +4,10 @@ use cscf::assembly::Part;
 use scscf::{Scscf, WORDING};
 use std::process::ExitCode;
 
+/// docs/decisions/21-allocator.md
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     shell::process::run_role(Part::Scscf, ABOUT, Scscf::new, WORDING)
 }
