@@ -9,7 +9,7 @@ fn lab(transport: &str) -> Lab {
     for (part, section) in [(Part::Pcscf, "pcscf"), (Part::Icscf, "icscf"), (Part::Scscf, "scscf")] {
         let address = lab.address(part);
         let sharded = format!("[{section}]\nshards = 2\nlisten = [\"{transport}{address}\"]");
-        let text = std::fs::read_to_string(lab.config_file()).unwrap();
+        let text = std::fs::read_to_string(lab.config_file()).expect("the lab has written it");
         let listens = format!("listen = [\"{address}\"]");
         let section = format!("[{section}]");
         assert!(text.contains(&section) && text.contains(&listens), "{text}");
