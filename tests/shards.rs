@@ -32,7 +32,7 @@ fn two_shards_each_serve_registrations_calls_and_messages_over_udp_and_tcp() {
         }
         for caller in 0..phones.len() {
             let callee = (caller + 1) % phones.len();
-            let [caller, callee] = phones.get_disjoint_mut([caller, callee]).unwrap();
+            let [caller, callee] = phones.get_disjoint_mut([caller, callee]).expect("two phones");
             caller.call(callee);
             callee.message(caller, "and back");
         }
