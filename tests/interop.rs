@@ -140,7 +140,7 @@ fn sipp_registers_by_aka_and_calls_a_phone() {
     lab.start_all();
     let mut bob = lab.phone("bob");
     bob.register();
-    let mut sipp = sipp::start(&lab, "caller");
+    let mut sipp = sipp::start_registered(&lab, "caller");
     bob.is_called();
     let status = sipp.wait(sipp::SCENARIO_MAX);
     assert!(status.success(), "{status}: {}", sipp::story(&lab));
@@ -159,7 +159,7 @@ fn sipp_is_called_at_its_registered_contact_answers_and_hangs_up() {
     let mut alice = lab.phone("alice");
     alice.register();
     assert_eq!(alice.call_refused(&sipp::called()), 480, "SIPp has not registered yet");
-    let status = sipp::start(&lab, "register").wait(sipp::SCENARIO_MAX);
+    let status = sipp::start_registered(&lab, "register").wait(sipp::SCENARIO_MAX);
     assert!(status.success(), "{status}: {}", sipp::story(&lab));
     let mut sipp = sipp::start(&lab, "called");
     sipp.wait_for_udp_port(sipp::contact(&lab), sipp::SCENARIO_MAX);

@@ -49,6 +49,25 @@ pub fn start(lab: &Lab, scenario: &str) -> Process {
     Process::start("sipp", &mut command, lab.folder())
 }
 
+/// Runs a scenario that begins with a registration until that succeeds.
+///
+/// SIPp's AKA answers a challenge wrongly once in some thirty times, so a refused registration is begun anew, by a new
+/// challenge; that all are refused is a fault of ours.
+pub fn start_registered(lab: &Lab, scenario: &str) -> Process {
+    for _ in 0..ATTEMPTS {
+        let mut process = start(lab, scenario);
+        loop {
+            match process.ended() {
+                Some(status) if status.success() => return process,
+                Some(_) => break,
+                None if story(lab).contains("\nINVITE ") => return process,
+                None => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
+    }
+    panic!("SIPp is not registered: {}", story(lab));
+}
+
 /// Every message that SIPp sent and received, and its complaints.
 pub fn story(lab: &Lab) -> String {
     let read = |name| fs::read_to_string(lab.folder().join("sipp").join(name)).unwrap_or_default();
@@ -57,3 +76,5 @@ pub fn story(lab: &Lab) -> String {
 
 /// How long a scenario may take.
 pub const SCENARIO_MAX: Duration = Duration::from_secs(40);
+/// Challenges that SIPp may answer wrongly, one after the other.
+const ATTEMPTS: usize = 6;
