@@ -79,6 +79,8 @@ impl<M: Operated> Shard<M> {
             }
             self.handle_mail(now);
             self.handle_time(now);
+            // A connection is known to the machine before anything is read from it.
+            self.handle_told(now);
             self.handle_datagrams(now);
             self.handle_streams(now);
             self.settle(now);
@@ -184,6 +186,13 @@ impl<M: Operated> Shard<M> {
         }
     }
 
+    /// Handles what the world said at once.
+    fn handle_told(&mut self, now: Now) {
+        while let Some(input) = self.world.inputs.pop_front() {
+            self.input(now, input);
+        }
+    }
+
     fn handle_datagrams(&mut self, now: Now) {
         for _ in 0..self.world.datagrams.len() {
             self.lend();
@@ -234,9 +243,7 @@ impl<M: Operated> Shard<M> {
     /// Handles what the world said at once, and lets everything go that the turn has produced.
     fn settle(&mut self, now: Now) {
         loop {
-            while let Some(input) = self.world.inputs.pop_front() {
-                self.input(now, input);
-            }
+            self.handle_told(now);
             let machine = &mut self.machine;
             self.world.flush(now, |buffer| machine.recycle(buffer));
             if self.world.inputs.is_empty() {

@@ -2,6 +2,8 @@
 
 use super::*;
 use cscf::station::{Parcel, ShardId};
+use socket2::{Domain, Socket, Type};
+use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU16;
 
 /// One shard: says its number to whoever sends it something, and hands parcels to the next shard.
@@ -15,13 +17,22 @@ struct Numbered {
     is_draining: bool,
     /// Datagrams that must have come before it has no work left.
     work: usize,
+    /// Connections that it was told of.
+    links: Vec<LinkId>,
 }
 
 impl Numbered {
     fn next(&self) -> ShardId {
         ShardId((self.number + 1) % self.shards)
     }
+
+    /// Whether this peer speaks first: it comes from an address of its own.
+    fn greets(&self, remote: SocketAddr) -> bool {
+        remote.ip() == GREETER
+    }
 }
+
+const GREETER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
 impl Machine for Numbered {
     fn handle(&mut self, _: Now, input: WireInput) {
@@ -36,6 +47,11 @@ impl Machine for Numbered {
                 let bytes = number.to_string().into_bytes();
                 self.outputs.push_back(WireOutput::Datagram { local, remote, bytes });
             }
+            WireInput::Received { link, .. } => {
+                let known = if self.links.contains(&link) { "a connection" } else { "a stranger" };
+                self.notices.push_back(format!("{known} speaks"));
+            }
+            WireInput::Accepted { link, remote, .. } if self.greets(remote) => self.links.push(link),
             WireInput::Accepted { link, .. } => {
                 self.outputs.push_back(WireOutput::Write { link, bytes: number.to_string().into_bytes() });
                 self.outputs.push_back(WireOutput::Close { link });
@@ -117,9 +133,21 @@ impl Operated for Numbered {
     }
 }
 
-fn shards(count: u16, work: usize, store: (Store, Vec<Record>)) -> Handle<Order, String> {
+fn sockets(count: u16) -> Sockets {
     let free = Sockets::bind_free(SocketAddr::from(([127, 0, 0, 1], 0)).ip()).unwrap().addresses();
-    let sockets = Sockets::bind_for(NonZeroU16::new(count).unwrap(), free).unwrap();
+    Sockets::bind_for(NonZeroU16::new(count).unwrap(), free).unwrap()
+}
+
+fn shards(count: u16, work: usize, store: (Store, Vec<Record>)) -> Handle<Order, String> {
+    shards_at(sockets(count), count, work, store)
+}
+
+fn shards_at(
+    sockets: Sockets,
+    count: u16,
+    work: usize,
+    store: (Store, Vec<Record>),
+) -> Handle<Order, String> {
     let setup = Setup::new(sockets, Clock::start(), system_entropy().unwrap());
     let machine = |number| Numbered {
         number,
@@ -130,6 +158,7 @@ fn shards(count: u16, work: usize, store: (Store, Vec<Record>)) -> Handle<Order,
         is_draining: false,
         // The last shard alone has work.
         work: if number + 1 == count { work } else { 0 },
+        links: Vec::new(),
     };
     let setup = Setup { store: store.0, restored: store.1, drain_max: PATIENCE, ..setup };
     Driver::spawn_shards("numbered", (0..count).map(machine).collect(), setup).unwrap()
@@ -171,6 +200,25 @@ fn a_connection_is_served_by_its_home_whichever_shard_accepts_it() {
         client.read_to_string(&mut heard).unwrap();
         assert_eq!(heard, (client.local_addr().unwrap().port() % 3).to_string());
     }
+}
+
+#[test]
+fn what_a_peer_says_at_once_comes_after_its_connection() {
+    let sockets = sockets(2);
+    let address = sockets.addresses()[1].address;
+    // They have connected and spoken before anybody listens: half of them are for the other shard.
+    let peers: Vec<TcpStream> = (0..20)
+        .map(|_| {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            socket.bind(&SocketAddr::new(GREETER, 0).into()).unwrap();
+            socket.connect(&address.into()).unwrap();
+            let mut peer = TcpStream::from(socket);
+            peer.write_all(b"hello").unwrap();
+            peer
+        })
+        .collect();
+    let handle = shards_at(sockets, 2, 0, (Store::memory(), Vec::new()));
+    assert_eq!(notices(&handle, peers.len()), vec!["a connection speaks"; peers.len()]);
 }
 
 #[test]
