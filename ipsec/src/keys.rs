@@ -48,6 +48,15 @@ impl Keys {
         keys
     }
 
+    /// Keys that are not from an authentication.
+    #[cfg(test)]
+    pub(crate) fn of(integrity: &[u8], encryption: &[u8]) -> Keys {
+        let mut keys = Keys { integrity: Octets::empty(), encryption: Octets::empty() };
+        keys.integrity.push(integrity);
+        keys.encryption.push(encryption);
+        keys
+    }
+
     /// The key of the integrity algorithm: 20 octets for HMAC-SHA-1 and AES-GMAC, 16 for HMAC-MD5, else none.
     pub fn expose_integrity(&self) -> &[u8] {
         self.integrity.as_slice()
