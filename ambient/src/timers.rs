@@ -1,7 +1,8 @@
 //! Timers as a value: arm, cancel, and take what is due.
 //!
-//! A hashed hierarchical wheel would save comparisons at a million timers; a heap with lazy cancellation is exact to the
-//! microsecond, which the simulation wants, and costs less than one parse per SIP transaction.
+//! Nearly all timers of a SIP node are of a few durations (T1, 64*T1, T4, Timer C), and of one duration the one that is
+//! armed first is due first: each duration has a list of its own, which costs the same to arm and to cancel however long
+//! it is. What is of no such duration, the end of a registration, is in a heap with lazy cancellation.
 
 use crate::now::Instant;
 use std::cmp::Reverse;
@@ -18,25 +19,70 @@ pub struct TimerId {
 #[derive(Debug)]
 struct Slot<K> {
     generation: u32,
+    /// The neighbours in the list of its duration, [`NONE`] at its ends.
+    before: u32,
+    behind: u32,
+    /// Which list; [`IN_HEAP`] for none.
+    lane: u8,
+    due: Due,
     /// `None` while the slot is free.
     armed: Option<(K, &'static str)>,
 }
+
+/// When a timer fires, and which of two of the same moment goes first.
+type Due = (Instant, u64);
+
+/// The timers of one duration, in the order in which they fire.
+#[derive(Clone, Copy, Debug)]
+struct Lane {
+    /// The duration, and whether the moment is rounded.
+    of: (Duration, bool),
+    first: u32,
+    last: u32,
+    /// When the first fires.
+    due: Due,
+}
+
+/// No slot.
+const NONE: u32 = u32::MAX;
+/// Instead of the number of a lane.
+const IN_HEAP: u8 = u8::MAX;
+/// As many durations have a list of their own.
+const LANES_MAX: usize = 24;
+/// What is longer than every timer of a transaction is not worth a list.
+const LANE_MAX: Duration = Duration::from_secs(300);
+/// What [`Timers::arm_coarse`] rounds to.
+const GRAIN_US: u64 = 100_000;
 
 /// A set of armed timers, each with a key that says what to do when it fires.
 ///
 /// Timers due at the same instant fire in the order in which they were armed, so that runs of one seed are equal.
 #[derive(Debug)]
 pub struct Timers<K> {
-    heap: BinaryHeap<Reverse<(Instant, u64, u32, u32)>>,
+    lanes: Vec<Lane>,
+    heap: BinaryHeap<Reverse<(Due, u32, u32)>>,
+    /// How many of the heap are armed.
+    heap_count: usize,
     slots: Vec<Slot<K>>,
     free: Vec<u32>,
     armed_count: usize,
     sequence: u64,
+    /// Nothing fires before this moment.
+    soonest: Instant,
 }
 
 impl<K> Default for Timers<K> {
     fn default() -> Self {
-        Timers { heap: BinaryHeap::new(), slots: Vec::new(), free: Vec::new(), armed_count: 0, sequence: 0 }
+        Timers {
+            lanes: Vec::new(),
+            heap: BinaryHeap::new(),
+            heap_count: 0,
+            slots: Vec::new(),
+            free: Vec::new(),
+            armed_count: 0,
+            sequence: 0,
+            soonest: Instant::START,
+        }
     }
 }
 
@@ -48,30 +94,91 @@ impl<K> Timers<K> {
 
     /// Arms a timer that fires `after` from `now`; `why` names it for an operator (`"timer F"`).
     pub fn arm(&mut self, now: Instant, after: Duration, key: K, why: &'static str) -> TimerId {
+        self.arm_in((after, false), now + after, key, why)
+    }
+
+    /// Arms a timer that may fire up to a tenth of a second late, so that many fire at once and a driver wakes up for all
+    /// of them.
+    pub fn arm_coarse(&mut self, now: Instant, after: Duration, key: K, why: &'static str) -> TimerId {
+        let at = Instant::from_micros((now + after).as_micros().next_multiple_of(GRAIN_US));
+        self.arm_in((after, true), at, key, why)
+    }
+
+    fn arm_in(&mut self, of: (Duration, bool), at: Instant, key: K, why: &'static str) -> TimerId {
+        self.sequence += 1;
+        self.armed_count += 1;
+        let due = (at, self.sequence);
+        let lane = self.lane_for(of, at);
+        let armed = Some((key, why));
         let slot = match self.free.pop() {
-            Some(slot) => slot,
+            Some(slot) => {
+                let entry = &mut self.slots[slot as usize];
+                let generation = entry.generation.wrapping_add(1);
+                *entry = Slot { generation, before: NONE, behind: NONE, lane, due, armed };
+                slot
+            }
             None => {
-                self.slots.push(Slot { generation: 0, armed: None });
+                self.slots.push(Slot { generation: 1, before: NONE, behind: NONE, lane, due, armed });
                 u32::try_from(self.slots.len() - 1)
                     .expect("fewer than 2^32 timers: every table that arms one is bounded")
             }
         };
-        let entry = &mut self.slots[slot as usize];
-        entry.generation = entry.generation.wrapping_add(1);
-        entry.armed = Some((key, why));
-        self.sequence += 1;
-        self.armed_count += 1;
-        self.heap.push(Reverse((now + after, self.sequence, slot, entry.generation)));
-        TimerId { slot, generation: entry.generation }
+        let generation = self.slots[slot as usize].generation;
+        if self.armed_count == 1 || at < self.soonest {
+            self.soonest = at;
+        }
+        match self.lanes.get_mut(usize::from(lane)) {
+            None => {
+                self.heap_count += 1;
+                self.heap.push(Reverse((due, slot, generation)));
+            }
+            Some(lane) => {
+                let last = std::mem::replace(&mut lane.last, slot);
+                if last == NONE {
+                    (lane.first, lane.due) = (slot, due);
+                } else {
+                    self.slots[last as usize].behind = slot;
+                    self.slots[slot as usize].before = last;
+                }
+            }
+        }
+        TimerId { slot, generation }
+    }
+
+    /// The list of a duration, where there is one or room for one, and nothing in it fires later.
+    fn lane_for(&mut self, of: (Duration, bool), at: Instant) -> u8 {
+        if of.0 > LANE_MAX {
+            return IN_HEAP;
+        }
+        let lane = match self.lanes.iter().position(|lane| lane.of == of) {
+            Some(lane) => lane,
+            None => {
+                let empty = Lane { of, first: NONE, last: NONE, due: (Instant::START, 0) };
+                if self.lanes.len() < LANES_MAX {
+                    self.lanes.push(empty);
+                    self.lanes.len() - 1
+                } else if let Some(unused) = self.lanes.iter().position(|lane| lane.first == NONE) {
+                    self.lanes[unused] = empty;
+                    unused
+                } else {
+                    return IN_HEAP;
+                }
+            }
+        };
+        // A driver's time does not go back; should it, the order holds all the same.
+        match self.slots.get(self.lanes[lane].last as usize) {
+            Some(last) if last.due.0 > at => IN_HEAP,
+            _ => lane as u8,
+        }
     }
 
     /// Takes the timer back; `None` when it fired or was cancelled before.
     pub fn cancel(&mut self, id: TimerId) -> Option<K> {
         let key = self.release(id.slot, id.generation)?;
         // Lazy cancellation leaves entries behind in the heap: rebuild when they are the greater part.
-        if self.heap.len() > 64 && self.heap.len() > self.armed_count * 4 {
+        if self.heap.len() > 64 && self.heap.len() > self.heap_count * 4 {
             let slots = &self.slots;
-            self.heap.retain(|Reverse((_, _, slot, generation))| {
+            self.heap.retain(|Reverse((_, slot, generation))| {
                 let entry = &slots[*slot as usize];
                 entry.generation == *generation && entry.armed.is_some()
             });
@@ -81,29 +188,41 @@ impl<K> Timers<K> {
 
     /// The next timer due at `now`, removed from the set; `None` when nothing is due.
     pub fn pop_due(&mut self, now: Instant) -> Option<K> {
-        self.drop_stale();
-        let &Reverse((at, _, slot, generation)) = self.heap.peek()?;
-        if at > now {
+        if self.armed_count == 0 || now < self.soonest {
             return None;
         }
-        self.heap.pop();
+        self.sweep_heap();
+        let (due, slot) = self.first()?;
+        // Until the next one is looked for, nothing is known to be earlier.
+        self.soonest = due.0;
+        if due.0 > now {
+            return None;
+        }
+        let generation = self.slots[slot as usize].generation;
         self.release(slot, generation)
+    }
+
+    /// The one that fires first, and its slot.
+    fn first(&self) -> Option<(Due, u32)> {
+        let in_heap = self.heap.peek().map(|Reverse((due, slot, _))| (*due, *slot));
+        let in_lanes = self.lanes.iter().filter(|lane| lane.first != NONE).map(|lane| (lane.due, lane.first));
+        in_lanes.chain(in_heap).min()
     }
 
     /// When the next timer fires, and its name.
     pub fn next(&self) -> Option<(Instant, &'static str)> {
-        // Stale entries may sit on top: waking early for one is harmless, and the next `pop_due` sweeps it.
-        let Reverse((at, _, slot, generation)) = self.heap.peek()?;
-        let entry = &self.slots[*slot as usize];
-        match &entry.armed {
-            Some((_, why)) if entry.generation == *generation => Some((*at, why)),
-            _ => Some((*at, "cancelled")),
-        }
+        // A cancelled one may sit on top of the heap: waking early for it is harmless, and the next `pop_due` sweeps it.
+        let ((at, _), slot) = self.first()?;
+        Some((at, self.slots[slot as usize].armed.as_ref().map_or("cancelled", |(_, why)| why)))
     }
 
     /// Sweeps cancelled timers off the top, so that `next` is exact.
     pub fn drop_stale(&mut self) {
-        while let Some(Reverse((_, _, slot, generation))) = self.heap.peek() {
+        self.sweep_heap();
+    }
+
+    fn sweep_heap(&mut self) {
+        while let Some(Reverse((_, slot, generation))) = self.heap.peek() {
             let entry = &self.slots[*slot as usize];
             if entry.generation == *generation && entry.armed.is_some() {
                 return;
@@ -128,8 +247,26 @@ impl<K> Timers<K> {
             return None;
         }
         let (key, _) = entry.armed.take()?;
+        let (before, behind, lane) = (entry.before, entry.behind, usize::from(entry.lane));
         self.armed_count -= 1;
         self.free.push(slot);
+        if lane == usize::from(IN_HEAP) {
+            self.heap_count -= 1;
+            return Some(key);
+        }
+        if behind == NONE {
+            self.lanes[lane].last = before;
+        } else {
+            self.slots[behind as usize].before = before;
+        }
+        if before == NONE {
+            self.lanes[lane].first = behind;
+            if behind != NONE {
+                self.lanes[lane].due = self.slots[behind as usize].due;
+            }
+        } else {
+            self.slots[before as usize].behind = behind;
+        }
         Some(key)
     }
 }
@@ -167,9 +304,66 @@ mod tests {
     fn cancelling_many_timers_does_not_keep_their_entries() {
         let mut timers = Timers::new();
         for n in 0..10_000 {
-            let id = timers.arm(Instant::START, MS, n, "");
-            timers.cancel(id);
+            let short = timers.arm(Instant::START, MS, n, "");
+            let long = timers.arm(Instant::START, LANE_MAX * 2, n, "");
+            timers.cancel(short);
+            timers.cancel(long);
         }
         assert!(timers.heap.len() <= 65, "{} stale entries", timers.heap.len());
+        assert!(timers.slots.len() <= 2, "{} slots", timers.slots.len());
+    }
+
+    /// A plain list, searched for the earliest, is what the lanes and the heap must agree with.
+    #[test]
+    fn lists_and_heap_fire_as_one_sorted_list_would() {
+        let mut entropy = crate::Entropy::seeded(3);
+        let mut timers = Timers::new();
+        let mut model: Vec<(Instant, u64, TimerId)> = Vec::new();
+        let mut now = Instant::START;
+        for n in 0..20_000_u64 {
+            now = now + Duration::from_micros(entropy.below(30_000));
+            match entropy.below(4) {
+                0 if !model.is_empty() => {
+                    let (_, number, id) = model.swap_remove(entropy.below(model.len() as u64) as usize);
+                    assert_eq!(timers.cancel(id), Some(number));
+                    assert_eq!(timers.cancel(id), None);
+                }
+                1 => {
+                    // More durations than lists, some of them too long for one.
+                    let after = MS * (entropy.below(40) as u32 * 9_000);
+                    model.push((now + after, n, timers.arm(now, after, n, "")));
+                }
+                _ => {
+                    let after = MS * [500, 32_000, 5_000][entropy.below(3) as usize];
+                    model.push((now + after, n, timers.arm(now, after, n, "")));
+                }
+            }
+            while let Some(fired) = timers.pop_due(now) {
+                let first = (0..model.len()).min_by_key(|at| (model[*at].0, model[*at].1)).unwrap();
+                let (at, number, _) = model.swap_remove(first);
+                assert_eq!(fired, number);
+                assert!(at <= now);
+            }
+            timers.drop_stale();
+            let next = model.iter().map(|(at, ..)| *at).min();
+            assert!(next.is_none_or(|next| next > now));
+            assert_eq!(timers.next().map(|(at, _)| at), next);
+            assert_eq!(timers.len(), model.len());
+        }
+    }
+
+    #[test]
+    fn a_coarse_timer_fires_late_rather_than_early_and_with_others() {
+        let mut timers = Timers::new();
+        timers.arm_coarse(Instant::START, MS, 1, "");
+        timers.arm_coarse(Instant::START + 30 * MS, MS, 2, "");
+        timers.arm_coarse(Instant::START + 100 * MS, MS, 3, "");
+        assert_eq!(timers.pop_due(Instant::START + 99 * MS), None);
+        let both = Instant::START + 100 * MS;
+        assert_eq!(
+            (timers.pop_due(both), timers.pop_due(both), timers.pop_due(both)),
+            (Some(1), Some(2), None)
+        );
+        assert_eq!(timers.next().map(|(at, _)| at), Some(Instant::START + 200 * MS));
     }
 }
