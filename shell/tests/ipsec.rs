@@ -1,12 +1,13 @@
 //! Security associations on a real kernel: two network namespaces, a P-CSCF in the one and a UE in the other.
 //!
-//! The running kernel may lack ESP, so that each test runs again under `tests/lab-kernel`. Where that cannot start, the tests
-//! say so and leave it at that.
+//! The running kernel may lack ESP, so that these tests run again under `tests/lab-kernel`; one runs again in a container that
+//! may do nothing but open raw sockets. Where such a place cannot be had, a test says so and leaves it at that.
 
-use ambient::{Entropy, Wall};
+use ambient::{Entropy, Instant, Now, Wall};
 use ipsec::{Algorithms, Direction, Encapsulation, Keys, Refusal, SaSet, Selector, Spi};
 use nix::sched::{CloneFlags, setns};
 use shell::SecurityBackEnd;
+use shell::ipsec::userspace::Arrival;
 use shell::ipsec::{Userspace, Xfrm};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs::File;
@@ -149,7 +150,7 @@ fn our_own_esp_and_the_kernels_read_each_other() {
             for payload in [&b"REGISTER"[..], &[b'x'; 4000]] {
                 sender.send_to(payload, from.local).expect("the link is up");
                 assert_eq!(world.receive(&mut pcscf), (from, payload.to_vec()), "{name}");
-                pcscf.send(&to, payload, Wall::from_millis(0)).expect("the link is up");
+                pcscf.send(&to, payload, at(0)).expect("the link is up");
                 let mut room = [0; 5000];
                 let (length, source) = receiver.recv_from(&mut room).expect("an answer");
                 assert_eq!((&room[..length], source), (payload, to.local), "{name}");
@@ -167,6 +168,148 @@ fn our_own_esp_and_the_kernels_read_each_other() {
             println!("{name}: both ways");
         }
     });
+}
+
+/// Our own TCP above our own ESP at the P-CSCF, and the kernel's at the UE: each opens a connection, and each ends one.
+#[test]
+fn our_own_tcp_and_the_kernels_read_each_other() {
+    on_a_kernel("our_own_tcp_and_the_kernels_read_each_other", || {
+        let world = World::new();
+        let message: Vec<_> = (0..40_000_u32).map(|number| number as u8).collect();
+        for (set, name) in sets() {
+            let mut own =
+                world.at(PCSCF, || Userspace::open(&[set.own_ip], Entropy::seeded(5)).expect("CAP_NET_RAW"));
+            own.install(&set).expect("an empty database");
+            let mut ue = world.at(UE, || kernel(&set.mirrored()));
+            let [server_in, _, client_in, _] = set.associations().map(|association| association.selector);
+            // The UE connects, sends, gets it back, and ends.
+            let theirs = world.at(UE, || {
+                let (message, from, to) = (message.clone(), server_in.remote, server_in.local);
+                std::thread::spawn(move || echo(connect(from, to), &message))
+            });
+            let mut echoed = 0;
+            let mut opened = None;
+            while echoed < message.len() {
+                let mut octets = Vec::new();
+                until(&mut own, |arrival| match arrival {
+                    Arrival::Opened(id, ends) => {
+                        assert_eq!(ends, server_in);
+                        opened = Some(id);
+                        false
+                    }
+                    Arrival::Octets(id, more) => {
+                        assert_eq!(Some(id), opened);
+                        octets.extend_from_slice(more);
+                        true
+                    }
+                    other => panic!("{name}: {other:?}"),
+                });
+                echoed += octets.len();
+                own.write(opened.expect("opened before it speaks"), &octets, at(0)).expect("room");
+            }
+            until(&mut own, |arrival| arrival == Arrival::Closed(opened.expect("opened")));
+            theirs.join().expect("the UE got back what it sent");
+            // The P-CSCF connects, sends, gets it back, and ends.
+            let listener = world.at(UE, || TcpListener::bind(client_in.remote).expect("a free port"));
+            let theirs = std::thread::spawn(move || {
+                let (mut stream, from) = listener.accept().expect("a connection");
+                let mut got = Vec::new();
+                stream.read_to_end(&mut got).expect("connected");
+                (got, from)
+            });
+            let id = own.connect(&client_in, at(0)).expect("a set");
+            until(&mut own, |arrival| arrival == Arrival::Opened(id, client_in));
+            own.write(id, &message, at(0)).expect("room");
+            own.close(id, at(0));
+            until(&mut own, |arrival| arrival == Arrival::Closed(id));
+            assert_eq!(theirs.join().expect("the UE's thread"), (message.clone(), client_in.local), "{name}");
+            assert_eq!(own.due(), None, "a set without connections has no TCP");
+            ue.remove(&set.mirrored()).expect("what was installed");
+            println!("{name}: both ways");
+        }
+    });
+}
+
+/// In a container that may do nothing but open raw sockets, on any kernel: both ends are our own.
+#[test]
+fn our_own_esp_and_tcp_need_cap_net_raw_alone() {
+    in_a_bare_container("our_own_esp_and_tcp_need_cap_net_raw_alone", || {
+        let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+        let may = status.lines().find_map(|line| line.strip_prefix("CapEff:")).expect("its capabilities");
+        assert_eq!(u64::from_str_radix(may.trim(), 16), Ok(1 << 13 /* CAP_NET_RAW */));
+        let message: Vec<_> = (0..40_000_u32).map(|number| number as u8).collect();
+        for (set, name) in sets() {
+            let open = |set: &SaSet, seed| {
+                let mut own = Userspace::open(&[set.own_ip], Entropy::seeded(seed)).expect("CAP_NET_RAW");
+                own.install(set).expect("an empty database");
+                own
+            };
+            let (mut pcscf, mut ue) = (open(&set, 1), open(&set.mirrored(), 2));
+            let at_ue = set.mirrored().associations().map(|association| association.selector);
+            ue.send(&at_ue[3], b"REGISTER", at(0)).expect("a loopback");
+            let mut got = Vec::new();
+            until(&mut pcscf, |arrival| {
+                let Arrival::Datagram(_, payload) = arrival else { panic!("{name}: {arrival:?}") };
+                got.extend_from_slice(payload);
+                true
+            });
+            assert_eq!(got, b"REGISTER", "{name}");
+            // A connection of the UE's carries a message there and back, and ends.
+            let id = ue.connect(&at_ue[3], at(0)).expect("a set");
+            ue.write(id, &message, at(0)).expect("room");
+            let (mut echoed, mut closed) = (Vec::new(), 0);
+            for turn in 0..10_000 {
+                let now = at(10 * turn);
+                let mut replies = Vec::new();
+                pcscf
+                    .receive(64, now, |arrival| match arrival {
+                        Arrival::Octets(id, octets) => replies.push((id, octets.to_vec())),
+                        Arrival::Closed(_) => closed += 1,
+                        _ => {}
+                    })
+                    .expect("a socket");
+                for (id, octets) in replies {
+                    pcscf.write(id, &octets, now).expect("room");
+                }
+                ue.receive(64, now, |arrival| match arrival {
+                    Arrival::Octets(_, octets) => echoed.extend_from_slice(octets),
+                    Arrival::Closed(_) => closed += 1,
+                    _ => {}
+                })
+                .expect("a socket");
+                if echoed.len() == message.len() {
+                    ue.close(id, now);
+                }
+                pcscf.expire(now, |arrival| closed += u32::from(matches!(arrival, Arrival::Closed(_))));
+                ue.expire(now, |arrival| closed += u32::from(matches!(arrival, Arrival::Closed(_))));
+                if closed == 2 {
+                    break;
+                }
+            }
+            assert!(echoed == message, "{name}: {} octets came back", echoed.len());
+            assert_eq!(closed, 2, "{name}: both ends know");
+        }
+    });
+}
+
+/// Sends a message and takes it back.
+fn echo(mut stream: TcpStream, message: &[u8]) {
+    stream.set_read_timeout(Some(WAIT_MAX)).expect("a socket");
+    let mut writer = stream.try_clone().expect("a socket");
+    let sent = message.to_vec();
+    let writing = std::thread::spawn(move || writer.write_all(&sent).expect("connected"));
+    let mut got = vec![0; message.len()];
+    stream.read_exact(&mut got).expect("connected");
+    writing.join().expect("written");
+    assert_eq!(got, message);
+}
+
+/// A connection of the kernel's between two ends.
+fn connect(source: SocketAddr, target: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::for_address(source), Type::STREAM, None).expect("a socket");
+    socket.bind(&SockAddr::from(source)).expect("a free port");
+    socket.connect_timeout(&SockAddr::from(target), WAIT_MAX).expect("a listener");
+    socket.into()
 }
 
 // --- the two namespaces -------------------------------------------------------------------------------------------
@@ -215,13 +358,7 @@ impl World {
         let (source, target) = self.ends(from, selector);
         let listener =
             self.at(if from == UE { PCSCF } else { UE }, || TcpListener::bind(target).expect("a free port"));
-        let socket = self.at(from, || {
-            let socket = Socket::new(Domain::for_address(source), Type::STREAM, None).expect("a socket");
-            socket.bind(&SockAddr::from(source)).expect("a free port");
-            socket.connect_timeout(&SockAddr::from(target), WAIT_MAX).expect("a listener");
-            socket
-        });
-        let mut near: TcpStream = socket.into();
+        let mut near = self.at(from, || connect(source, target));
         let (mut far, seen) = listener.accept().expect("a connection");
         assert_eq!(seen, source);
         for stream in [&near, &far] {
@@ -242,22 +379,38 @@ impl World {
         if from == UE { (selector.remote, selector.local) } else { (selector.local, selector.remote) }
     }
 
-    /// What our own ESP gets next.
+    /// The next datagram of our own ESP.
     fn receive(&self, own: &mut Userspace) -> (Selector, Vec<u8>) {
         let mut got = None;
-        // What was sent over a link between namespaces has come before the call to send it ends; a slow kernel is forgiven.
-        for _ in 0..500 {
-            own.receive(1, Wall::from_millis(0), |selector, payload| {
-                got = Some((selector, payload.to_vec()))
-            })
-            .expect("a socket");
-            if got.is_some() {
-                break;
+        until(own, |arrival| {
+            if let Arrival::Datagram(selector, payload) = arrival {
+                got = Some((selector, payload.to_vec()));
             }
-            std::thread::sleep(Duration::from_millis(10));
-        }
+            got.is_some()
+        });
         got.expect("a datagram")
     }
+}
+
+/// Runs our own ESP until `is_enough` says so of what came; its clock moves only as far as this waits.
+fn until(own: &mut Userspace, mut is_enough: impl FnMut(Arrival<'_>) -> bool) {
+    let mut done = false;
+    for turn in 0..1000 {
+        let now = at(10 * turn);
+        let mut take = |arrival: Arrival<'_>| done |= is_enough(arrival);
+        own.receive(1, now, &mut take).expect("a socket");
+        own.expire(now, &mut take);
+        if done {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("nothing came");
+}
+
+/// So many milliseconds after the start.
+fn at(ms: u64) -> Now {
+    Now { instant: Instant::from_micros(1000 * ms), wall: Wall::from_millis(ms) }
 }
 
 impl Drop for World {
@@ -300,14 +453,15 @@ fn sets() -> Vec<(SaSet, String)> {
                 "IPv4" => IpAddr::from([192, 0, 2, host]),
                 _ => IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(host)]),
             };
-            let number = 10_000 + 10 * sets.len() as u32;
+            // Each has ports of its own, because TCP holds on to those of a connection for a while.
+            let (number, port) = (10_000 + 10 * sets.len() as u32, 2 * sets.len() as u16);
             let set = SaSet {
                 own_ip: host(1),
                 peer_ip: host(2),
-                own_client_port: 6101,
+                own_client_port: 6101 + port,
                 own_server_port: 6100,
-                peer_client_port: 31_000,
-                peer_server_port: 31_001,
+                peer_client_port: 31_000 + port,
+                peer_server_port: 31_001 + port,
                 own_spi_c: spi(number),
                 own_spi_s: spi(number + 1),
                 peer_spi_c: spi(number + 2),
@@ -354,5 +508,27 @@ fn on_a_kernel(test: &str, story: impl FnOnce()) {
     eprint!("{said}");
 }
 
-/// Tells this program that it runs on a kernel of our own.
+/// Runs a story in a network and user namespace of its own, with CAP_NET_RAW and no other capability.
+fn in_a_bare_container(test: &str, story: impl FnOnce()) {
+    if std::env::var_os(INSIDE).is_some() {
+        return story();
+    }
+    let own = std::env::current_exe().expect("a test knows its own file");
+    // The container's network is made before the capabilities go.
+    let script = "ip link set lo up && for a in 192.0.2.1/32 192.0.2.2/32 2001:db8::1/128 2001:db8::2/128; do \
+                  ip addr add $a dev lo || exit 99; done && \
+                  exec setpriv --inh-caps=-all --bounding-set=-all,+net_raw \"$0\" --exact \"$1\" --nocapture";
+    let mut container = Command::new("unshare");
+    container.args(["--user", "--map-root-user", "--net", "sh", "-c", script]).arg(own).arg(test);
+    match container.env(INSIDE, "1").output() {
+        Ok(run) if String::from_utf8_lossy(&run.stdout).contains("running 1 test") => {
+            let said = String::from_utf8_lossy(&run.stdout);
+            assert!(run.status.success() && said.contains("1 passed"), "{}: {said}", run.status);
+        }
+        Ok(run) => eprintln!("left out: no container here: {}", String::from_utf8_lossy(&run.stderr)),
+        Err(error) => eprintln!("left out: no unshare here: {error}"),
+    }
+}
+
+/// Tells this program that it runs where a story is to run.
 const INSIDE: &str = "CARILLON_IPSEC_KERNEL";

@@ -1,27 +1,66 @@
 //! ESP in this process, on raw sockets of protocol 50, which need CAP_NET_RAW alone.
 //!
-//! One socket per address of ours takes the ESP of all UEs, and each packet is opened once. UDP is carried; the addresses and
-//! ports of a datagram are those of its association. The kernel puts fragments together before a raw socket sees them, and
+//! One socket per address of ours takes the ESP of all UEs, and each packet is opened once. UDP and TCP are carried; the
+//! addresses and ports are those of the association. The kernel puts fragments together before a raw socket sees them, and
 //! cuts what is too long for the link.
 
+mod tcp;
+
 use super::SecurityError;
-use ambient::{Entropy, Wall};
+use ambient::{Entropy, Instant, Now};
 use ipsec::udp::{self, Datagram};
-use ipsec::{Accepted, NotSent, Protocol, Refusal, SaSet, Sad, Selector, Usage, esp};
+use ipsec::{Accepted, NotSent, Protocol, Refusal, SaSet, Sad, Selector, Spi, Usage, esp};
 use socket2::{Domain, SockAddr, Socket, Type};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
+use tcp::{Event, Stack};
 
 /// A node's own ESP.
 pub struct Userspace {
     sad: Sad,
     sockets: Vec<RawSocket>,
+    /// By the inbound SPI of the server port, which names a set.
+    sets: BTreeMap<Spi, Ends>,
+    /// The inbound SPIs of the client ports, and the sets that they are of.
+    clients: BTreeMap<Spi, Spi>,
+    /// When the TCP of a set is due.
+    due: BTreeSet<(Instant, Spi)>,
+    entropy: Entropy,
     /// What came in, before it is opened in place.
     received: Vec<u8>,
     /// What goes out.
     packet: Vec<u8>,
     unreadable: u64,
+}
+
+/// Between what the associations of a set are, and its TCP if there is any.
+struct Ends {
+    server: Selector,
+    client: Selector,
+    stack: Option<Box<Stack>>,
+    due: Option<Instant>,
+}
+
+/// A connection of TCP through an association.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId {
+    set: Spi,
+    number: u32,
+}
+
+/// What came through an association.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival<'a> {
+    /// A datagram between the ends of an association.
+    Datagram(Selector, &'a [u8]),
+    /// A connection stands, between the ends of an association.
+    Opened(ConnectionId, Selector),
+    /// The next octets of a connection.
+    Octets(ConnectionId, &'a [u8]),
+    /// A connection has ended, or never came to stand.
+    Closed(ConnectionId),
 }
 
 /// A raw socket that is bound to one address of ours.
@@ -34,11 +73,15 @@ struct RawSocket {
 
 impl Userspace {
     /// Opens a socket for each address of ours.
-    pub fn open(own: &[IpAddr], entropy: Entropy) -> Result<Userspace, SecurityError> {
+    pub fn open(own: &[IpAddr], mut entropy: Entropy) -> Result<Userspace, SecurityError> {
         let sockets = own.iter().map(|own| RawSocket::open(*own)).collect::<io::Result<Vec<_>>>();
         Ok(Userspace {
-            sad: Sad::new(entropy),
+            sad: Sad::new(entropy.fork()),
             sockets: sockets.map_err(SecurityError::system("open a raw socket for ESP"))?,
+            sets: BTreeMap::new(),
+            clients: BTreeMap::new(),
+            due: BTreeSet::new(),
+            entropy,
             received: vec![0; DATAGRAM_MAX],
             packet: Vec::with_capacity(DATAGRAM_MAX),
             unreadable: 0,
@@ -47,7 +90,11 @@ impl Userspace {
 
     /// Installs a set, or nothing of it.
     pub fn install(&mut self, set: &SaSet) -> Result<(), SecurityError> {
-        self.sad.install(set).map_err(SecurityError::set("install security associations"))
+        self.sad.install(set).map_err(SecurityError::set("install security associations"))?;
+        let [server, _, client, _] = set.associations().map(|association| association.selector);
+        self.sets.insert(set.own_spi_s, Ends { server, client, stack: None, due: None });
+        self.clients.insert(set.own_spi_c, set.own_spi_s);
+        Ok(())
     }
 
     /// Takes up a set that is installed where it was before a restart: see [`Sad::resume`].
@@ -55,14 +102,23 @@ impl Userspace {
         self.sad.resume(set.own_spi_s, received, sent)
     }
 
-    /// Removes a set, and tells whether it was there.
+    /// Removes a set with its connections, of which nothing is told any more; tells whether it was there.
     pub fn remove(&mut self, set: &SaSet) -> bool {
-        self.sad.remove(set.own_spi_s)
+        self.forget(set.own_spi_s)
     }
 
     /// Removes the set of an association; nothing if it is an outbound one, whose set its inbound one removes.
     pub(super) fn discard(&mut self, association: &Usage) {
-        self.sad.remove(association.spi);
+        self.forget(association.spi);
+    }
+
+    fn forget(&mut self, inbound: Spi) -> bool {
+        let set = self.clients.get(&inbound).copied().unwrap_or(inbound);
+        if let Some(due) = self.sets.remove(&set).and_then(|ends| ends.due) {
+            self.due.remove(&(due, set));
+        }
+        self.clients.retain(|_, of| *of != set);
+        self.sad.remove(set)
     }
 
     /// What there is, with counters.
@@ -75,7 +131,7 @@ impl Userspace {
         self.sad.refused(reason)
     }
 
-    /// How many authentic packets held a broken datagram, or a segment of TCP, which nobody here takes.
+    /// How many authentic packets held a broken datagram.
     pub const fn unreadable(&self) -> u64 {
         self.unreadable
     }
@@ -86,55 +142,167 @@ impl Userspace {
     }
 
     /// Sends a datagram between the ends of an association.
-    pub fn send(&mut self, selector: &Selector, payload: &[u8], now: Wall) -> io::Result<()> {
-        let raw = self.sockets.iter().find(|raw| raw.own == selector.local.ip());
-        let raw = raw.ok_or(io::ErrorKind::AddrNotAvailable)?;
+    pub fn send(&mut self, selector: &Selector, payload: &[u8], now: Now) -> io::Result<()> {
         let header = udp::header(selector.local, selector.remote, payload);
         let header = header.ok_or_else(|| io::Error::from_raw_os_error(libc::EMSGSIZE))?;
-        self.packet.clear();
-        self.sad.protect(selector, Protocol::Udp, &[&header, payload], now, &mut self.packet).map_err(
-            |refused| {
-                io::Error::other(match refused {
-                    NotSent::NoAssociation => "no security association goes between these ports",
-                    NotSent::SequenceExhausted => "the security association is used up",
-                })
-            },
-        )?;
-        raw.send(&self.packet, selector.remote.ip())
+        let Userspace { sad, sockets, packet, .. } = self;
+        emit(sad, sockets, packet, selector, Protocol::Udp, &[&header, payload], now)
     }
 
-    /// Takes what has come, and hands each datagram to `take` with its association's ends; at most `most` packets.
+    /// Begins a connection from a client port of ours; it is opened or closed later.
+    pub fn connect(&mut self, selector: &Selector, now: Now) -> io::Result<ConnectionId> {
+        let found = self.sets.iter_mut().find(|(_, ends)| ends.client == *selector);
+        let (set, ends) = found.ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let set = *set;
+        let number = ends.stack(&mut self.entropy, now).connect()?;
+        self.turn(set, now);
+        Ok(ConnectionId { set, number })
+    }
+
+    /// Sends octets on a connection, at once or when there is room.
+    ///
+    /// An error of the kind `WouldBlock` says that too much is waiting already.
+    pub fn write(&mut self, connection: ConnectionId, octets: &[u8], now: Now) -> io::Result<()> {
+        let stack = self.sets.get_mut(&connection.set).and_then(|ends| ends.stack.as_mut());
+        stack.ok_or(io::ErrorKind::NotConnected)?.write(connection.number, octets)?;
+        self.turn(connection.set, now);
+        Ok(())
+    }
+
+    /// Ends a connection when what was written has been sent.
+    pub fn close(&mut self, connection: ConnectionId, now: Now) {
+        if let Some(stack) = self.sets.get_mut(&connection.set).and_then(|ends| ends.stack.as_mut()) {
+            stack.close(connection.number);
+            self.turn(connection.set, now);
+        }
+    }
+
+    /// Takes what has come, at most `most` packets, and hands what was in them to `take`.
     ///
     /// Returns how many packets there were: fewer than `most` when no more were waiting.
-    pub fn receive(
-        &mut self,
-        most: usize,
-        now: Wall,
-        mut take: impl FnMut(Selector, &[u8]),
-    ) -> io::Result<usize> {
+    pub fn receive(&mut self, most: usize, now: Now, mut take: impl FnMut(Arrival<'_>)) -> io::Result<usize> {
         let mut count = 0;
+        let mut touched = BTreeSet::new();
         for raw in &self.sockets {
             while count < most {
                 let Some((source, packet)) = raw.receive(&mut self.received)? else { break };
                 count += 1;
-                let Ok(accepted) = self.sad.accept(source, packet, now) else { continue };
-                match datagram(&accepted) {
-                    Some(payload) => take(accepted.association.selector, payload),
-                    None => self.unreadable += 1,
+                let Ok(accepted) = self.sad.accept(source, packet, now.wall) else { continue };
+                let selector = accepted.association.selector;
+                match accepted.protocol {
+                    Protocol::Udp => match datagram(&accepted) {
+                        Some(payload) => take(Arrival::Datagram(selector, payload)),
+                        None => self.unreadable += 1,
+                    },
+                    Protocol::Tcp => {
+                        let spi = accepted.association.spi;
+                        let set = self.clients.get(&spi).copied().unwrap_or(spi);
+                        if let Some(ends) = self.sets.get_mut(&set) {
+                            ends.stack(&mut self.entropy, now).take(&selector, accepted.payload);
+                            touched.insert(set);
+                        }
+                    }
                 }
             }
         }
+        for set in touched {
+            self.turn(set, now);
+            self.tell(set, now, &mut take);
+        }
         Ok(count)
     }
+
+    /// When [`expire`](Userspace::expire) is due.
+    pub fn due(&self) -> Option<Instant> {
+        self.due.first().map(|(due, _)| *due)
+    }
+
+    /// Does what the time asks for: segments that were not acknowledged are sent again, silent connections end.
+    pub fn expire(&mut self, now: Now, mut take: impl FnMut(Arrival<'_>)) {
+        let ready: Vec<_> =
+            self.due.iter().take_while(|(due, _)| *due <= now.instant).map(|(_, set)| *set).collect();
+        for set in ready {
+            self.turn(set, now);
+            self.tell(set, now, &mut take);
+        }
+    }
+
+    /// Lets the TCP of a set move on, and sends what it has to send.
+    fn turn(&mut self, set: Spi, now: Now) {
+        let Userspace { sad, sockets, packet, sets, .. } = self;
+        if let Some(stack) = sets.get_mut(&set).and_then(|ends| ends.stack.as_mut()) {
+            stack.poll(now.instant, |selector, segment| {
+                // A segment that does not leave is one that is lost, and TCP sends it again.
+                let _ = emit(sad, sockets, packet, selector, Protocol::Tcp, &[segment], now);
+            });
+        }
+        self.arm(set, now);
+    }
+
+    /// Tells what has happened to the connections of a set.
+    fn tell(&mut self, set: Spi, now: Now, take: &mut impl FnMut(Arrival<'_>)) {
+        let Some(ends) = self.sets.get_mut(&set) else { return };
+        let Some(stack) = ends.stack.as_mut() else { return };
+        stack.events(|event| {
+            let id = |number| ConnectionId { set, number };
+            take(match event {
+                Event::Opened(number, selector) => Arrival::Opened(id(number), selector),
+                Event::Octets(number, octets) => Arrival::Octets(id(number), octets),
+                Event::Closed(number) => Arrival::Closed(id(number)),
+            });
+        });
+        // What was read opens the window, and what the peer has ended ends here.
+        self.turn(set, now);
+    }
+
+    /// Notes when the TCP of a set is due, and drops it if there is nothing of it.
+    fn arm(&mut self, set: Spi, now: Now) {
+        let Some(ends) = self.sets.get_mut(&set) else { return };
+        if let Some(due) = ends.due.take() {
+            self.due.remove(&(due, set));
+        }
+        ends.due = ends.stack.as_mut().and_then(|stack| stack.due(now.instant));
+        if ends.stack.as_ref().is_some_and(|stack| stack.is_idle()) {
+            (ends.stack, ends.due) = (None, None);
+        }
+        self.due.extend(ends.due.map(|due| (due, set)));
+    }
+}
+
+impl Ends {
+    /// The TCP of the set, made if there is none.
+    fn stack(&mut self, entropy: &mut Entropy, now: Now) -> &mut Stack {
+        let (server, client) = (self.server, self.client);
+        self.stack.get_or_insert_with(|| Box::new(Stack::new(server, client, entropy, now.instant)))
+    }
+}
+
+/// Puts a datagram or segment into ESP and sends it.
+fn emit(
+    sad: &mut Sad,
+    sockets: &[RawSocket],
+    packet: &mut Vec<u8>,
+    selector: &Selector,
+    protocol: Protocol,
+    parts: &[&[u8]],
+    now: Now,
+) -> io::Result<()> {
+    let raw = sockets.iter().find(|raw| raw.own == selector.local.ip());
+    let raw = raw.ok_or(io::ErrorKind::AddrNotAvailable)?;
+    packet.clear();
+    sad.protect(selector, protocol, parts, now.wall, packet).map_err(|refused| {
+        io::Error::other(match refused {
+            NotSent::NoAssociation => "no security association goes between these ports",
+            NotSent::SequenceExhausted => "the security association is used up",
+        })
+    })?;
+    raw.send(packet, selector.remote.ip())
 }
 
 /// The payload of a datagram that came by an association.
 fn datagram<'p>(accepted: &Accepted<'p>) -> Option<&'p [u8]> {
     let (from, to) = (accepted.association.source().ip(), accepted.association.destination().ip());
-    match accepted.protocol {
-        Protocol::Udp => Datagram::parse(from, to, accepted.payload).map(|datagram| datagram.payload),
-        Protocol::Tcp => None,
-    }
+    Datagram::parse(from, to, accepted.payload).map(|datagram| datagram.payload)
 }
 
 impl RawSocket {
