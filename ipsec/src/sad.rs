@@ -184,6 +184,13 @@ impl Sad {
         Ok(Accepted { association, protocol, payload: opened.payload })
     }
 
+    /// The inbound SPI between the ends of `selector`.
+    pub fn inbound(&self, selector: &Selector) -> Option<Spi> {
+        let place = self.outbound.get(selector)?;
+        let held = self.sets.get(place.set as usize)?.as_ref()?;
+        Some(held.associations[2 * usize::from(place.pair)].spi)
+    }
+
     /// How many packets were refused for a reason.
     pub const fn refused(&self, reason: Refusal) -> u64 {
         self.refused[reason as usize]

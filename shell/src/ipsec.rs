@@ -10,7 +10,8 @@ pub mod xfrm;
 pub use userspace::Userspace;
 pub use xfrm::Xfrm;
 
-use ipsec::{NotInstalled, SaSet, Usage};
+use ipsec::{NotInstalled, Refusal, SaSet, Usage};
+use std::net::SocketAddr;
 use std::{fmt, io};
 
 /// Who does ESP.
@@ -30,6 +31,14 @@ impl SecurityBackEnd {
         }
     }
 
+    /// Lets nothing pass in clear at protected ports of ours (TS 33.203 §7.1). Our own ESP binds no port that could take it.
+    pub fn guard(&mut self, protected: &[SocketAddr]) -> Result<(), SecurityError> {
+        match self {
+            SecurityBackEnd::Xfrm(xfrm) => xfrm.guard(protected),
+            SecurityBackEnd::Userspace(_) => Ok(()),
+        }
+    }
+
     /// Takes them away. It is no error if some of it has gone already.
     pub fn remove(&mut self, set: &SaSet) -> Result<(), SecurityError> {
         match self {
@@ -46,6 +55,16 @@ impl SecurityBackEnd {
         match self {
             SecurityBackEnd::Xfrm(xfrm) => xfrm.list(),
             SecurityBackEnd::Userspace(userspace) => Ok(userspace.list()),
+        }
+    }
+
+    /// How many packets were refused for a reason, since this process or, in the kernel, this network namespace started.
+    ///
+    /// Nothing for a reason that the kernel does not count, or if it counts none (`CONFIG_XFRM_STATISTICS`).
+    pub fn refused(&self, reason: Refusal) -> Option<u64> {
+        match self {
+            SecurityBackEnd::Xfrm(xfrm) => xfrm.refused(reason),
+            SecurityBackEnd::Userspace(userspace) => Some(userspace.refused(reason)),
         }
     }
 

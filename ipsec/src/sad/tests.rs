@@ -108,7 +108,9 @@ fn an_association_carries_its_own_ports_only() {
 fn nothing_is_sent_between_ports_without_an_association() {
     let (mut pcscf, _, at_pcscf, _) = pair();
     let mut selector = at_pcscf.associations()[3].selector;
+    assert_eq!(pcscf.inbound(&selector), Some(at_pcscf.own_spi_c));
     selector.remote.set_port(5060);
+    assert_eq!(pcscf.inbound(&selector), None);
     let mut packet = Vec::new();
     let sent = pcscf.protect(&selector, Protocol::Udp, &[b"INVITE"], NOON, &mut packet);
     assert_eq!(sent, Err(NotSent::NoAssociation));

@@ -39,6 +39,7 @@ pub struct Userspace {
 struct Ends {
     server: Selector,
     client: Selector,
+    client_spi: Spi,
     stack: Option<Box<Stack>>,
     due: Option<Instant>,
 }
@@ -92,7 +93,8 @@ impl Userspace {
     pub fn install(&mut self, set: &SaSet) -> Result<(), SecurityError> {
         self.sad.install(set).map_err(SecurityError::set("install security associations"))?;
         let [server, _, client, _] = set.associations().map(|association| association.selector);
-        self.sets.insert(set.own_spi_s, Ends { server, client, stack: None, due: None });
+        let ends = Ends { server, client, client_spi: set.own_spi_c, stack: None, due: None };
+        self.sets.insert(set.own_spi_s, ends);
         self.clients.insert(set.own_spi_c, set.own_spi_s);
         Ok(())
     }
@@ -114,10 +116,12 @@ impl Userspace {
 
     fn forget(&mut self, inbound: Spi) -> bool {
         let set = self.clients.get(&inbound).copied().unwrap_or(inbound);
-        if let Some(due) = self.sets.remove(&set).and_then(|ends| ends.due) {
-            self.due.remove(&(due, set));
+        if let Some(ends) = self.sets.remove(&set) {
+            self.clients.remove(&ends.client_spi);
+            if let Some(due) = ends.due {
+                self.due.remove(&(due, set));
+            }
         }
-        self.clients.retain(|_, of| *of != set);
         self.sad.remove(set)
     }
 
@@ -151,9 +155,9 @@ impl Userspace {
 
     /// Begins a connection from a client port of ours; it is opened or closed later.
     pub fn connect(&mut self, selector: &Selector, now: Now) -> io::Result<ConnectionId> {
-        let found = self.sets.iter_mut().find(|(_, ends)| ends.client == *selector);
-        let (set, ends) = found.ok_or(io::ErrorKind::AddrNotAvailable)?;
-        let set = *set;
+        let set = self.sad.inbound(selector).and_then(|inbound| self.clients.get(&inbound).copied());
+        let set = set.ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let ends = self.sets.get_mut(&set).ok_or(io::ErrorKind::AddrNotAvailable)?;
         let number = ends.stack(&mut self.entropy, now).connect()?;
         self.turn(set, now);
         Ok(ConnectionId { set, number })

@@ -7,9 +7,9 @@ use super::SecurityError;
 use super::netlink::{self, CREATE, Netlink, Request};
 use ambient::Wall;
 use ipsec::{Algorithms, Association, Direction, Encapsulation, Encryption, Integrity, Keys};
-use ipsec::{NotInstalled, Protocol, SaSet, Spi, Usage, esp};
+use ipsec::{NotInstalled, Protocol, Refusal, SaSet, Spi, Usage, esp};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 /// The kernel's IPsec, in the network namespace of the thread that opened it.
@@ -99,6 +99,22 @@ impl Xfrm {
         Ok(())
     }
 
+    /// Lets nothing pass in clear at protected ports of ours, wherever it is from (TS 33.203 §7.1).
+    ///
+    /// The policies of sets go before this one. It stays when the process ends, which is no error at the next start.
+    pub fn guard(&mut self, protected: &[SocketAddr]) -> Result<(), SecurityError> {
+        let step = "close the protected ports to what comes in clear";
+        for port in protected {
+            let mut requests = Protocol::ALL.map(|protocol| guard(port, protocol));
+            let outcomes = self.netlink.ask(&mut requests).map_err(SecurityError::system(step))?;
+            let is_there = |error: &io::Error| error.raw_os_error() == Some(libc::EEXIST);
+            if let Some(error) = outcomes.into_iter().filter_map(Result::err).find(|error| !is_there(error)) {
+                return Err(SecurityError::system(step)(error));
+            }
+        }
+        Ok(())
+    }
+
     /// The deletions that undo the requests of an installation, in the same order.
     fn deletions(set: &SaSet) -> Vec<Request> {
         let mut requests = Vec::with_capacity(12);
@@ -110,7 +126,7 @@ impl Xfrm {
         for association in set.associations() {
             for protocol in Protocol::ALL {
                 let mut request = Request::new(DELETE_POLICY, 0);
-                selector(&mut request, &association, protocol);
+                selector(&mut request, &association, protocol.number());
                 request.u32(0).u8(direction(&association)).zeros(3);
                 requests.push(request);
             }
@@ -128,13 +144,42 @@ impl Xfrm {
             .map_err(SecurityError::system("list security associations"))?;
         Ok(states)
     }
+
+    /// How many packets the kernel refused for a reason: see [`SecurityBackEnd::refused`](super::SecurityBackEnd::refused).
+    pub fn refused(&self, reason: Refusal) -> Option<u64> {
+        let counters = std::fs::read_to_string("/proc/thread-self/net/xfrm_stat").ok()?;
+        read_counters(&counters, reason)
+    }
+}
+
+/// Adds up the counters of `xfrm_stat` that stand for a reason.
+fn read_counters(counters: &str, reason: Refusal) -> Option<u64> {
+    let names: &[&str] = match reason {
+        Refusal::Malformed => &["XfrmInHdrError"],
+        Refusal::UnknownSpi => &["XfrmInNoStates"],
+        Refusal::BadIcv => &["XfrmInStateProtoError"],
+        Refusal::Replay => &["XfrmInStateSeqError"],
+        Refusal::Selector => &["XfrmInStateMismatch", "XfrmInTmplMismatch", "XfrmInNoPols"],
+        // The kernel takes an association's packets from anywhere, and refuses what was inside by its policy.
+        Refusal::Source => return None,
+    };
+    let mut sum = None;
+    for line in counters.lines() {
+        let mut words = line.split_whitespace();
+        if let (Some(name), Some(Ok(count))) = (words.next(), words.next().map(str::parse::<u64>))
+            && names.contains(&name)
+        {
+            sum = Some(sum.unwrap_or(0) + count);
+        }
+    }
+    sum
 }
 
 /// `xfrm_usersa_info` and its algorithms.
 fn new_state(association: &Association, algorithms: Algorithms, keys: &Keys, lifetime: Duration) -> Request {
     let mut request = Request::new(NEW_STATE, CREATE);
-    // The policy selects; the state takes what the policy gives it.
-    request.zeros(SELECTOR);
+    // Of what comes in, the kernel holds this against the ports inside; a policy alone would let pass what none is for.
+    selector(&mut request, association, ANY_PROTOCOL);
     address(&mut request, association.destination().ip());
     request.octets(&association.spi.get().to_be_bytes()).u8(esp::PROTOCOL).zeros(3);
     address(&mut request, association.source().ip());
@@ -192,7 +237,7 @@ const fn bits(key: &[u8]) -> u32 {
 /// `xfrm_userpolicy_info` with one `xfrm_user_tmpl`.
 fn new_policy(association: &Association, protocol: Protocol) -> Request {
     let mut request = Request::new(NEW_POLICY, CREATE);
-    selector(&mut request, association, protocol);
+    selector(&mut request, association, protocol.number());
     // The policy ends with its set; until then nothing may pass in clear, even if the states have run out.
     lifetimes(&mut request, ipsec::association::LIFETIME_MAX);
     request.zeros(32).u32(PRIORITY).u32(0).u8(direction(association)).zeros(7);
@@ -208,15 +253,27 @@ fn new_policy(association: &Association, protocol: Protocol) -> Request {
     request
 }
 
-/// `xfrm_selector`: the addresses and ports of an association, for one protocol.
-fn selector(request: &mut Request, association: &Association, protocol: Protocol) {
+/// `xfrm_userpolicy_info` that blocks what comes to a port from anywhere.
+fn guard(port: &SocketAddr, protocol: Protocol) -> Request {
+    let mut request = Request::new(NEW_POLICY, CREATE);
+    address(&mut request, port.ip());
+    request.zeros(16).octets(&port.port().to_be_bytes()).u16(0xffff).zeros(4);
+    let prefix = if port.is_ipv4() { 32 } else { 128 };
+    request.u16(family_of(port.ip())).u8(prefix).u8(0).u8(protocol.number()).zeros(3 + 4 + 4);
+    lifetimes(&mut request, ipsec::association::LIFETIME_MAX);
+    request.zeros(32).u32(GUARD_PRIORITY).u32(0).u8(0).u8(BLOCK).zeros(6);
+    request
+}
+
+/// `xfrm_selector`: the addresses and ports of an association, for one protocol or any.
+fn selector(request: &mut Request, association: &Association, protocol: u8) {
     let (source, destination) = (association.source(), association.destination());
     let prefix = if source.is_ipv4() { 32 } else { 128 };
     address(request, destination.ip());
     address(request, source.ip());
     request.octets(&destination.port().to_be_bytes()).u16(0xffff);
     request.octets(&source.port().to_be_bytes()).u16(0xffff);
-    request.u16(family(association)).u8(prefix).u8(prefix).u8(protocol.number()).zeros(3 + 4 + 4);
+    request.u16(family(association)).u8(prefix).u8(prefix).u8(protocol).zeros(3 + 4 + 4);
 }
 
 /// `xfrm_usersa_id`.
@@ -325,6 +382,8 @@ const ALGORITHM_AEAD: u16 = 18;
 const ALGORITHM_AUTH_TRUNC: u16 = 20;
 const REPLAY_STATE: u16 = 23;
 const TRANSPORT: u8 = 0;
+const ANY_PROTOCOL: u8 = 0;
+const BLOCK: u8 = 1;
 /// The octets of `xfrm_selector`.
 const SELECTOR: usize = 56;
 /// The octets of `xfrm_usersa_info`.
@@ -338,3 +397,35 @@ const POLICY_DIRECTION: usize = 160;
 const WINDOW: u32 = ipsec::ReplayWindow::SIZE;
 /// Before policies that leave theirs at the default, such as those of a VPN over the same interface.
 const PRIORITY: u32 = 1000;
+/// After the policies of sets.
+const GUARD_PRIORITY: u32 = 2000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_counters_are_read_by_their_names() {
+        let counters = "XfrmInError             \t7\nXfrmInNoStates  \t3\nXfrmInTmplMismatch\t2\nXfrmInNoPols 1\nbroken\n";
+        assert_eq!(read_counters(counters, Refusal::UnknownSpi), Some(3));
+        assert_eq!(read_counters(counters, Refusal::Selector), Some(3));
+        assert_eq!(read_counters(counters, Refusal::Replay), None, "this kernel does not count it");
+        assert_eq!(read_counters(counters, Refusal::Source), None);
+    }
+
+    #[test]
+    fn states_that_are_cut_or_of_others_are_passed_over() {
+        let mut state = vec![0; STATE];
+        assert_eq!(read_state(&state), None, "no ESP");
+        state[72..76].copy_from_slice(&1000_u32.to_be_bytes());
+        state[76] = esp::PROTOCOL;
+        state[212..214].copy_from_slice(&(libc::AF_INET as u16).to_ne_bytes());
+        assert_eq!(read_state(&state), None, "a request id that is not ours");
+        state[208..212].copy_from_slice(&1000_u32.to_ne_bytes());
+        assert_eq!(read_state(&state).map(|usage| usage.spi), Spi::new(1000));
+        for length in 0..STATE {
+            assert_eq!(read_state(&state[..length]), None);
+            assert_eq!(read_template(&state[..length]), None);
+        }
+    }
+}

@@ -3,19 +3,19 @@
 //! The running kernel may lack ESP, so that these tests run again under `tests/lab-kernel`; one runs again in a container that
 //! may do nothing but open raw sockets. Where such a place cannot be had, a test says so and leaves it at that.
 
-use ambient::{Entropy, Instant, Now, Wall};
-use ipsec::{Algorithms, Direction, Encapsulation, Keys, Refusal, SaSet, Selector, Spi};
-use nix::sched::{CloneFlags, setns};
+mod place;
+mod world;
+
+use ambient::{Entropy, Wall};
+use ipsec::{Direction, Refusal};
+use place::{in_a_bare_container, on_a_kernel};
 use shell::SecurityBackEnd;
 use shell::ipsec::userspace::Arrival;
 use shell::ipsec::{Userspace, Xfrm};
 use socket2::{Domain, SockAddr, Socket, Type};
-use std::fs::File;
-use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
+use std::io::Read;
+use std::net::{SocketAddr, TcpListener};
+use world::{PCSCF, UE, World, at, connect, echo, ip, kernel, sets, spi, udp_at, until};
 
 /// TS 33.203 §7.1, by the kernel: UDP and TCP in both directions, over both families, by every pair of algorithms.
 #[test]
@@ -65,19 +65,34 @@ fn what_comes_in_clear_does_not_pass_at_a_protected_port() {
     on_a_kernel("what_comes_in_clear_does_not_pass_at_a_protected_port", || {
         let world = World::new();
         let (set, _) = sets().remove(0);
-        let _pcscf = world.at(PCSCF, || kernel(&set));
+        let mut pcscf = world.at(PCSCF, || kernel(&set));
         let selector = set.associations()[0].selector;
         let protected = world.at(PCSCF, || udp_at(selector.local));
         let open = world.at(PCSCF, || udp_at(SocketAddr::new(selector.local.ip(), 5060)));
+        let passes = |from: SocketAddr| {
+            let ue = world.at(UE, || udp_at(from));
+            ue.send_to(b"REGISTER", selector.local).expect("the link is up");
+            ue.send_to(b"REGISTER", open.local_addr().expect("bound")).expect("the link is up");
+            let mut room = [0; 100];
+            assert_eq!(open.recv(&mut room).expect("what is not protected passes"), 8);
+            // One link keeps the order: what was sent before has come as well.
+            protected.set_nonblocking(true).expect("a socket");
+            protected.recv(&mut room).is_ok()
+        };
         // The UE has no associations, so that it sends in clear.
-        let ue = world.at(UE, || udp_at(selector.remote));
-        ue.send_to(b"REGISTER", selector.local).expect("the link is up");
-        ue.send_to(b"REGISTER", (selector.local.ip(), 5060)).expect("the link is up");
-        let mut room = [0; 100];
-        assert_eq!(open.recv(&mut room).expect("what is not protected passes"), 8);
-        // One link keeps the order: the first has come as well, and has not passed.
-        protected.set_nonblocking(true).expect("a socket");
-        assert!(protected.recv(&mut room).is_err());
+        let mut other = selector.remote;
+        other.set_port(40_000);
+        assert!(!passes(selector.remote), "from the ports of an association");
+        assert!(passes(other), "from ports that nobody has spoken of");
+        pcscf.guard(&[selector.local]).expect("CAP_NET_ADMIN");
+        pcscf.guard(&[selector.local]).expect("it is there already");
+        assert!(!passes(other) && !passes(selector.remote), "from anywhere");
+        let mut ue = world.at(UE, || kernel(&set.mirrored()));
+        protected.set_nonblocking(false).expect("a socket");
+        let sender = world.at(UE, || udp_at(selector.remote));
+        sender.send_to(b"REGISTER", selector.local).expect("the link is up");
+        assert_eq!(protected.recv(&mut [0; 100]).expect("what is protected passes"), 8);
+        ue.remove(&set.mirrored()).expect("what was installed");
     });
 }
 
@@ -166,6 +181,85 @@ fn our_own_esp_and_the_kernels_read_each_other() {
             assert_eq!(counts(pcscf.list()), counts(ue.list().expect("the kernel tells")), "{name}");
             ue.remove(&set.mirrored()).expect("what was installed");
             println!("{name}: both ways");
+        }
+    });
+}
+
+/// A replayed packet, a forged one, one with a foreign SPI, and one with another association's ports inside: by the kernel and
+/// by our own ESP, each is refused and counted by its cause, and nothing of it arrives.
+#[test]
+fn attacks_on_an_association_are_refused_and_counted_by_their_cause() {
+    on_a_kernel("attacks_on_an_association_are_refused_and_counted_by_their_cause", || {
+        let world = World::new();
+        for (at, (set, name)) in sets().into_iter().enumerate().filter(|(_, (set, _))| set.own_ip.is_ipv4()) {
+            let own = at % 4 == 0;
+            let mut pcscf = world.at(PCSCF, || {
+                if own {
+                    let mut own = Userspace::open(&[set.own_ip], Entropy::seeded(5)).expect("CAP_NET_RAW");
+                    own.install(&set).expect("an empty database");
+                    SecurityBackEnd::Userspace(Box::new(own))
+                } else {
+                    kernel(&set)
+                }
+            });
+            let before = world.at(PCSCF, || Refusal::ALL.map(|reason| pcscf.refused(reason)));
+            let selector = set.associations()[0].selector;
+            let receiver = world.at(PCSCF, || udp_at(selector.local));
+            // The attacker has the UE's keys for what only a UE can do wrong.
+            let mut attacker = ipsec::Sad::new(Entropy::seeded(6));
+            attacker.install(&set.mirrored()).expect("an empty database");
+            let toward = set.mirrored().associations()[3].selector;
+            let mut esp_of = |target: SocketAddr, payload: &[u8]| {
+                let header = ipsec::udp::header(toward.local, target, payload).expect("short");
+                let mut packet = Vec::new();
+                let parts: [&[u8]; 2] = [&header, payload];
+                attacker
+                    .protect(&toward, ipsec::Protocol::Udp, &parts, Wall::from_millis(0), &mut packet)
+                    .expect("an association");
+                packet
+            };
+            let genuine = esp_of(toward.remote, b"genuine");
+            let (mut forged, mut foreign) =
+                (esp_of(toward.remote, b"forged"), esp_of(toward.remote, b"foreign"));
+            *forged.last_mut().expect("not empty") ^= 1;
+            foreign[..4].copy_from_slice(&4_000_000_u32.to_be_bytes());
+            let elsewhere = esp_of(SocketAddr::new(set.own_ip, set.own_client_port), b"elsewhere");
+            let last = esp_of(toward.remote, b"last");
+            let raw = world.at(UE, || {
+                let protocol = socket2::Protocol::from(i32::from(ipsec::esp::PROTOCOL));
+                let raw = Socket::new(Domain::IPV4, Type::RAW, Some(protocol)).expect("CAP_NET_RAW");
+                raw.bind(&SockAddr::from(SocketAddr::new(set.peer_ip, 0))).expect("its address");
+                raw
+            });
+            for packet in [&genuine, &genuine, &forged, &foreign, &elsewhere, &last] {
+                raw.send_to(packet, &SockAddr::from(SocketAddr::new(set.own_ip, 0))).expect("the link is up");
+            }
+            let mut got = Vec::new();
+            while got.last().is_none_or(|payload| payload != b"last") {
+                got.push(match &mut pcscf {
+                    SecurityBackEnd::Userspace(own) => world.receive(own).1,
+                    SecurityBackEnd::Xfrm(_) => {
+                        let mut room = [0; 100];
+                        let length = receiver.recv(&mut room).expect("the last is genuine");
+                        room[..length].to_vec()
+                    }
+                });
+            }
+            assert_eq!(got, [&b"genuine"[..], b"last"], "{name}");
+            let reasons = [Refusal::Replay, Refusal::BadIcv, Refusal::UnknownSpi, Refusal::Selector];
+            // The kernel counts for its namespace, so that the thread has to be there.
+            world.at(PCSCF, || {
+                for (reason, before) in Refusal::ALL.into_iter().zip(before) {
+                    let more = u64::from(reasons.contains(&reason));
+                    assert_eq!(
+                        pcscf.refused(reason),
+                        before.map(|before| before + more),
+                        "{name}: {reason:?}"
+                    );
+                }
+                pcscf.remove(&set).expect("what was installed");
+            });
+            println!("{name}: {}", if own { "our own" } else { "the kernel" });
         }
     });
 }
@@ -291,244 +385,3 @@ fn our_own_esp_and_tcp_need_cap_net_raw_alone() {
         }
     });
 }
-
-/// Sends a message and takes it back.
-fn echo(mut stream: TcpStream, message: &[u8]) {
-    stream.set_read_timeout(Some(WAIT_MAX)).expect("a socket");
-    let mut writer = stream.try_clone().expect("a socket");
-    let sent = message.to_vec();
-    let writing = std::thread::spawn(move || writer.write_all(&sent).expect("connected"));
-    let mut got = vec![0; message.len()];
-    stream.read_exact(&mut got).expect("connected");
-    writing.join().expect("written");
-    assert_eq!(got, message);
-}
-
-/// A connection of the kernel's between two ends.
-fn connect(source: SocketAddr, target: SocketAddr) -> TcpStream {
-    let socket = Socket::new(Domain::for_address(source), Type::STREAM, None).expect("a socket");
-    socket.bind(&SockAddr::from(source)).expect("a free port");
-    socket.connect_timeout(&SockAddr::from(target), WAIT_MAX).expect("a listener");
-    socket.into()
-}
-
-// --- the two namespaces -------------------------------------------------------------------------------------------
-
-const PCSCF: &str = "pcscf";
-const UE: &str = "ue";
-
-/// Two network namespaces with a link between them.
-struct World;
-
-impl World {
-    fn new() -> World {
-        for end in [PCSCF, UE] {
-            ip(&["netns", "add", end]);
-            ip(&["-n", end, "link", "set", "lo", "up"]);
-        }
-        ip(&["link", "add", "gm", "netns", PCSCF, "type", "veth", "peer", "name", "gm", "netns", UE]);
-        for (end, host) in [(PCSCF, 1), (UE, 2)] {
-            ip(&["-n", end, "addr", "add", &format!("192.0.2.{host}/24"), "dev", "gm"]);
-            ip(&["-n", end, "addr", "add", &format!("2001:db8::{host}/64"), "dev", "gm", "nodad"]);
-            ip(&["-n", end, "link", "set", "gm", "up"]);
-        }
-        World
-    }
-
-    /// Does something in a namespace: what is opened there stays there.
-    fn at<T>(&self, end: &str, act: impl FnOnce() -> T) -> T {
-        let namespace = File::open(Path::new("/run/netns").join(end)).expect("the namespace was made");
-        setns(namespace, CloneFlags::CLONE_NEWNET).expect("root may enter it");
-        act()
-    }
-
-    /// Sends a datagram from an end to the other, between the ends of a selector of the P-CSCF's.
-    fn udp(&self, from: &str, selector: &Selector, payload: &[u8]) {
-        let (source, target) = self.ends(from, selector);
-        let receiver = self.at(if from == UE { PCSCF } else { UE }, || udp_at(target));
-        let sender = self.at(from, || udp_at(source));
-        sender.send_to(payload, target).expect("the link is up");
-        let mut room = [0; 5000];
-        let (length, seen) = receiver.recv_from(&mut room).expect("the datagram");
-        assert_eq!((&room[..length], seen), (payload, source));
-    }
-
-    /// Connects from an end to the other and sends something to and fro.
-    fn tcp(&self, from: &str, selector: &Selector) {
-        let (source, target) = self.ends(from, selector);
-        let listener =
-            self.at(if from == UE { PCSCF } else { UE }, || TcpListener::bind(target).expect("a free port"));
-        let mut near = self.at(from, || connect(source, target));
-        let (mut far, seen) = listener.accept().expect("a connection");
-        assert_eq!(seen, source);
-        for stream in [&near, &far] {
-            stream.set_read_timeout(Some(WAIT_MAX)).expect("a socket");
-        }
-        let mut room = [0; 5];
-        near.write_all(b"hello").expect("connected");
-        far.read_exact(&mut room).expect("connected");
-        far.write_all(&room).expect("connected");
-        near.read_exact(&mut room).expect("connected");
-        assert_eq!(&room, b"hello");
-        // The ports are for the next connection as well: a reset leaves nobody waiting.
-        socket2::SockRef::from(&near).set_linger(Some(Duration::ZERO)).expect("a socket");
-        drop(near);
-    }
-
-    fn ends(&self, from: &str, selector: &Selector) -> (SocketAddr, SocketAddr) {
-        if from == UE { (selector.remote, selector.local) } else { (selector.local, selector.remote) }
-    }
-
-    /// The next datagram of our own ESP.
-    fn receive(&self, own: &mut Userspace) -> (Selector, Vec<u8>) {
-        let mut got = None;
-        until(own, |arrival| {
-            if let Arrival::Datagram(selector, payload) = arrival {
-                got = Some((selector, payload.to_vec()));
-            }
-            got.is_some()
-        });
-        got.expect("a datagram")
-    }
-}
-
-/// Runs our own ESP until `is_enough` says so of what came; its clock moves only as far as this waits.
-fn until(own: &mut Userspace, mut is_enough: impl FnMut(Arrival<'_>) -> bool) {
-    let mut done = false;
-    for turn in 0..1000 {
-        let now = at(10 * turn);
-        let mut take = |arrival: Arrival<'_>| done |= is_enough(arrival);
-        own.receive(1, now, &mut take).expect("a socket");
-        own.expire(now, &mut take);
-        if done {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("nothing came");
-}
-
-/// So many milliseconds after the start.
-fn at(ms: u64) -> Now {
-    Now { instant: Instant::from_micros(1000 * ms), wall: Wall::from_millis(ms) }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        for end in [PCSCF, UE] {
-            let _ = Command::new("ip").args(["netns", "del", end]).status();
-        }
-    }
-}
-
-fn udp_at(address: SocketAddr) -> UdpSocket {
-    let socket = UdpSocket::bind(address).expect("a free port");
-    socket.set_read_timeout(Some(WAIT_MAX)).expect("a socket");
-    socket
-}
-
-/// The kernel of the present namespace with a set installed.
-fn kernel(set: &SaSet) -> SecurityBackEnd {
-    let mut back_end = SecurityBackEnd::Xfrm(Xfrm::open().expect("CAP_NET_ADMIN"));
-    back_end.install(set).unwrap_or_else(|error| panic!("{}: {error}", set.algorithms));
-    back_end
-}
-
-fn ip(words: &[&str]) -> String {
-    let run = Command::new("ip").args(words).output().expect("iproute2 is installed");
-    assert!(run.status.success(), "ip {words:?}: {}", String::from_utf8_lossy(&run.stderr));
-    String::from_utf8_lossy(&run.stdout).into_owned()
-}
-
-fn spi(number: u32) -> Spi {
-    Spi::new(number).expect("not reserved")
-}
-
-/// The P-CSCF's side of a set for each pair of algorithms and each family.
-fn sets() -> Vec<(SaSet, String)> {
-    let mut sets = Vec::new();
-    for algorithms in Algorithms::ALL {
-        for family in ["IPv4", "IPv6"] {
-            let host = |host: u8| match family {
-                "IPv4" => IpAddr::from([192, 0, 2, host]),
-                _ => IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(host)]),
-            };
-            // Each has ports of its own, because TCP holds on to those of a connection for a while.
-            let (number, port) = (10_000 + 10 * sets.len() as u32, 2 * sets.len() as u16);
-            let set = SaSet {
-                own_ip: host(1),
-                peer_ip: host(2),
-                own_client_port: 6101 + port,
-                own_server_port: 6100,
-                peer_client_port: 31_000 + port,
-                peer_server_port: 31_001 + port,
-                own_spi_c: spi(number),
-                own_spi_s: spi(number + 1),
-                peer_spi_c: spi(number + 2),
-                peer_spi_s: spi(number + 3),
-                algorithms,
-                keys: Keys::derive(algorithms, [0xc1; 16], [0x1c; 16]),
-                encapsulation: Encapsulation::Transport,
-                lifetime: Duration::from_secs(3600),
-            };
-            sets.push((set, format!("{algorithms} over {family}")));
-        }
-    }
-    sets
-}
-
-const WAIT_MAX: Duration = Duration::from_secs(10);
-
-// --- the kernel ---------------------------------------------------------------------------------------------------
-
-/// Runs a story on a kernel that has ESP, by starting one that runs this test again.
-fn on_a_kernel(test: &str, story: impl FnOnce()) {
-    if std::env::var_os(INSIDE).is_some() {
-        return story();
-    }
-    let has = |program: &str| {
-        let folders = std::env::var_os("PATH").unwrap_or_default();
-        let folders = std::env::split_paths(&folders).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
-        folders.into_iter().any(|folder| folder.join(program).exists())
-    };
-    if let Some(missing) = ["linux.uml", "modprobe", "ip"].iter().find(|program| !has(program)) {
-        eprintln!("left out: {missing} is not here (apt-get install user-mode-linux kmod iproute2)");
-        return;
-    }
-    let scratch = tempfile::tempdir().expect("a scratch folder");
-    let own = std::env::current_exe().expect("a test knows its own file");
-    let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("shell/ lies in the workspace");
-    let mut kernel = Command::new(top.join("tests/lab-kernel"));
-    kernel.args(["--timeout", "200", "--mem", "512", "--share"]).arg(own.parent().expect("a folder"));
-    kernel.arg("--").arg(&own).args(["--exact", test, "--nocapture"]).env(INSIDE, "1");
-    // User-mode Linux keeps a folder in the home of its user.
-    let run = kernel.env("HOME", scratch.path()).current_dir(top).output().expect("a shell script");
-    let said = String::from_utf8_lossy(&run.stdout);
-    assert!(run.status.success() && said.contains("1 passed"), "{}: {said}", run.status);
-    eprint!("{said}");
-}
-
-/// Runs a story in a network and user namespace of its own, with CAP_NET_RAW and no other capability.
-fn in_a_bare_container(test: &str, story: impl FnOnce()) {
-    if std::env::var_os(INSIDE).is_some() {
-        return story();
-    }
-    let own = std::env::current_exe().expect("a test knows its own file");
-    // The container's network is made before the capabilities go.
-    let script = "ip link set lo up && for a in 192.0.2.1/32 192.0.2.2/32 2001:db8::1/128 2001:db8::2/128; do \
-                  ip addr add $a dev lo || exit 99; done && \
-                  exec setpriv --inh-caps=-all --bounding-set=-all,+net_raw \"$0\" --exact \"$1\" --nocapture";
-    let mut container = Command::new("unshare");
-    container.args(["--user", "--map-root-user", "--net", "sh", "-c", script]).arg(own).arg(test);
-    match container.env(INSIDE, "1").output() {
-        Ok(run) if String::from_utf8_lossy(&run.stdout).contains("running 1 test") => {
-            let said = String::from_utf8_lossy(&run.stdout);
-            assert!(run.status.success() && said.contains("1 passed"), "{}: {said}", run.status);
-        }
-        Ok(run) => eprintln!("left out: no container here: {}", String::from_utf8_lossy(&run.stderr)),
-        Err(error) => eprintln!("left out: no unshare here: {error}"),
-    }
-}
-
-/// Tells this program that it runs where a story is to run.
-const INSIDE: &str = "CARILLON_IPSEC_KERNEL";
