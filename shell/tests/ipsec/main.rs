@@ -7,7 +7,7 @@ mod place;
 mod world;
 
 use ambient::{Entropy, Wall};
-use ipsec::{Direction, Refusal};
+use ipsec::{Direction, Refusal, SaSet};
 use place::{in_a_bare_container, on_a_kernel};
 use shell::SecurityBackEnd;
 use shell::ipsec::userspace::Arrival;

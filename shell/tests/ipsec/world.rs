@@ -36,7 +36,7 @@ impl World {
     }
 
     /// Does something in a namespace: what is opened there stays there.
-    fn at<T>(&self, end: &str, act: impl FnOnce() -> T) -> T {
+    pub fn at<T>(&self, end: &str, act: impl FnOnce() -> T) -> T {
         let namespace = File::open(Path::new("/run/netns").join(end)).expect("the namespace was made");
         setns(namespace, CloneFlags::CLONE_NEWNET).expect("root may enter it");
         act()
