@@ -3,7 +3,7 @@
 //! - [`algorithm`]: what RFC 3329 headers name, and which pairs make sense (TS 33.203 Annex H)
 //! - [`keys`]: keys of the algorithms from CK and IK (TS 33.203 Annex I)
 //! - [`association`]: the four security associations of one agreement, as one end sees them (TS 33.203 §7.1)
-//! - [`esp`]: packets in transport mode (RFC 4303), by a [`transform`] and behind a [`window`] against replays
+//! - [`esp`]: packets (RFC 4303), by a [`transform`] and behind a [`window`] against replays
 //! - [`sad`]: the associations of a node with their counters, which protects and accepts; [`udp`] is what it carries
 //! - [`wireshark`]: rows of Wireshark's table of associations
 //!
@@ -12,6 +12,7 @@
 pub mod algorithm;
 pub mod association;
 pub mod esp;
+mod inner;
 pub mod keys;
 pub mod sad;
 pub mod transform;

@@ -4,11 +4,12 @@
 
 use crate::association::{Association, Direction, Encapsulation, Protocol, SaSet, Selector, Spi};
 use crate::esp::{self, Inbound, Outbound, Refusal, SequenceExhausted};
+use crate::inner;
 use crate::transform::Transform;
 use ambient::entropy::KeyedState;
 use ambient::{Entropy, Wall};
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// The associations of one node.
@@ -27,6 +28,8 @@ struct Held {
     carried: [Carried; 4],
     inbound: [Inbound; 2],
     outbound: [Outbound; 2],
+    /// With the outer address of the peer as its newest packet showed it.
+    encapsulation: Encapsulation,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -59,9 +62,6 @@ impl Sad {
 
     /// Takes the four associations of a set, or none of them.
     pub fn install(&mut self, set: &SaSet) -> Result<(), NotInstalled> {
-        if set.encapsulation != Encapsulation::Transport {
-            return Err(NotInstalled::Encapsulation);
-        }
         let transform = Transform::new(set.algorithms, &set.keys).ok_or(NotInstalled::Algorithms)?;
         let transform = Arc::new(transform);
         let associations = set.associations();
@@ -84,6 +84,7 @@ impl Sad {
                 Outbound::new(server_out.spi, transform.clone(), &mut self.entropy),
                 Outbound::new(client_out.spi, transform, &mut self.entropy),
             ],
+            encapsulation: set.encapsulation,
         };
         let at = self.free.pop().unwrap_or_else(|| {
             self.sets.push(None);
@@ -128,7 +129,15 @@ impl Sad {
         true
     }
 
+    /// How the packets between the ends of `selector` travel: in UDP, with the outer address of the peer as it is known now.
+    pub fn encapsulation(&self, selector: &Selector) -> Option<Encapsulation> {
+        let place = self.outbound.get(selector)?;
+        Some(self.sets.get(place.set as usize)?.as_ref()?.encapsulation)
+    }
+
     /// Appends to `packet` an ESP packet with a datagram or segment that goes between the ends of `selector`.
+    ///
+    /// It is given in at most [`PARTS_MAX`] parts.
     pub fn protect(
         &mut self,
         selector: &Selector,
@@ -141,26 +150,55 @@ impl Sad {
         let held = self.sets[place.set as usize].as_mut().ok_or(NotSent::NoAssociation)?;
         let pair = usize::from(place.pair);
         let before = packet.len();
-        held.outbound[pair].seal(&mut self.entropy, protocol.number(), parts, packet)?;
+        let (outbound, entropy) = (&mut held.outbound[pair], &mut self.entropy);
+        match held.encapsulation {
+            Encapsulation::Transport => outbound.seal(entropy, protocol.number(), parts, packet)?,
+            Encapsulation::UdpTunnel { .. } => {
+                let header = inner::Header::new(selector, protocol, parts).ok_or(NotSent::TooLong)?;
+                let mut all: [&[u8]; PARTS_MAX + 1] = [&[]; PARTS_MAX + 1];
+                all[0] = header.octets();
+                all.get_mut(1..=parts.len()).ok_or(NotSent::TooLong)?.copy_from_slice(parts);
+                outbound.seal(entropy, header.number(), &all, packet)?;
+            }
+        }
         held.carried[2 * pair + 1].add(packet.len() - before, now);
         Ok(())
     }
 
-    /// Opens an ESP packet in place; a refusal is counted.
+    /// Opens an ESP packet in place that came directly on IP; a refusal is counted.
     pub fn accept<'p>(
         &mut self,
         source: IpAddr,
         packet: &'p mut [u8],
         now: Wall,
     ) -> Result<Accepted<'p>, Refusal> {
-        let accepted = self.open(source, packet, now);
+        self.count(|sad| sad.open(Origin::Ip(source), packet, now))
+    }
+
+    /// Opens an ESP packet in place that came in UDP (RFC 3948); a refusal is counted.
+    ///
+    /// A NAT may give a UE another outer address at any time: what is authentic and newer than all before moves it.
+    pub fn accept_encapsulated<'p>(
+        &mut self,
+        source: SocketAddr,
+        packet: &'p mut [u8],
+        now: Wall,
+    ) -> Result<Accepted<'p>, Refusal> {
+        self.count(|sad| sad.open(Origin::Udp(source), packet, now))
+    }
+
+    fn count<'p>(
+        &mut self,
+        open: impl FnOnce(&mut Sad) -> Result<Accepted<'p>, Refusal>,
+    ) -> Result<Accepted<'p>, Refusal> {
+        let accepted = open(self);
         if let Err(refusal) = &accepted {
             self.refused[*refusal as usize] += 1;
         }
         accepted
     }
 
-    fn open<'p>(&mut self, source: IpAddr, packet: &'p mut [u8], now: Wall) -> Result<Accepted<'p>, Refusal> {
+    fn open<'p>(&mut self, origin: Origin, packet: &'p mut [u8], now: Wall) -> Result<Accepted<'p>, Refusal> {
         let length = packet.len();
         if length < 4 {
             return Err(Refusal::Malformed);
@@ -169,19 +207,31 @@ impl Sad {
         let held = self.sets[place.set as usize].as_mut().ok_or(Refusal::UnknownSpi)?;
         let pair = usize::from(place.pair);
         let association = held.associations[2 * pair];
+        let newest = held.inbound[pair].sequence();
         let opened = held.inbound[pair].open(packet)?;
         // RFC 4301 §5.2 step 4: what was inside has to be what the association is for.
-        if association.selector.remote.ip() != source {
-            return Err(Refusal::Source);
-        }
-        let protocol = Protocol::from_number(opened.next_header).ok_or(Refusal::Selector)?;
-        let [from, from_low, to, to_low] = *opened.payload.first_chunk().ok_or(Refusal::Selector)?;
+        let (protocol, payload) = match (&mut held.encapsulation, origin) {
+            (Encapsulation::Transport, Origin::Ip(source)) => {
+                if association.selector.remote.ip() != source {
+                    return Err(Refusal::Source);
+                }
+                (Protocol::from_number(opened.next_header).ok_or(Refusal::Selector)?, opened.payload)
+            }
+            (Encapsulation::UdpTunnel { remote, .. }, Origin::Udp(source)) => {
+                if opened.sequence > newest {
+                    *remote = source;
+                }
+                inner::read(&association, opened.next_header, opened.payload).ok_or(Refusal::Selector)?
+            }
+            _ => return Err(Refusal::Source),
+        };
+        let [from, from_low, to, to_low] = *payload.first_chunk().ok_or(Refusal::Selector)?;
         let ports = (u16::from_be_bytes([from, from_low]), u16::from_be_bytes([to, to_low]));
         if ports != (association.source().port(), association.destination().port()) {
             return Err(Refusal::Selector);
         }
         held.carried[2 * pair].add(length, now);
-        Ok(Accepted { association, protocol, payload: opened.payload })
+        Ok(Accepted { association, protocol, payload })
     }
 
     /// The inbound SPI between the ends of `selector`.
@@ -227,6 +277,16 @@ impl Sad {
         self.inbound.is_empty()
     }
 }
+
+/// How an ESP packet came.
+#[derive(Clone, Copy)]
+enum Origin {
+    Ip(IpAddr),
+    Udp(SocketAddr),
+}
+
+/// In how many parts a datagram or segment may be given.
+pub const PARTS_MAX: usize = 4;
 
 impl Carried {
     fn add(&mut self, octets: usize, now: Wall) {
@@ -275,7 +335,7 @@ pub enum NotInstalled {
     SelectorInUse,
     /// The algorithms are no pair, or the keys are not theirs.
     Algorithms,
-    /// Only transport mode is done here.
+    /// The back end does transport mode only.
     Encapsulation,
 }
 
@@ -286,6 +346,8 @@ pub enum NotSent {
     NoAssociation,
     /// The association has used up its sequence numbers.
     SequenceExhausted,
+    /// It does not fit into a packet of IP.
+    TooLong,
 }
 
 impl From<SequenceExhausted> for NotSent {

@@ -3,7 +3,7 @@
 use ambient::{Entropy, Wall};
 use ipsec::wireshark::{Secrecy, row};
 use ipsec::{Algorithms, Encapsulation, Integrity, Keys, Protocol, SaSet, Sad, Spi, udp};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -39,20 +39,20 @@ fn set(algorithms: Algorithms, is_ipv6: bool, number: u32) -> SaSet {
 }
 
 /// An IP packet with ESP in it.
-fn ip(from: IpAddr, to: IpAddr, esp: &[u8]) -> Vec<u8> {
+fn ip(from: IpAddr, to: IpAddr, protocol: u8, esp: &[u8]) -> Vec<u8> {
     let mut packet = Vec::new();
     match (from, to) {
         (IpAddr::V4(from), IpAddr::V4(to)) => {
             packet.extend([0x45, 0]);
             packet.extend((20 + esp.len() as u16).to_be_bytes());
-            packet.extend([0, 1, 0, 0, 64, 50, 0, 0]);
+            packet.extend([0, 1, 0, 0, 64, protocol, 0, 0]);
             packet.extend(from.octets());
             packet.extend(to.octets());
         }
         (IpAddr::V6(from), IpAddr::V6(to)) => {
             packet.extend([0x60, 0, 0, 0]);
             packet.extend((esp.len() as u16).to_be_bytes());
-            packet.extend([50, 64]);
+            packet.extend([protocol, 64]);
             packet.extend(from.octets());
             packet.extend(to.octets());
         }
@@ -130,7 +130,7 @@ fn wireshark_finds_every_icv_good_and_reads_the_sip_inside() {
                 let mut esp = Vec::new();
                 sad.protect(&selector, Protocol::Udp, &[&header, SIP], Wall::from_millis(0), &mut esp)
                     .expect("an association");
-                packets.push(ip(set.own_ip, set.peer_ip, &esp));
+                packets.push(ip(set.own_ip, set.peer_ip, 50, &esp));
                 rows.push(row(&set, &association, Secrecy::Revealed));
                 hidden.push(row(&set, &association, Secrecy::Hidden));
                 // Wireshark's table has no AES-GMAC: a kernel is the judge of that.
@@ -138,6 +138,25 @@ fn wireshark_finds_every_icv_good_and_reads_the_sip_inside() {
                 wanted.push(if is_read { ("1", "OPTIONS") } else { ("0", "") });
             }
         }
+    }
+    // A UE behind a NAT: the same in a tunnel in UDP (RFC 3948). Wireshark looks up the association by the outer addresses.
+    for (number, is_ipv6) in [(50, false), (51, true)] {
+        let mut set = set(Algorithms::ALL[2], is_ipv6, number);
+        let (local, remote) = (SocketAddr::new(set.own_ip, 4500), SocketAddr::new(set.peer_ip, 4500));
+        set.encapsulation = Encapsulation::UdpTunnel { local, remote };
+        let mut sad = Sad::new(Entropy::seeded(number.into()));
+        sad.install(&set).expect("an empty database");
+        let association = set.associations()[3];
+        let header =
+            udp::header(association.selector.local, association.selector.remote, SIP).expect("short");
+        let mut esp = Vec::new();
+        sad.protect(&association.selector, Protocol::Udp, &[&header, SIP], Wall::from_millis(0), &mut esp)
+            .expect("an association");
+        let outer = udp::header(local, remote, &esp).expect("short");
+        packets.push(ip(set.own_ip, set.peer_ip, 17, &[&outer, &esp[..]].concat()));
+        rows.push(row(&set, &association, Secrecy::Revealed));
+        hidden.push(row(&set, &association, Secrecy::Hidden));
+        wanted.push(("1", "OPTIONS"));
     }
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let path = scratch.path().join("esp.pcap");

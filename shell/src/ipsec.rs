@@ -129,7 +129,9 @@ impl fmt::Display for SecurityError {
             Cause::Set(NotInstalled::SpiInUse) => f.write_str("another set has the SPI"),
             Cause::Set(NotInstalled::SelectorInUse) => f.write_str("another set has the ports"),
             Cause::Set(NotInstalled::Algorithms) => f.write_str("the algorithms do not go together"),
-            Cause::Set(NotInstalled::Encapsulation) => f.write_str("only transport mode is done here"),
+            Cause::Set(NotInstalled::Encapsulation) => f.write_str(
+                "the kernel is told of transport mode only; our own ESP does tunnels in UDP as well",
+            ),
         }
     }
 }

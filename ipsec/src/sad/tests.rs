@@ -156,6 +156,94 @@ fn a_set_that_would_take_what_is_anothers_is_refused_whole() {
     assert_eq!(pcscf.len(), 4);
 }
 
+/// A set of a UE behind a NAT: within, its own address; without, that of the NAT.
+fn behind_nat(is_ipv6: bool) -> SaSet {
+    let mut set = set(7);
+    if is_ipv6 {
+        set.own_ip = IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]);
+        set.peer_ip = IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, 2]);
+    }
+    let (local, remote) =
+        (SocketAddr::from(([192, 0, 2, 1], 4500)), SocketAddr::from(([203, 0, 113, 5], 1024)));
+    set.encapsulation = Encapsulation::UdpTunnel { local, remote };
+    set
+}
+
+/// TS 33.203 Annex M: the outer address is the NAT's, which may move; the associations are between the inner ones.
+#[test]
+fn a_tunnel_follows_the_newest_authentic_packet_through_the_nat() {
+    for is_ipv6 in [false, true] {
+        let at_pcscf = behind_nat(is_ipv6);
+        let (mut pcscf, mut ue) = (Sad::new(Entropy::seeded(1)), Sad::new(Entropy::seeded(2)));
+        pcscf.install(&at_pcscf).expect("an empty database");
+        let at_ue = at_pcscf.mirrored();
+        ue.install(&at_ue).expect("an empty database");
+        let selector = at_pcscf.associations()[3].selector;
+        let outer = |sad: &Sad| match sad.encapsulation(&selector) {
+            Some(Encapsulation::UdpTunnel { remote, .. }) => remote.port(),
+            other => panic!("{other:?}"),
+        };
+        let nat = |port| SocketAddr::from(([203, 0, 113, 5], port));
+        assert_eq!(outer(&pcscf), 1024);
+        let (first, mut second) =
+            (to_server(&mut ue, &at_ue, b"first"), to_server(&mut ue, &at_ue, b"second"));
+        let accepted = pcscf.accept_encapsulated(nat(2000), &mut second, NOON).expect("genuine");
+        let read = Datagram::parse(at_ue.own_ip, at_ue.peer_ip, accepted.payload).expect("a datagram");
+        assert_eq!(read.payload, b"second");
+        assert_eq!(outer(&pcscf), 2000, "the NAT gave it another port");
+        assert!(pcscf.accept_encapsulated(nat(1024), &mut first.clone(), NOON).is_ok(), "late");
+        assert_eq!(outer(&pcscf), 2000, "what is late does not move it back");
+        assert_eq!(pcscf.accept_encapsulated(nat(6666), &mut first.clone(), NOON), Err(Refusal::Replay));
+        let mut forged = to_server(&mut ue, &at_ue, b"third");
+        forged[20] ^= 1;
+        assert_eq!(pcscf.accept_encapsulated(nat(6666), &mut forged, NOON), Err(Refusal::BadIcv));
+        assert_eq!(outer(&pcscf), 2000, "nor does what is not genuine");
+        let mut back = datagram(&mut pcscf, selector, b"back");
+        assert!(ue.accept_encapsulated(nat(4500), &mut back, NOON).is_ok());
+    }
+}
+
+#[test]
+fn a_tunnel_and_a_set_in_transport_mode_do_not_take_each_others_packets() {
+    let (at_pcscf, plain) = (behind_nat(false), set(7));
+    let mut ue = Sad::new(Entropy::seeded(2));
+    ue.install(&at_pcscf.mirrored()).expect("an empty database");
+    let mut tunnelled = to_server(&mut ue, &at_pcscf.mirrored(), b"x");
+    let mut pcscf = Sad::new(Entropy::seeded(1));
+    pcscf.install(&at_pcscf).expect("an empty database");
+    assert_eq!(pcscf.accept(at_pcscf.peer_ip, &mut tunnelled.clone(), NOON), Err(Refusal::Source));
+    let mut pcscf = Sad::new(Entropy::seeded(1));
+    pcscf.install(&plain).expect("an empty database");
+    assert_eq!(
+        pcscf.accept(plain.peer_ip, &mut tunnelled, NOON),
+        Err(Refusal::Selector),
+        "a packet in a packet"
+    );
+}
+
+#[test]
+fn a_packet_inside_that_is_not_whole_or_between_others_is_refused() {
+    let association = set(7).associations()[0];
+    let selector = Selector { local: association.selector.remote, remote: association.selector.local };
+    let datagram = udp::header(selector.local, selector.remote, b"x").expect("short");
+    let header = inner::Header::new(&selector, Protocol::Udp, &[&datagram, b"x"]).expect("short");
+    let packet = [header.octets(), &datagram, b"x"].concat();
+    assert_eq!(inner::read(&association, 4, &packet), Some((Protocol::Udp, &packet[20..])));
+    for length in 0..packet.len() {
+        assert_eq!(inner::read(&association, 4, &packet[..length]), None, "{length}");
+    }
+    let changed = |at: usize, octet: u8| {
+        let mut packet = packet.clone();
+        packet[at] = octet;
+        inner::read(&association, 4, &packet).is_none()
+    };
+    assert!(changed(0, 0x44) && changed(0, 0x65), "the header");
+    assert!(changed(6, 0x20) && changed(7, 1), "a fragment");
+    assert!(changed(9, 1), "ICMP");
+    assert!(changed(15, 99) && changed(19, 99), "others' addresses");
+    assert_eq!(inner::read(&association, 41, &packet), None, "not what ESP said");
+}
+
 /// A P-CSCF that starts again must not repeat a number, and must not take an old packet.
 #[test]
 fn after_a_restart_old_packets_are_replays_and_new_ones_go_on() {

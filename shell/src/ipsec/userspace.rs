@@ -3,13 +3,15 @@
 //! One socket per address of ours takes the ESP of all UEs, and each packet is opened once. UDP and TCP are carried; the
 //! addresses and ports are those of the association. The kernel puts fragments together before a raw socket sees them, and
 //! cuts what is too long for the link.
+//!
+//! A UE behind a NAT sends the same in UDP (RFC 3948), to a port of its own.
 
 mod tcp;
 
 use super::SecurityError;
 use ambient::{Entropy, Instant, Now};
 use ipsec::udp::{self, Datagram};
-use ipsec::{Accepted, NotSent, Protocol, Refusal, SaSet, Sad, Selector, Spi, Usage, esp};
+use ipsec::{Accepted, Encapsulation, NotSent, Protocol, Refusal, SaSet, Sad, Selector, Spi, Usage, esp};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -20,7 +22,7 @@ use tcp::{Event, Stack};
 /// A node's own ESP.
 pub struct Userspace {
     sad: Sad,
-    sockets: Vec<RawSocket>,
+    ports: Vec<Port>,
     /// By the inbound SPI of the server port, which names a set.
     sets: BTreeMap<Spi, Ends>,
     /// The inbound SPIs of the client ports, and the sets that they are of.
@@ -64,21 +66,30 @@ pub enum Arrival<'a> {
     Closed(ConnectionId),
 }
 
-/// A raw socket that is bound to one address of ours.
+/// A socket for ESP that is bound to an address of ours.
 ///
 /// The standard library has no raw sockets, but its calls for datagrams do the same on one.
-struct RawSocket {
-    own: IpAddr,
+struct Port {
+    own: SocketAddr,
+    carries: Carries,
     socket: UdpSocket,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Carries {
+    /// ESP on IP; the port of the address is 0.
+    Esp,
+    /// ESP in UDP.
+    Udp,
 }
 
 impl Userspace {
     /// Opens a socket for each address of ours.
     pub fn open(own: &[IpAddr], mut entropy: Entropy) -> Result<Userspace, SecurityError> {
-        let sockets = own.iter().map(|own| RawSocket::open(*own)).collect::<io::Result<Vec<_>>>();
+        let ports = own.iter().map(|own| Port::open(*own)).collect::<io::Result<Vec<_>>>();
         Ok(Userspace {
             sad: Sad::new(entropy.fork()),
-            sockets: sockets.map_err(SecurityError::system("open a raw socket for ESP"))?,
+            ports: ports.map_err(SecurityError::system("open a raw socket for ESP"))?,
             sets: BTreeMap::new(),
             clients: BTreeMap::new(),
             due: BTreeSet::new(),
@@ -87,6 +98,24 @@ impl Userspace {
             packet: Vec::with_capacity(DATAGRAM_MAX),
             unreadable: 0,
         })
+    }
+
+    /// Takes ESP in UDP as well, at an address of ours; its port is 4500 by custom (RFC 3948 §2.1).
+    pub fn open_encapsulated(&mut self, own: SocketAddr) -> Result<(), SecurityError> {
+        let port = Port::open_udp(own).map_err(SecurityError::system("open a port for ESP in UDP"))?;
+        self.ports.push(port);
+        Ok(())
+    }
+
+    /// Sends what keeps the NAT of a tunnel open (RFC 3948 §2.3): for the end that is behind it, every 20 seconds of silence.
+    pub fn keep_alive(&self, set: &SaSet) -> io::Result<()> {
+        let [server, ..] = set.associations();
+        match self.sad.encapsulation(&server.selector) {
+            Some(Encapsulation::UdpTunnel { local, remote }) => {
+                Port::find(&self.ports, local, Carries::Udp)?.socket.send_to(KEEP_ALIVE, remote).map(drop)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Installs a set, or nothing of it.
@@ -142,15 +171,15 @@ impl Userspace {
 
     /// The sockets, so that one can wait for them.
     pub fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.sockets.iter().map(|raw| raw.socket.as_fd())
+        self.ports.iter().map(|port| port.socket.as_fd())
     }
 
     /// Sends a datagram between the ends of an association.
     pub fn send(&mut self, selector: &Selector, payload: &[u8], now: Now) -> io::Result<()> {
         let header = udp::header(selector.local, selector.remote, payload);
         let header = header.ok_or_else(|| io::Error::from_raw_os_error(libc::EMSGSIZE))?;
-        let Userspace { sad, sockets, packet, .. } = self;
-        emit(sad, sockets, packet, selector, Protocol::Udp, &[&header, payload], now)
+        let Userspace { sad, ports, packet, .. } = self;
+        emit(sad, ports, packet, selector, Protocol::Udp, &[&header, payload], now)
     }
 
     /// Begins a connection from a client port of ours; it is opened or closed later.
@@ -187,11 +216,16 @@ impl Userspace {
     pub fn receive(&mut self, most: usize, now: Now, mut take: impl FnMut(Arrival<'_>)) -> io::Result<usize> {
         let mut count = 0;
         let mut touched = BTreeSet::new();
-        for raw in &self.sockets {
+        for port in &self.ports {
             while count < most {
-                let Some((source, packet)) = raw.receive(&mut self.received)? else { break };
+                let Some((source, packet)) = port.receive(&mut self.received)? else { break };
                 count += 1;
-                let Ok(accepted) = self.sad.accept(source, packet, now.wall) else { continue };
+                let accepted = match port.carries {
+                    Carries::Esp => self.sad.accept(source.ip(), packet, now.wall),
+                    Carries::Udp if is_other_than_esp(packet) => continue,
+                    Carries::Udp => self.sad.accept_encapsulated(source, packet, now.wall),
+                };
+                let Ok(accepted) = accepted else { continue };
                 let selector = accepted.association.selector;
                 match accepted.protocol {
                     Protocol::Udp => match datagram(&accepted) {
@@ -233,11 +267,11 @@ impl Userspace {
 
     /// Lets the TCP of a set move on, and sends what it has to send.
     fn turn(&mut self, set: Spi, now: Now) {
-        let Userspace { sad, sockets, packet, sets, .. } = self;
+        let Userspace { sad, ports, packet, sets, .. } = self;
         if let Some(stack) = sets.get_mut(&set).and_then(|ends| ends.stack.as_mut()) {
             stack.poll(now.instant, |selector, segment| {
                 // A segment that does not leave is one that is lost, and TCP sends it again.
-                let _ = emit(sad, sockets, packet, selector, Protocol::Tcp, &[segment], now);
+                let _ = emit(sad, ports, packet, selector, Protocol::Tcp, &[segment], now);
             });
         }
         self.arm(set, now);
@@ -284,23 +318,32 @@ impl Ends {
 /// Puts a datagram or segment into ESP and sends it.
 fn emit(
     sad: &mut Sad,
-    sockets: &[RawSocket],
+    ports: &[Port],
     packet: &mut Vec<u8>,
     selector: &Selector,
     protocol: Protocol,
     parts: &[&[u8]],
     now: Now,
 ) -> io::Result<()> {
-    let raw = sockets.iter().find(|raw| raw.own == selector.local.ip());
-    let raw = raw.ok_or(io::ErrorKind::AddrNotAvailable)?;
     packet.clear();
-    sad.protect(selector, protocol, parts, now.wall, packet).map_err(|refused| {
-        io::Error::other(match refused {
-            NotSent::NoAssociation => "no security association goes between these ports",
-            NotSent::SequenceExhausted => "the security association is used up",
-        })
+    sad.protect(selector, protocol, parts, now.wall, packet).map_err(|refused| match refused {
+        NotSent::NoAssociation => io::Error::other("no security association goes between these ports"),
+        NotSent::SequenceExhausted => io::Error::other("the security association is used up"),
+        NotSent::TooLong => io::Error::from_raw_os_error(libc::EMSGSIZE),
     })?;
-    raw.send(packet, selector.remote.ip())
+    let (own, remote, carries) = match sad.encapsulation(selector) {
+        Some(Encapsulation::UdpTunnel { local, remote }) => (local, remote, Carries::Udp),
+        _ => {
+            let without_port = |end: SocketAddr| SocketAddr::new(end.ip(), 0);
+            (without_port(selector.local), without_port(selector.remote), Carries::Esp)
+        }
+    };
+    Port::find(ports, own, carries)?.socket.send_to(packet, remote).map(drop)
+}
+
+/// Whether a datagram at the port of ESP in UDP is a keep-alive or a message of IKE (RFC 3948 §2.2, §2.3).
+fn is_other_than_esp(packet: &[u8]) -> bool {
+    packet == KEEP_ALIVE || packet.starts_with(&[0; 4])
 }
 
 /// The payload of a datagram that came by an association.
@@ -309,23 +352,37 @@ fn datagram<'p>(accepted: &Accepted<'p>) -> Option<&'p [u8]> {
     Datagram::parse(from, to, accepted.payload).map(|datagram| datagram.payload)
 }
 
-impl RawSocket {
-    fn open(own: IpAddr) -> io::Result<RawSocket> {
+impl Port {
+    fn open(own: IpAddr) -> io::Result<Port> {
         let protocol = socket2::Protocol::from(i32::from(esp::PROTOCOL));
-        let socket = Socket::new(Domain::for_address(SocketAddr::new(own, 0)), Type::RAW, Some(protocol))?;
+        Port::bind(SocketAddr::new(own, 0), Carries::Esp, Type::RAW, Some(protocol))
+    }
+
+    fn open_udp(own: SocketAddr) -> io::Result<Port> {
+        Port::bind(own, Carries::Udp, Type::DGRAM, None)
+    }
+
+    fn bind(
+        own: SocketAddr,
+        carries: Carries,
+        kind: Type,
+        protocol: Option<socket2::Protocol>,
+    ) -> io::Result<Port> {
+        let socket = Socket::new(Domain::for_address(own), kind, protocol)?;
         socket.set_nonblocking(true)?;
         // A burst of all UEs; the kernel grants what its bound allows.
         socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
-        socket.bind(&SockAddr::from(SocketAddr::new(own, 0)))?;
-        Ok(RawSocket { own, socket: socket.into() })
+        socket.bind(&SockAddr::from(own))?;
+        Ok(Port { own, carries, socket: socket.into() })
     }
 
-    fn send(&self, packet: &[u8], to: IpAddr) -> io::Result<()> {
-        self.socket.send_to(packet, SocketAddr::new(to, 0)).map(drop)
+    fn find(ports: &[Port], own: SocketAddr, carries: Carries) -> io::Result<&Port> {
+        let found = ports.iter().find(|port| port.own == own && port.carries == carries);
+        found.ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
     }
 
     /// The next packet with its sender, or nothing when none is waiting.
-    fn receive<'r>(&self, room: &'r mut [u8]) -> io::Result<Option<(IpAddr, &'r mut [u8])>> {
+    fn receive<'r>(&self, room: &'r mut [u8]) -> io::Result<Option<(SocketAddr, &'r mut [u8])>> {
         let (length, source) = match self.socket.recv_from(room) {
             Ok(received) => received,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
@@ -333,13 +390,15 @@ impl RawSocket {
         };
         let packet = &mut room[..length];
         // Over IPv4 a raw socket hands out the IP header as well.
-        let header = match (self.own, packet.first()) {
-            (IpAddr::V4(_), Some(first)) => 4 * usize::from(first & 15),
+        let header = match (self.carries, self.own, packet.first()) {
+            (Carries::Esp, SocketAddr::V4(_), Some(first)) => 4 * usize::from(first & 15),
             _ => 0,
         };
-        Ok(Some((source.ip(), packet.get_mut(header..).unwrap_or_default())))
+        Ok(Some((source, packet.get_mut(header..).unwrap_or_default())))
     }
 }
 
+/// One octet (RFC 3948 §2.3).
+const KEEP_ALIVE: &[u8] = &[0xff];
 const DATAGRAM_MAX: usize = 65_536;
 const RECEIVE_BUFFER: usize = 4 << 20;

@@ -7,14 +7,14 @@ mod place;
 mod world;
 
 use ambient::{Entropy, Wall};
-use ipsec::{Direction, Refusal, SaSet};
+use ipsec::{Direction, Encapsulation, Refusal, SaSet};
 use place::{in_a_bare_container, on_a_kernel};
 use shell::SecurityBackEnd;
 use shell::ipsec::userspace::Arrival;
 use shell::ipsec::{Userspace, Xfrm};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::Read;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use world::{PCSCF, UE, World, at, connect, echo, ip, kernel, sets, spi, udp_at, until};
 
 /// TS 33.203 §7.1, by the kernel: UDP and TCP in both directions, over both families, by every pair of algorithms.
@@ -384,4 +384,74 @@ fn our_own_esp_and_tcp_need_cap_net_raw_alone() {
             assert_eq!(closed, 2, "{name}: both ends know");
         }
     });
+}
+
+/// TS 33.203 Annex M, RFC 3948: the P-CSCF sees the NAT's address, which moves; UDP and TCP find the UE all the same.
+#[test]
+fn a_ue_behind_a_nat_is_served_in_udp_and_found_again_when_the_nat_moves() {
+    in_a_bare_container("a_ue_behind_a_nat_is_served_in_udp_and_found_again_when_the_nat_moves", || {
+        let (mut set, _) = sets().remove(0);
+        let (at_pcscf, near) = (SocketAddr::new(set.own_ip, 4500), SocketAddr::new(set.peer_ip, 4500));
+        // The UE knows its own address, which nobody else does, and the NAT has two sides.
+        set.peer_ip = "10.0.0.2".parse().expect("an address");
+        let (inside, outside) =
+            (udp_at(SocketAddr::new(near.ip(), 5000)), udp_at(SocketAddr::new(near.ip(), 6000)));
+        let address = |socket: &UdpSocket| socket.local_addr().expect("bound");
+        set.encapsulation = Encapsulation::UdpTunnel { local: at_pcscf, remote: address(&outside) };
+        let mut at_ue = set.mirrored();
+        at_ue.encapsulation = Encapsulation::UdpTunnel { local: near, remote: address(&inside) };
+        let open = |set: &SaSet, port: SocketAddr, seed| {
+            let mut own = Userspace::open(&[], Entropy::seeded(seed)).expect("nothing to open");
+            own.open_encapsulated(port).expect("a free port");
+            own.install(set).expect("an empty database");
+            own
+        };
+        let (mut pcscf, mut ue) = (open(&set, at_pcscf, 1), open(&at_ue, near, 2));
+        let forward = |outside: &UdpSocket| {
+            for (from, by, to) in [(&inside, outside, at_pcscf), (outside, &inside, near)] {
+                from.set_nonblocking(true).expect("a socket");
+                let mut room = [0; 2000];
+                while let Ok((length, source)) = from.recv_from(&mut room) {
+                    assert!(source == near || source == at_pcscf, "only ESP in UDP: {source}");
+                    by.send_to(&room[..length], to).expect("a loopback");
+                }
+            }
+        };
+        let (to_pcscf, to_ue) = (at_ue.associations()[3].selector, set.associations()[3].selector);
+        let moved = udp_at(SocketAddr::new(near.ip(), 6001));
+        for outside in [&outside, &moved] {
+            ue.keep_alive(&at_ue).expect("a loopback");
+            ue.send(&to_pcscf, b"REGISTER", at(0)).expect("a loopback");
+            forward(outside);
+            let mut got = Vec::new();
+            until(&mut pcscf, |arrival| got_datagram(&arrival, &mut got));
+            pcscf.send(&to_ue, b"200 OK", at(0)).expect("a loopback");
+            forward(outside);
+            until(&mut ue, |arrival| got_datagram(&arrival, &mut got));
+            assert_eq!(got, [&b"REGISTER"[..], b"200 OK"]);
+        }
+        let id = pcscf.connect(&to_ue, at(0)).expect("a set");
+        pcscf.write(id, b"INVITE", at(0)).expect("room");
+        let mut got = Vec::new();
+        for turn in 0..100 {
+            forward(&moved);
+            ue.receive(64, at(turn), |arrival| {
+                if let Arrival::Octets(_, octets) = arrival {
+                    got.extend_from_slice(octets);
+                }
+            })
+            .expect("a socket");
+            pcscf.receive(64, at(turn), |_| ()).expect("a socket");
+        }
+        assert_eq!(got, b"INVITE", "by TCP");
+        for reason in Refusal::ALL {
+            assert_eq!((pcscf.refused(reason), ue.refused(reason)), (0, 0), "{reason:?}");
+        }
+    });
+}
+
+fn got_datagram(arrival: &Arrival<'_>, got: &mut Vec<Vec<u8>>) -> bool {
+    let Arrival::Datagram(_, payload) = arrival else { return false };
+    got.push(payload.to_vec());
+    true
 }
