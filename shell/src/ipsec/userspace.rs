@@ -402,3 +402,6 @@ impl Port {
 const KEEP_ALIVE: &[u8] = &[0xff];
 const DATAGRAM_MAX: usize = 65_536;
 const RECEIVE_BUFFER: usize = 4 << 20;
+
+#[cfg(test)]
+mod tests;
