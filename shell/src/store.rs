@@ -50,6 +50,29 @@ impl Acknowledge {
             To::Other(tell) => tell(result),
         }
     }
+
+    /// Tells the same of several writes; a machine is woken once they are all told.
+    pub(crate) fn all(them: impl Iterator<Item = Acknowledge>, result: &Result<(), StoreFailure>) {
+        let mut told: Option<Arc<Inbox>> = None;
+        for acknowledge in them {
+            let (inbox, id) = match acknowledge.0 {
+                To::Machine { inbox, id } => (inbox, id),
+                To::Other(tell) => {
+                    tell(result.clone());
+                    continue;
+                }
+            };
+            inbox.put_answer(id, Answer::Stored(result.clone()));
+            if let Some(other) = told.replace(inbox)
+                && told.as_ref().is_some_and(|inbox| !Arc::ptr_eq(inbox, &other))
+            {
+                other.bell.ring();
+            }
+        }
+        if let Some(inbox) = told {
+            inbox.bell.ring();
+        }
+    }
 }
 
 impl Store {

@@ -4,8 +4,8 @@ use super::journal::{self, JournalError, Live};
 use super::{Acknowledge, Backend, StoreError};
 use cscf::query::{Record, StoreFailure};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -144,9 +144,7 @@ fn run(mut journal: JournalFile, queue: &Queue) {
                 continue;
             }
             let result = journal.append(std::mem::take(&mut records));
-            for acknowledge in answers.drain(..) {
-                acknowledge.with(result.clone());
-            }
+            Acknowledge::all(answers.drain(..), &result);
         }
         drop(rest);
         if let Err(error) = journal.compact_if_due() {
@@ -175,6 +173,8 @@ struct JournalFile {
     next_sequence: u64,
     /// Up to here the file is whole and on the disk.
     sound_bytes: u64,
+    /// Up to here the file has blocks on the disk: zeros behind `sound_bytes`.
+    room_bytes: u64,
     /// Size at which to try the next compaction.
     compact_at: u64,
     /// Room for the next frame.
@@ -200,7 +200,7 @@ impl JournalFile {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
             _ => {}
         }
-        let mut file = secret().read(true).create(true).truncate(false).open(path).map_err(io)?;
+        let file = secret().read(true).create(true).truncate(false).open(path).map_err(io)?;
         let bytes = fs::read(path).map_err(io)?;
         let contents = journal::read(&bytes).map_err(|error| match error {
             JournalError::Foreign(reason) => StoreError::Foreign { path: path.to_owned(), reason },
@@ -208,16 +208,16 @@ impl JournalFile {
                 StoreError::Damaged { path: path.to_owned(), offset: offset as u64 }
             }
         })?;
-        if bytes.len() > contents.sound_bytes {
-            let torn_bytes = bytes.len() - contents.sound_bytes;
+        // Room that was not used yet is zeros.
+        let torn_bytes = bytes[contents.sound_bytes..].iter().filter(|byte| **byte != 0).count();
+        if torn_bytes > 0 {
             tracing::warn!(path = %path.display(), torn_bytes, "the last write before the crash was cut short and unacknowledged");
         }
         let mut sound_bytes = contents.sound_bytes as u64;
         file.set_len(sound_bytes).map_err(io)?;
-        file.seek(SeekFrom::End(0)).map_err(io)?;
         if sound_bytes == 0 {
             let header = journal::header();
-            file.write_all(&header).map_err(io)?;
+            file.write_all_at(&header, 0).map_err(io)?;
             sound_bytes = header.len() as u64;
         }
         file.sync_all().map_err(io)?;
@@ -229,6 +229,7 @@ impl JournalFile {
             live: contents.live,
             next_sequence: contents.next_sequence,
             sound_bytes,
+            room_bytes: sound_bytes,
             compact_at: 0,
             frame: Vec::new(),
             poisoned: None,
@@ -246,11 +247,13 @@ impl JournalFile {
         frame.clear();
         let pieces = records.iter().map(|record| (record.key.as_slice(), record.value.as_deref()));
         journal::write_frame(self.next_sequence, pieces, &mut frame);
-        if let Err(error) = self.file.write_all(&frame) {
+        let written = self
+            .make_room(frame.len() as u64)
+            .and_then(|()| self.file.write_all_at(&frame, self.sound_bytes));
+        if let Err(error) = written {
             tracing::error!(path = %self.path.display(), %error, "the store cannot be written");
             // What was written of the frame must not stand before the next one.
-            let undone = self.file.set_len(self.sound_bytes).and_then(|()| self.file.seek(SeekFrom::End(0)));
-            if let Err(error) = undone {
+            if let Err(error) = self.give_room_back() {
                 self.poison(format!("cannot undo a failed write: {error}"));
             }
             return Err(StoreFailure::Failed(error.to_string()));
@@ -268,6 +271,24 @@ impl JournalFile {
             journal::merge(&mut self.live, record);
         }
         Ok(())
+    }
+
+    /// Lets the file grow ahead of its frames, by zeros: where a frame only replaces them, a sync writes the data and
+    /// nothing else. One that changes the size of the file, or what its blocks are, writes to the file system's own
+    /// journal, too.
+    fn make_room(&mut self, frame_bytes: u64) -> io::Result<()> {
+        let end = self.sound_bytes + frame_bytes;
+        while self.room_bytes < end {
+            let zeros = vec![0; ROOM_BYTES];
+            self.file.write_all_at(&zeros, self.room_bytes)?;
+            self.room_bytes += zeros.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn give_room_back(&mut self) -> io::Result<()> {
+        self.room_bytes = self.sound_bytes;
+        self.file.set_len(self.sound_bytes)
     }
 
     fn poison(&mut self, why: String) {
@@ -299,6 +320,7 @@ impl JournalFile {
         self.file = new_file;
         self.next_sequence = sequence;
         self.sound_bytes = bytes.len() as u64;
+        self.room_bytes = self.sound_bytes;
         self.compact_at = self.worthwhile();
         if let Err(error) = sync_directory(&self.path) {
             self.poison(format!("the directory of the store cannot be synced: {error}"));
@@ -310,6 +332,17 @@ impl JournalFile {
     fn worthwhile(&self) -> u64 {
         let live: usize = self.live.iter().map(|(key, value)| key.len() + value.len() + 8).sum();
         COMPACT_MIN.max(4 * live as u64)
+    }
+}
+
+impl Drop for JournalFile {
+    /// Of a journal that is closed, nothing is left but its frames.
+    fn drop(&mut self) {
+        if self.poisoned.is_none()
+            && let Err(error) = self.give_room_back()
+        {
+            tracing::debug!(path = %self.path.display(), %error, "room of the store was not given back");
+        }
     }
 }
 
@@ -332,6 +365,8 @@ const WRITES_MAX: usize = 16_384;
 const GROUP_RECORDS_MAX: usize = 4096;
 /// How long a group gathers once it has two writers: an answer waits for the disk no longer than it must.
 const GATHER_TIME: Duration = Duration::from_millis(2);
+/// By so much the file grows at a time: some thousand registrations.
+const ROOM_BYTES: usize = 1 << 20;
 /// A larger frame gives its room back.
 const FRAME_KEPT_MAX: usize = 1 << 20;
 /// A smaller journal is not compacted.
@@ -456,12 +491,34 @@ mod tests {
             journal.compact_at = journal.compact_at.min(10_000);
             journal.compact_if_due().unwrap();
         }
-        assert!(fs::metadata(&path).unwrap().len() < 12_000);
         let live = journal.live.clone();
         drop(journal);
+        assert!(fs::metadata(&path).unwrap().len() < 12_000);
         let restored = JournalFile::open(&path).unwrap();
         assert_eq!(restored.live, live);
         assert!(restored.live[b"k1".as_slice()].starts_with(b"499 "));
+    }
+
+    #[test]
+    fn a_write_grows_the_file_only_when_its_room_is_used_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let mut journal = JournalFile::open(&path).unwrap();
+        let value = "x".repeat(ROOM_BYTES / 4);
+        let mut sizes = Vec::new();
+        for n in 0..5 {
+            journal.append(vec![record(&n.to_string(), Some(&value))]).unwrap();
+            sizes.push((fs::metadata(&path).unwrap().len() - 12) / ROOM_BYTES as u64);
+        }
+        assert_eq!(sizes, [1, 1, 1, 2, 2]);
+        // A crash leaves the room behind: what was written is found before it, and what comes later follows.
+        let crashed = directory.path().join("crashed");
+        fs::copy(&path, &crashed).unwrap();
+        let (mut writer, restored) = FileWriter::open(&crashed).unwrap();
+        assert_eq!(restored.len(), 5);
+        store(&mut writer, vec![record("later", Some("1"))]).unwrap();
+        Box::new(writer).close();
+        assert_eq!(reopen(&crashed).len(), 6);
     }
 
     #[test]
