@@ -23,7 +23,6 @@ use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Why a process ends other than in good order.
@@ -278,6 +277,9 @@ where
         let control = socket.map(serve).transpose().map_err(Failure::failed)?;
         if let Some(control) = &control {
             tracing::info!(path = %control.path().display(), "{name} takes commands");
+        } else {
+            // Nobody will read what the machine tells.
+            drop(handle.operator());
         }
         stop.reload = Some(reload);
         until_stopped(&handle, &mut stop).await;
@@ -285,7 +287,7 @@ where
         tracing::info!("{name} takes no new work and finishes what it has");
         handle.drain();
         tokio::select! {
-            () = until_ended(&handle) => {}
+            () = handle.ended() => {}
             () = stop.next() => return Err(Failure::Failed("stopped at once by a second signal".to_owned())),
         }
         match handle.join().map_err(Failure::failed)? {
@@ -299,16 +301,8 @@ where
 /// Waits for a signal, or for the machine's end, which [`Handle::join`] will explain.
 async fn until_stopped<C, N>(handle: &Handle<C, N>, stop: &mut StopSignals) {
     tokio::select! {
-        () = until_ended(handle) => {}
+        () = handle.ended() => {}
         () = stop.next() => {}
-    }
-}
-
-async fn until_ended<C, N>(handle: &Handle<C, N>) {
-    while !handle.is_finished() {
-        // Nobody reads them in a process without a control channel.
-        while handle.notices.try_recv().is_ok() {}
-        tokio::time::sleep(LOOK).await;
     }
 }
 
@@ -356,9 +350,6 @@ fn report(reload: &Reload) {
         }
     }
 }
-
-/// How often a machine is looked at that may have ended by itself.
-const LOOK: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
 mod tests {

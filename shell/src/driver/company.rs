@@ -3,6 +3,7 @@
 use super::inbox::Inbox;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use tokio::sync::Notify;
 
 /// Shared by all shards of a function and by whoever owns it.
 #[derive(Debug)]
@@ -12,13 +13,21 @@ pub(crate) struct Company {
     running: AtomicUsize,
     drained: AtomicUsize,
     broken: AtomicBool,
+    /// Told once nobody runs any more.
+    end: Notify,
 }
 
 impl Company {
     /// Shards that are about to run.
     pub(crate) fn new(inboxes: Vec<Arc<Inbox>>) -> Company {
         let running = AtomicUsize::new(inboxes.len());
-        Company { inboxes, running, drained: AtomicUsize::new(0), broken: AtomicBool::new(false) }
+        Company {
+            inboxes,
+            running,
+            drained: AtomicUsize::new(0),
+            broken: AtomicBool::new(false),
+            end: Notify::new(),
+        }
     }
 
     /// How many have not ended.
@@ -42,6 +51,14 @@ impl Company {
         self.broken.load(Ordering::Relaxed)
     }
 
+    /// Waits until nobody runs any more.
+    pub(crate) async fn ended(&self) {
+        let end = self.end.notified();
+        if self.running() > 0 {
+            end.await;
+        }
+    }
+
     fn ring_all(&self) {
         for inbox in &self.inboxes {
             inbox.bell.ring();
@@ -63,7 +80,9 @@ impl Drop for Membership {
         if self.has_failed {
             self.company.broken.store(true, Ordering::Relaxed);
         }
-        self.company.running.fetch_sub(1, Ordering::AcqRel);
+        if self.company.running.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.company.end.notify_waiters();
+        }
         self.company.ring_all();
     }
 }

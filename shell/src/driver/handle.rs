@@ -87,6 +87,11 @@ impl<C, N> Handle<C, N> {
         self.threads.iter().all(JoinHandle::is_finished)
     }
 
+    /// Waits until the machine has ended, all of its shards, or is about to: [`Handle::join`] tells how.
+    pub async fn ended(&self) {
+        self.orders.0.company.ended().await;
+    }
+
     /// Asks the machine to take no new work and to end; does not wait.
     pub fn drain(&self) {
         self.orders.0.order(|| Order::Drain);
