@@ -11,9 +11,9 @@ use mmsg::{ReceiveBatch, SendBatch, drops, enable_errors, next_error};
 use plain::{ReceiveBatch, SendBatch, drops, enable_errors, next_error};
 
 #[cfg(target_os = "linux")]
-pub(crate) use mmsg::set_buffers;
+pub(crate) use mmsg::{set_buffers, spread_by_chance};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use plain::set_buffers;
+pub(crate) use plain::{set_buffers, spread_by_chance};
 
 use crate::spare::Spare;
 use crate::stream::why;

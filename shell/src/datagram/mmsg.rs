@@ -153,6 +153,21 @@ pub(crate) fn set_buffers(socket: &impl AsFd, bytes: usize) -> usize {
     }
 }
 
+/// Lets each datagram to an address that `sockets` sockets share go to one of them by chance, and not by where it is
+/// from (`socket(7)`, SO_ATTACH_REUSEPORT_CBPF): a single neighbour keeps all shards busy. One of the sockets is
+/// enough.
+pub(crate) fn spread_by_chance(socket: &impl AsFd, sockets: u16) -> io::Result<()> {
+    let by_chance = (libc::SKF_AD_OFF + libc::SKF_AD_RANDOM).cast_unsigned();
+    let one = |code, k| libc::sock_filter { code: u16::try_from(code).unwrap_or(0), jt: 0, jf: 0, k };
+    let mut steps = [
+        one(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, by_chance),
+        one(libc::BPF_ALU | libc::BPF_MOD | libc::BPF_K, u32::from(sockets.max(1))),
+        one(libc::BPF_RET | libc::BPF_A, 0),
+    ];
+    let program = libc::sock_fprog { len: steps.len() as libc::c_ushort, filter: steps.as_mut_ptr() };
+    set(socket, libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF, &program)
+}
+
 /// How many datagrams the kernel has dropped because the receive buffer was full (`socket(7)`, SO_MEMINFO).
 pub(super) fn drops(socket: &impl AsFd) -> Option<u32> {
     let mut numbers: [libc::c_int; MEMINFO_NUMBERS] = [0; MEMINFO_NUMBERS];
@@ -166,10 +181,15 @@ fn set_int(
     option: libc::c_int,
     value: libc::c_int,
 ) -> io::Result<()> {
-    let bytes = size_of::<libc::c_int>() as libc::socklen_t;
+    set(socket, level, option, &value)
+}
+
+/// Sets an option; `T` is the C structure that it takes, and what that points to outlives it.
+fn set<T>(socket: &impl AsFd, level: libc::c_int, option: libc::c_int, value: &T) -> io::Result<()> {
+    let bytes = size_of::<T>() as libc::socklen_t;
     let fd = socket.as_fd().as_raw_fd();
-    // SAFETY: the option takes an int, and `value` is one that outlives the call.
-    let result = unsafe { libc::setsockopt(fd, level, option, std::ptr::from_ref(&value).cast(), bytes) };
+    // SAFETY: the kernel reads `bytes` bytes of `value`, which is borrowed for the call, and what a filter points to.
+    let result = unsafe { libc::setsockopt(fd, level, option, std::ptr::from_ref(value).cast(), bytes) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

@@ -60,6 +60,11 @@ pub(crate) fn set_buffers(_: &std::net::UdpSocket, _: usize) -> usize {
     usize::MAX
 }
 
+/// Does nothing: how a system spreads datagrams over sockets of one address is its own affair.
+pub(crate) fn spread_by_chance(_: &std::net::UdpSocket, _: u16) -> io::Result<()> {
+    Ok(())
+}
+
 /// Cannot tell.
 pub(super) fn drops(_: &UdpSocket) -> Option<u32> {
     None

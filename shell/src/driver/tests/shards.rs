@@ -190,6 +190,24 @@ fn every_shard_receives_and_answers_from_the_same_address() {
     assert_eq!(handle.stop().unwrap(), Ended::Drained);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn what_one_neighbour_sends_comes_in_at_all_shards_alike() {
+    let handle = shards(2, 0, (Store::memory(), Vec::new()));
+    let neighbour = UdpSocket::bind("127.0.0.1:0").unwrap();
+    neighbour.set_read_timeout(Some(PATIENCE)).unwrap();
+    let sent = 1000;
+    let mut first = 0;
+    for _ in 0..sent {
+        neighbour.send_to(b"who?", handle.addresses()[0].address).unwrap();
+        let mut buffer = [0; 10];
+        let length = neighbour.recv(&mut buffer).unwrap();
+        first += usize::from(&buffer[..length] == b"0");
+    }
+    // By chance, further off than six standard deviations once in five hundred million runs.
+    assert!((405..=595).contains(&first), "{first} of {sent} came in at the first of two");
+}
+
 #[test]
 fn a_connection_is_served_by_its_home_whichever_shard_accepts_it() {
     let handle = shards(3, 0, (Store::memory(), Vec::new()));
