@@ -19,14 +19,22 @@ pub struct TimerId {
 #[derive(Debug)]
 struct Slot<K> {
     generation: u32,
-    /// The neighbours in the list of its duration, [`NONE`] at its ends.
-    before: u32,
-    behind: u32,
-    /// Which list; [`IN_HEAP`] for none.
-    lane: u8,
-    due: Due,
+    /// Its place in a list; [`NONE`] for one in the heap. Apart from the slot, for a registration has a timer for days.
+    link: u32,
     /// `None` while the slot is free.
     armed: Option<(K, &'static str)>,
+}
+
+/// The place of a timer in the list of its duration.
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    due: Due,
+    slot: u32,
+    /// The neighbours, [`NONE`] at the ends.
+    before: u32,
+    behind: u32,
+    /// Which list.
+    lane: u8,
 }
 
 /// When a timer fires, and which of two of the same moment goes first.
@@ -37,16 +45,15 @@ type Due = (Instant, u64);
 struct Lane {
     /// The duration, and whether the moment is rounded.
     of: (Duration, bool),
+    /// Links, [`NONE`] in an empty list.
     first: u32,
     last: u32,
     /// When the first fires.
     due: Due,
 }
 
-/// No slot.
+/// No link.
 const NONE: u32 = u32::MAX;
-/// Instead of the number of a lane.
-const IN_HEAP: u8 = u8::MAX;
 /// As many durations have a list of their own.
 const LANES_MAX: usize = 24;
 /// What is longer than every timer of a transaction is not worth a list.
@@ -65,6 +72,8 @@ pub struct Timers<K> {
     heap_count: usize,
     slots: Vec<Slot<K>>,
     free: Vec<u32>,
+    links: Vec<Link>,
+    free_links: Vec<u32>,
     armed_count: usize,
     sequence: u64,
     /// Nothing fires before this moment.
@@ -79,6 +88,8 @@ impl<K> Default for Timers<K> {
             heap_count: 0,
             slots: Vec::new(),
             free: Vec::new(),
+            links: Vec::new(),
+            free_links: Vec::new(),
             armed_count: 0,
             sequence: 0,
             soonest: Instant::START,
@@ -108,47 +119,75 @@ impl<K> Timers<K> {
         self.sequence += 1;
         self.armed_count += 1;
         let due = (at, self.sequence);
-        let lane = self.lane_for(of, at);
-        let armed = Some((key, why));
         let slot = match self.free.pop() {
-            Some(slot) => {
-                let entry = &mut self.slots[slot as usize];
-                let generation = entry.generation.wrapping_add(1);
-                *entry = Slot { generation, before: NONE, behind: NONE, lane, due, armed };
-                slot
-            }
+            Some(slot) => slot,
             None => {
-                self.slots.push(Slot { generation: 1, before: NONE, behind: NONE, lane, due, armed });
+                self.slots.push(Slot { generation: 0, link: NONE, armed: None });
                 u32::try_from(self.slots.len() - 1)
                     .expect("fewer than 2^32 timers: every table that arms one is bounded")
             }
         };
-        let generation = self.slots[slot as usize].generation;
+        let link = self.lane_for(of, at).map(|lane| self.append(lane, due, slot));
+        let entry = &mut self.slots[slot as usize];
+        entry.generation = entry.generation.wrapping_add(1);
+        (entry.link, entry.armed) = (link.unwrap_or(NONE), Some((key, why)));
+        let generation = entry.generation;
         if self.armed_count == 1 || at < self.soonest {
             self.soonest = at;
         }
-        match self.lanes.get_mut(usize::from(lane)) {
-            None => {
-                self.heap_count += 1;
-                self.heap.push(Reverse((due, slot, generation)));
-            }
-            Some(lane) => {
-                let last = std::mem::replace(&mut lane.last, slot);
-                if last == NONE {
-                    (lane.first, lane.due) = (slot, due);
-                } else {
-                    self.slots[last as usize].behind = slot;
-                    self.slots[slot as usize].before = last;
-                }
-            }
+        if link.is_none() {
+            self.heap_count += 1;
+            self.heap.push(Reverse((due, slot, generation)));
         }
         TimerId { slot, generation }
     }
 
+    /// Puts a timer at the end of a list.
+    fn append(&mut self, lane: usize, due: Due, slot: u32) -> u32 {
+        let list = &mut self.lanes[lane];
+        let new = Link { due, slot, before: list.last, behind: NONE, lane: lane as u8 };
+        let link = match self.free_links.pop() {
+            Some(link) => {
+                self.links[link as usize] = new;
+                link
+            }
+            None => {
+                self.links.push(new);
+                (self.links.len() - 1) as u32
+            }
+        };
+        match self.links.get_mut(list.last as usize) {
+            Some(last) => last.behind = link,
+            None => (list.first, list.due) = (link, due),
+        }
+        list.last = link;
+        link
+    }
+
+    /// Takes a timer out of its list.
+    fn unlink(&mut self, link: u32) {
+        let Link { before, behind, lane, .. } = self.links[link as usize];
+        let list = &mut self.lanes[usize::from(lane)];
+        match self.links.get_mut(before as usize) {
+            Some(before) => before.behind = behind,
+            None => list.first = behind,
+        }
+        match self.links.get_mut(behind as usize) {
+            Some(next) => {
+                next.before = before;
+                if before == NONE {
+                    list.due = next.due;
+                }
+            }
+            None => list.last = before,
+        }
+        self.free_links.push(link);
+    }
+
     /// The list of a duration, where there is one or room for one, and nothing in it fires later.
-    fn lane_for(&mut self, of: (Duration, bool), at: Instant) -> u8 {
+    fn lane_for(&mut self, of: (Duration, bool), at: Instant) -> Option<usize> {
         if of.0 > LANE_MAX {
-            return IN_HEAP;
+            return None;
         }
         let lane = match self.lanes.iter().position(|lane| lane.of == of) {
             Some(lane) => lane,
@@ -161,14 +200,14 @@ impl<K> Timers<K> {
                     self.lanes[unused] = empty;
                     unused
                 } else {
-                    return IN_HEAP;
+                    return None;
                 }
             }
         };
         // A driver's time does not go back; should it, the order holds all the same.
-        match self.slots.get(self.lanes[lane].last as usize) {
-            Some(last) if last.due.0 > at => IN_HEAP,
-            _ => lane as u8,
+        match self.links.get(self.lanes[lane].last as usize) {
+            Some(last) if last.due.0 > at => None,
+            _ => Some(lane),
         }
     }
 
@@ -206,7 +245,10 @@ impl<K> Timers<K> {
     fn first(&self) -> Option<(Due, u32)> {
         let in_heap = self.heap.peek().map(|Reverse((due, slot, _))| (*due, *slot));
         let in_lanes = self.lanes.iter().filter(|lane| lane.first != NONE).map(|lane| (lane.due, lane.first));
-        in_lanes.chain(in_heap).min()
+        match in_lanes.min().map(|(due, link)| (due, self.links[link as usize].slot)) {
+            Some(in_lane) => Some(in_heap.map_or(in_lane, |in_heap| in_lane.min(in_heap))),
+            None => in_heap,
+        }
     }
 
     /// When the next timer fires, and its name.
@@ -247,25 +289,13 @@ impl<K> Timers<K> {
             return None;
         }
         let (key, _) = entry.armed.take()?;
-        let (before, behind, lane) = (entry.before, entry.behind, usize::from(entry.lane));
+        let link = std::mem::replace(&mut entry.link, NONE);
         self.armed_count -= 1;
         self.free.push(slot);
-        if lane == usize::from(IN_HEAP) {
+        if link == NONE {
             self.heap_count -= 1;
-            return Some(key);
-        }
-        if behind == NONE {
-            self.lanes[lane].last = before;
         } else {
-            self.slots[behind as usize].before = before;
-        }
-        if before == NONE {
-            self.lanes[lane].first = behind;
-            if behind != NONE {
-                self.lanes[lane].due = self.slots[behind as usize].due;
-            }
-        } else {
-            self.slots[before as usize].behind = behind;
+            self.unlink(link);
         }
         Some(key)
     }

@@ -6,6 +6,7 @@ use crate::node::server::Server;
 use crate::role::{Incoming, Role};
 use sip_core::Name;
 use smallvec::SmallVec;
+use std::net::IpAddr;
 
 /// Names a context. Stale ids (the request is over) match nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,7 +34,7 @@ pub(crate) struct BranchEntry {
 /// What a node knows of one request.
 #[derive(Debug)]
 pub struct Context<R: Role> {
-    /// `None` only while a hook holds it.
+    /// `None` while a hook holds it, and once nothing but retransmissions can come.
     pub(crate) request: Option<Incoming>,
     /// The server transaction; `None` once it has ended.
     pub(crate) server: Option<Server>,
@@ -47,6 +48,8 @@ pub struct Context<R: Role> {
     pub(crate) challenges: Vec<(Name, Vec<u8>)>,
     /// The best failure that no peer sent: its status code.
     pub(crate) best_own: Option<u16>,
+    /// Whose quota the request counts against.
+    pub(crate) holder: Option<IpAddr>,
     /// Our To tag, minted when first needed.
     pub(crate) tag: Option<String>,
     /// Client transactions that still name this context.
@@ -64,7 +67,12 @@ pub struct Context<R: Role> {
 }
 
 impl<R: Role> Context<R> {
-    pub(crate) fn new(request: Incoming, server: Option<Server>, exit: Exit) -> Context<R> {
+    pub(crate) fn new(
+        request: Incoming,
+        server: Option<Server>,
+        exit: Exit,
+        holder: Option<IpAddr>,
+    ) -> Context<R> {
         Context {
             request: Some(request),
             server,
@@ -73,6 +81,7 @@ impl<R: Role> Context<R> {
             best: None,
             challenges: Vec::new(),
             best_own: None,
+            holder,
             tag: None,
             clients: 0,
             queries: 0,
@@ -86,6 +95,11 @@ impl<R: Role> Context<R> {
     /// Whether some branch has no final response yet.
     pub(crate) fn has_open_branch(&self) -> bool {
         self.branches.iter().any(|branch| branch.state == BranchState::Open)
+    }
+
+    /// Whether the role is done with the request: only the client's own retransmissions can come.
+    pub(crate) fn is_done(&self) -> bool {
+        self.is_answered && self.clients == 0 && self.queries == 0
     }
 
     /// Whether nothing can happen to the context any more.

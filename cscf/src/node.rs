@@ -9,6 +9,7 @@ mod buffers;
 mod client;
 mod counters;
 mod dispatch;
+mod lingering;
 mod quota;
 mod refusal;
 mod screening;
@@ -33,10 +34,11 @@ use ambient::entropy::KeyedState;
 use ambient::{Entropy, Instant, Now, TimerId, Timers};
 use buffers::Buffers;
 use client::{Client, Owner};
+use lingering::{Lingering, ServerKeys};
 use quota::Quota;
 use sip_core::transaction::{Timer, Timing};
 use sip_core::{Edits, Index, Limits, Message};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 use table::Table;
@@ -134,7 +136,8 @@ pub(crate) enum Pending {
 pub struct Core<R: Role> {
     pub(crate) contexts: Contexts<R>,
     pub(crate) quota: Quota,
-    pub(crate) server_keys: HashMap<u128, ContextId, KeyedState>,
+    pub(crate) server_keys: ServerKeys,
+    pub(crate) lingering: Lingering,
     pub(crate) clients: Table<Client<R::Waiting>>,
     pub(crate) queries: Table<(Option<ContextId>, Wait<R::Waiting>)>,
     pub(crate) timers: Timers<Key<R::Timer>>,
@@ -210,7 +213,8 @@ impl<R: Role> Node<R> {
             core: Core {
                 contexts: Contexts(Table::with_max(setup.transactions_max)),
                 quota: Quota::new(setup.contexts_per_source_max, hash_state),
-                server_keys: HashMap::with_hasher(hash_state),
+                server_keys: ServerKeys::default(),
+                lingering: Lingering::default(),
                 clients: Table::with_max(setup.transactions_max),
                 queries: Table::with_max(setup.transactions_max),
                 timers: Timers::new(),
@@ -276,7 +280,8 @@ impl<R: Role> Node<R> {
 
     /// How many contexts, client transactions and queries are open; all zero some time after the last message.
     pub fn open(&self) -> (usize, usize, usize) {
-        (self.core.contexts.0.len(), self.core.clients.len(), self.core.queries.len())
+        let contexts = self.core.contexts.0.len() + self.core.lingering.len();
+        (contexts, self.core.clients.len(), self.core.queries.len())
     }
 
     /// Whether every request has its final response and every query its answer.
@@ -324,7 +329,8 @@ impl<R: Role> Node<R> {
 
     /// When the node wants [`Input::Timeout`], and the name of the timer.
     pub fn next_timeout(&self) -> Option<(Instant, &'static str)> {
-        self.core.timers.next()
+        let lingering = self.core.lingering.next().map(|at| (at, Timer::J.name()));
+        self.core.timers.next().into_iter().chain(lingering).min_by_key(|(at, _)| *at)
     }
 
     /// Gives a sent buffer back for reuse.
@@ -362,6 +368,7 @@ impl<R: Role> Node<R> {
             self.run_pending(now);
         }
         self.core.timers.drop_stale();
+        self.core.end_lingering(now);
     }
 
     /// Runs one hook of the role with the context's request in hand, and turns a refusal into the response.

@@ -2,6 +2,7 @@
 //!
 //! Only what routing, matching and answering depend on is judged. Everything else passes through as it stands.
 
+use crate::fields::via::Via;
 use crate::fields::{Fault, FieldError};
 use crate::grammar;
 use crate::message::Message;
@@ -61,6 +62,16 @@ impl std::error::Error for CheckError {}
 impl Message {
     /// Judges what [`Message::parse`] does not look at; the first fault found is the error.
     pub fn check(&self) -> Result<(), CheckError> {
+        self.check_all(0)
+    }
+
+    /// As [`Message::check`], for somebody who has read the topmost Via: `_top` is it, and need not be read again.
+    pub fn check_beneath(&self, _top: &Via<'_>) -> Result<(), CheckError> {
+        self.check_all(1)
+    }
+
+    /// `vias_read`: how many from the top on are known to be good.
+    fn check_all(&self, vias_read: usize) -> Result<(), CheckError> {
         self.check_repetition()?;
         let cseq = self.cseq()?;
         if self.is_request() {
@@ -76,7 +87,7 @@ impl Message {
         }
         // Absent in a request of RFC 2543, so its absence is no fault (RFC 4475 §3.4.1).
         self.max_forwards()?;
-        self.check_vias()?;
+        self.check_vias(vias_read)?;
         self.check_call_id()?;
         for end in [self.from()?, self.to()?] {
             end.parsed_uri()?;
@@ -102,12 +113,12 @@ impl Message {
         Ok(())
     }
 
-    fn check_vias(&self) -> Result<(), CheckError> {
+    fn check_vias(&self, read: usize) -> Result<(), CheckError> {
         if !self.has(Name::Via) {
             return Err(FieldError::missing(Name::Via).into());
         }
-        for (_, via) in self.vias() {
-            via?;
+        for (_, via) in self.all(Name::Via).skip(read) {
+            Via::parse(via)?;
         }
         Ok(())
     }
@@ -224,6 +235,17 @@ mod tests {
         let fine =
             ["Contact: *", "Route: <sip:p;lr>", "Date: Fri, 01 Jan 2010 16:00:00 GMT", "Retry-After: 5 (x)"];
         assert_eq!(check(&[&GOOD[..], &fine].concat()), Ok(()));
+    }
+
+    #[test]
+    fn a_via_beneath_the_one_that_was_read_is_judged() {
+        let read = |lines: &[&str]| {
+            let text = format!("INVITE sip:b@h SIP/2.0\r\n{}\r\n\r\n", lines.join("\r\n"));
+            let message = Message::parse(text.into_bytes(), &Limits::default()).unwrap();
+            message.check_beneath(&message.top_via().unwrap()).map_err(CheckError::label)
+        };
+        assert_eq!(read(&GOOD), Ok(()));
+        assert_eq!(read(&[&GOOD[..], &["Via: SIP/2.0/UDP a;;"]].concat()), Err("field_syntax"));
     }
 
     #[test]

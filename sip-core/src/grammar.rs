@@ -174,10 +174,20 @@ pub struct Params<'a> {
 impl<'a> Params<'a> {
     /// The parameters that `raw` spells: empty, or starting at a semicolon. `None` when it does not follow the grammar.
     pub fn parse(raw: &'a [u8]) -> Option<Params<'a>> {
+        Params::parse_each(raw, |_, _| ())
+    }
+
+    /// As [`Params::parse`], and shows each on the way.
+    pub(crate) fn parse_each(
+        raw: &'a [u8],
+        mut show: impl FnMut(&'a [u8], Option<&'a [u8]>),
+    ) -> Option<Params<'a>> {
         let mut rest = trim(raw);
         let params = Params { rest };
         while !rest.is_empty() {
-            rest = take_param(rest)?.1;
+            let ((name, value), behind) = take_param(rest)?;
+            show(name, value);
+            rest = behind;
         }
         Some(params)
     }

@@ -8,11 +8,12 @@ use crate::context::ContextId;
 use crate::flow::{Flow, Hop};
 use crate::input::{Output, Ticket};
 use crate::node::branch_id::BranchId;
+use crate::node::server::arm;
 use crate::node::{Core, Key, Pending};
 use crate::role::{Incoming, Role};
 use ambient::{Now, TimerId};
 use sip_core::transaction::{Action, Class, Step, Timer, Timing, invite_client, non_invite_client};
-use sip_core::{Message, Method};
+use sip_core::{Message, Method, Via};
 use smallvec::SmallVec;
 use std::ops::Range;
 use std::time::Duration;
@@ -257,7 +258,7 @@ impl<R: Role> Core<R> {
                     match after {
                         Some(after) => {
                             let key = Key::Client(id, timer);
-                            let armed = self.timers.arm(now.instant, after, key, timer.name());
+                            let armed = arm(&mut self.timers, now.instant, after, key, timer);
                             client.timers.push((timer, armed, after));
                         }
                         // RFC 3261 table 4: D and K are zero on a reliable flow.
@@ -295,6 +296,28 @@ impl<R: Role> Core<R> {
         }
     }
 
+    /// A final response has been dealt with: its retransmissions need neither the request (but for the ACK to a failed
+    /// INVITE) nor, where they are absorbed, the context.
+    pub(super) fn let_linger(&mut self, id: ClientId) {
+        let Some(client) = self.clients.get_mut((id.0, id.1)) else { return };
+        let (is_absorbed, needs_request) = match client.state {
+            ClientState::NonInvite(non_invite_client::State::Completed) => (true, false),
+            ClientState::Invite(invite_client::State::Completed) => (true, true),
+            ClientState::Invite(invite_client::State::Accepted) => (false, false),
+            _ => return,
+        };
+        if !needs_request {
+            self.buffers.push(std::mem::take(&mut client.request));
+        }
+        if is_absorbed && let Owner::Branch(context_id, _) = client.owner {
+            client.owner = Owner::Nobody;
+            if let Some(context) = self.contexts.get_mut(context_id) {
+                context.clients -= 1;
+            }
+            self.pending.push_back(Pending::Settle(context_id));
+        }
+    }
+
     /// Removes a client transaction; its context may be over with it.
     pub(crate) fn end_client(&mut self, id: ClientId) {
         self.disarm_client(id);
@@ -316,8 +339,7 @@ impl<R: Role> Core<R> {
     }
 
     /// The client transaction that a response belongs to (RFC 3261 §17.1.3).
-    pub(crate) fn match_response(&self, response: &Message) -> Option<ClientId> {
-        let via = response.top_via().ok()?;
+    pub(crate) fn match_response(&self, response: &Message, via: &Via<'_>) -> Option<ClientId> {
         let branch = BranchId::read(via.branch()?)?;
         let (id, client) = self.clients.at(branch.slot)?;
         if client.random != branch.random || (id.1 & 0x7fff) as u16 != branch.generation {

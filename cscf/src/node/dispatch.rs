@@ -3,13 +3,14 @@
 use crate::context::ContextId;
 use crate::flow::Source;
 use crate::node::client::ClientEvent;
+use crate::node::lingering::Holder;
 use crate::node::server::{ServerEvent, response_exit, transaction_key};
 use crate::node::{Node, Pending};
 use crate::reject::Reject;
 use crate::role::{Failure, Incoming, Role};
 use ambient::Now;
 use sip_core::transaction::Class;
-use sip_core::{Message, Method, Name, Status};
+use sip_core::{CheckError, Message, Method, Name, Status};
 
 impl<R: Role> Node<R> {
     /// One received message.
@@ -47,12 +48,17 @@ impl<R: Role> Node<R> {
     }
 
     fn response(&mut self, now: Now, source: Source, message: Message) {
-        if let Err(error) = message.check() {
-            tracing::debug!(role = R::NAME, %error, remote = %source.remote, "response dropped");
-            return self.core.counters.add("dropped", "malformed response");
-        }
+        let via = message.top_via();
+        let checked = via.map_err(CheckError::from).and_then(|via| message.check_beneath(&via).map(|()| via));
+        let via = match checked {
+            Ok(via) => via,
+            Err(error) => {
+                tracing::debug!(role = R::NAME, %error, remote = %source.remote, "response dropped");
+                return self.core.counters.add("dropped", "malformed response");
+            }
+        };
         let Some(status) = message.status() else { return };
-        let Some(id) = self.core.match_response(&message) else {
+        let Some(id) = self.core.match_response(&message, &via) else {
             return self.core.counters.add("dropped", "response to no transaction");
         };
         let event = ClientEvent::Response(Class::of(status.code()));
@@ -73,9 +79,16 @@ impl<R: Role> Node<R> {
         let key_method = if is_ack { Method::Invite } else { method };
         let key = transaction_key(self.core.hash_key, &message, &via, &key_method);
         let exit = response_exit(&source, &via);
-        if let Some(id) = self.core.server_keys.get(&key).copied() {
+        let holder = self.core.server_keys.get(&key).copied();
+        if holder.is_some() && !is_ack {
+            self.core.counters.add("retransmission", "request");
+        }
+        if let Some(Holder::Lingering(id)) = holder {
+            self.core.send_lingering(id);
+            return self.core.reclaim(message);
+        }
+        if let Some(Holder::Context(id)) = holder {
             if !is_ack {
-                self.core.counters.add("retransmission", "request");
                 self.core.server_event(now, id, ServerEvent::Request, None);
                 return self.core.reclaim(message);
             }
@@ -85,7 +98,8 @@ impl<R: Role> Node<R> {
         }
         if is_ack {
             // The ACK to a 2xx is a transaction of its own that is never answered (RFC 3261 §13.2.2.4).
-            if message.check().is_ok() && message.max_forwards().is_ok_and(|left| left != Some(0)) {
+            if message.check_beneath(&via).is_ok() && message.max_forwards().is_ok_and(|left| left != Some(0))
+            {
                 let request = Incoming { message, source };
                 let mut turn = crate::turn::Turn { core: &mut self.core, now, context: None };
                 if let Err(reject) = self.role.request(&mut turn, &request) {
@@ -99,7 +113,7 @@ impl<R: Role> Node<R> {
         }
         let invite_key =
             is_cancel.then(|| transaction_key(self.core.hash_key, &message, &via, &Method::Invite));
-        if self.core.contexts.0.room() == 0 || self.core.clients.room() == 0 {
+        if self.core.contexts.0.room() <= self.core.lingering.len() || self.core.clients.room() == 0 {
             let reject = Reject::new(Status::SERVICE_UNAVAILABLE, "too many open transactions")
                 .header(Name::RetryAfter, "5");
             return self.core.refuse_stateless(&Incoming { message, source }, &reject);
@@ -111,7 +125,7 @@ impl<R: Role> Node<R> {
                 .header(Name::RetryAfter, "5");
             return self.core.refuse_stateless(&Incoming { message, source }, &reject);
         }
-        let refusal = self.core.screen(&message, R::SUPPORTED).err();
+        let refusal = self.core.screen(&message, &via, R::SUPPORTED).err();
         let id = self.core.open_context(Incoming { message, source }, key, is_invite, exit);
         if let Some(reject) = refusal {
             self.hook(now, Some(id), |_, _, _| Err::<(), _>(reject));
@@ -131,7 +145,7 @@ impl<R: Role> Node<R> {
 
     /// RFC 3261 §9.2 and §16.10: answer the CANCEL, then end what it names.
     fn cancel(&mut self, now: Now, id: ContextId, invite_key: u128) {
-        let Some(invite) = self.core.server_keys.get(&invite_key).copied() else {
+        let Some(Holder::Context(invite)) = self.core.server_keys.get(&invite_key).copied() else {
             let reject = Reject::new(Status::CALL_DOES_NOT_EXIST, "no INVITE for this CANCEL");
             return self.hook(now, Some(id), |_, _, _| Err(reject));
         };

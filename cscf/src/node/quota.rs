@@ -26,16 +26,16 @@ impl Quota {
         holder(source).and_then(|holder| self.open.get(&holder)).is_some_and(|open| *open >= self.max)
     }
 
-    /// Counts a context.
-    pub(crate) fn enter(&mut self, source: &Source) {
-        if let Some(holder) = holder(source) {
-            *self.open.entry(holder).or_default() += 1;
-        }
+    /// Counts a context; what comes back is for [`Quota::leave`].
+    pub(crate) fn enter(&mut self, source: &Source) -> Option<IpAddr> {
+        let holder = holder(source)?;
+        *self.open.entry(holder).or_default() += 1;
+        Some(holder)
     }
 
     /// Takes a context off; a source without any is forgotten.
-    pub(crate) fn leave(&mut self, source: &Source) {
-        let Some(holder) = holder(source) else { return };
+    pub(crate) fn leave(&mut self, holder: Option<IpAddr>) {
+        let Some(holder) = holder else { return };
         if let Some(open) = self.open.get_mut(&holder) {
             *open -= 1;
             if *open == 0 {

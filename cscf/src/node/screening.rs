@@ -45,8 +45,8 @@ impl<R: Role> Core<R> {
     }
 
     /// What every request must pass before a role sees it (RFC 3261 §16.3, RFC 5393 §4.2 and §5.3).
-    pub(super) fn screen(&self, message: &Message, supported: &[&str]) -> Result<(), Reject> {
-        message.check().map_err(|error| {
+    pub(super) fn screen(&self, message: &Message, via: &Via<'_>, supported: &[&str]) -> Result<(), Reject> {
+        message.check_beneath(via).map_err(|error| {
             Reject::new(Status::BAD_REQUEST, "malformed request").detail(error.to_string())
         })?;
         let is_cancel = message.method() == Method::Cancel;

@@ -4,9 +4,10 @@ use crate::context::{Context, ContextId};
 use crate::flow::{Hop, Source, Transport};
 use crate::input::{Exit, Output, Ticket};
 use crate::node::branch_id::MAGIC_COOKIE;
+use crate::node::lingering::{Holder, LingeringId};
 use crate::node::{Core, Key};
 use crate::role::{Incoming, Role};
-use ambient::{Now, TimerId};
+use ambient::{Instant, Now, TimerId, Timers};
 use sip_core::transaction::{Action, Class, Step, Timer, Timing, invite_server, non_invite_server};
 use sip_core::{Message, Method, ResponseBuilder, Status, Via};
 use siphasher::sip128::{Hasher128, SipHasher13};
@@ -82,6 +83,16 @@ impl Server {
                 actions
             }
         }
+    }
+}
+
+/// Arms a timer of a machine; one that only lets a transaction linger may be late.
+pub(super) fn arm<K>(timers: &mut Timers<K>, now: Instant, after: Duration, key: K, timer: Timer) -> TimerId {
+    match timer {
+        Timer::D | Timer::I | Timer::J | Timer::K | Timer::L | Timer::M => {
+            timers.arm_coarse(now, after, key, timer.name())
+        }
+        _ => timers.arm(now, after, key, timer.name()),
     }
 }
 
@@ -169,6 +180,15 @@ impl<R: Role> Core<R> {
             let Some(server) = context.server.as_mut() else { return false };
             match *action {
                 Action::Send => {
+                    if server.state == ServerState::Invite(invite_server::State::Accepted) {
+                        // RFC 6026 §7.1: the INVITE again is absorbed, so that a 2xx need not be kept.
+                        let old = std::mem::take(&mut server.last);
+                        self.buffers.push(old);
+                        if let Some(bytes) = response.take() {
+                            self.outputs.push_back(Output::Send { exit, bytes, ticket: Ticket::default() });
+                        }
+                        continue;
+                    }
                     if let Some(bytes) = response.take() {
                         let old = std::mem::replace(&mut server.last, bytes);
                         self.buffers.push(old);
@@ -179,6 +199,10 @@ impl<R: Role> Core<R> {
                     }
                 }
                 Action::Pass => is_passed = true,
+                // It begins when nobody but the client has anything to say; see `retire`.
+                Action::Arm(Timer::J) if !server.is_reliable => {
+                    self.pending.push_back(super::Pending::Settle(id));
+                }
                 Action::Arm(timer) | Action::Rearm(timer) => {
                     let is_again = matches!(action, Action::Rearm(_));
                     let last = server.timers.iter().find(|(t, ..)| *t == timer).map(|(_, _, last)| *last);
@@ -190,7 +214,7 @@ impl<R: Role> Core<R> {
                     match after {
                         Some(after) => {
                             let key = Key::Server(id, timer);
-                            let armed = self.timers.arm(now.instant, after, key, timer.name());
+                            let armed = arm(&mut self.timers, now.instant, after, key, timer);
                             server.timers.push((timer, armed, after));
                         }
                         // RFC 3261 table 4: I and J are zero on a reliable flow.
@@ -229,6 +253,52 @@ impl<R: Role> Core<R> {
         self.pending.push_back(super::Pending::Settle(id));
     }
 
+    /// Keeps of an answered request what its retransmissions need: the response alone where they are answered by it, and
+    /// without the request where the machine of an INVITE goes on.
+    pub(super) fn retire(&mut self, now: Now, id: ContextId) {
+        let Some(context) = self.contexts.get_mut(id) else { return };
+        let Some(server) = context.server.as_ref().filter(|_| context.is_done()) else { return };
+        let after = match server.state {
+            ServerState::NonInvite(non_invite_server::State::Completed) => {
+                server.timing.first(Timer::J, server.is_reliable)
+            }
+            _ => None,
+        };
+        let Some(after) = after else {
+            context.data = R::Data::default();
+            let best = context.best.take().map(|(_, best)| best);
+            for incoming in context.request.take().into_iter().chain(best) {
+                self.reclaim(incoming.message);
+            }
+            return;
+        };
+        let Some(context) = self.contexts.remove(id) else { return };
+        if let Some(server) = context.server {
+            let place = (context.exit, context.holder);
+            let kept = self.lingering.insert((now.instant, after), server.key, place, &server.last);
+            self.server_keys.insert(server.key, Holder::Lingering(kept));
+            self.buffers.push(server.last);
+        }
+        for incoming in context.request.into_iter().chain(context.best.map(|(_, best)| best)) {
+            self.reclaim(incoming.message);
+        }
+    }
+
+    /// A request that was answered came again.
+    pub(super) fn send_lingering(&mut self, id: LingeringId) {
+        let Some((exit, response)) = self.lingering.get(id) else { return };
+        let bytes = self.buffers.copy(response);
+        self.outputs.push_back(Output::Send { exit, bytes, ticket: Ticket::default() });
+    }
+
+    /// Forgets the answered requests that cannot come again.
+    pub(super) fn end_lingering(&mut self, now: Now) {
+        while let Some((key, holder)) = self.lingering.pop_due(now.instant) {
+            self.server_keys.remove(&key);
+            self.quota.leave(holder);
+        }
+    }
+
     /// Opens the server transaction and context of a request.
     pub(crate) fn open_context(
         &mut self,
@@ -238,10 +308,10 @@ impl<R: Role> Core<R> {
         exit: Exit,
     ) -> ContextId {
         let timing = self.timing_of(request.source.trust);
-        self.quota.enter(&request.source);
+        let holder = self.quota.enter(&request.source);
         let server = Server::new(is_invite, key, timing, request.source.transport.is_reliable());
-        let id = self.contexts.insert(Context::new(request, Some(server), exit));
-        self.server_keys.insert(key, id);
+        let id = self.contexts.insert(Context::new(request, Some(server), exit, holder));
+        self.server_keys.insert(key, Holder::Context(id));
         id
     }
 

@@ -40,6 +40,9 @@ impl<R: Role> Node<R> {
             }
             Some(Owner::Cancel | Owner::Nobody) | None => {}
         }
+        if class != Class::Provisional {
+            self.core.let_linger(id);
+        }
     }
 
     fn branch_response(
@@ -223,11 +226,15 @@ impl<R: Role> Node<R> {
                 (None, None) => {}
             }
         }
-        if self.core.contexts.get(id).is_some_and(|context| context.is_over())
-            && let Some(request) = self.core.contexts.remove(id).and_then(|context| context.request)
-        {
-            self.core.quota.leave(&request.source);
-            self.core.reclaim(request.message);
+        match self.core.contexts.get(id) {
+            Some(context) if context.is_over() => {}
+            _ => return self.core.retire(now, id),
+        }
+        if let Some(context) = self.core.contexts.remove(id) {
+            self.core.quota.leave(context.holder);
+            if let Some(request) = context.request {
+                self.core.reclaim(request.message);
+            }
         }
     }
 

@@ -17,6 +17,10 @@ pub struct Via<'a> {
     pub port: Option<u16>,
     sent_by: Host<'a>,
     params: Params<'a>,
+    /// The parameters that every element asks for, found when they were judged.
+    branch: Option<&'a [u8]>,
+    received: Option<&'a [u8]>,
+    rport: Option<&'a [u8]>,
 }
 
 /// A transport protocol as Via spells it.
@@ -104,8 +108,19 @@ impl<'a> Via<'a> {
                 (Some(u16::try_from(grammar::number(&rest[..end])?).ok()?), &rest[end..])
             }
         };
-        let params = Params::parse(rest)?;
-        Some(Via { transport: Transport::from_token(transport), host, port, sent_by, params })
+        let (mut branch, mut received, mut rport) = (None, None, None);
+        let params = Params::parse_each(rest, |name, value| {
+            let slot = match name.len() {
+                6 if name.eq_ignore_ascii_case(b"branch") => &mut branch,
+                8 if name.eq_ignore_ascii_case(b"received") => &mut received,
+                5 if name.eq_ignore_ascii_case(b"rport") => &mut rport,
+                _ => return,
+            };
+            // Of a name given twice the first counts, as in `Params::get`.
+            slot.get_or_insert(value.unwrap_or(b""));
+        })?;
+        let transport = Transport::from_token(transport);
+        Some(Via { transport, host, port, sent_by, params, branch, received, rport })
     }
 
     /// The host of sent-by, read.
@@ -115,7 +130,7 @@ impl<'a> Via<'a> {
 
     /// The branch; `None` when absent or empty.
     pub fn branch(&self) -> Option<&'a [u8]> {
-        self.param(b"branch").filter(|branch| !branch.is_empty())
+        self.branch.filter(|branch| !branch.is_empty())
     }
 
     /// Whether the branch is one that names its transaction: the magic cookie and something behind it
@@ -129,7 +144,7 @@ impl<'a> Via<'a> {
 
     /// The `received` parameter as it stands.
     pub fn received(&self) -> Option<&'a [u8]> {
-        self.param(b"received")
+        self.received
     }
 
     /// The `received` address; IPv6 is read with and without brackets (RFC 5118 §4.5).
@@ -142,7 +157,7 @@ impl<'a> Via<'a> {
     /// The `rport` parameter (RFC 3581): `None` when absent, `Some(None)` as a client sends it, `Some(Some(port))` as
     /// a server filled it in.
     pub fn rport(&self) -> Option<Option<u16>> {
-        self.param(b"rport").map(|port| grammar::number(port).and_then(|port| u16::try_from(port).ok()))
+        self.rport.map(|port| grammar::number(port).and_then(|port| u16::try_from(port).ok()))
     }
 
     /// A parameter as it stands; `""` for a flag.
@@ -207,6 +222,17 @@ mod tests {
         for text in broken {
             assert!(Via::parse(text.as_bytes()).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn of_a_parameter_given_twice_the_first_counts() {
+        let via =
+            Via::parse(b"SIP/2.0/UDP h;BRANCH=z9hG4bK1;rport;branch=z9hG4bK2;RPort=7;received=a").unwrap();
+        assert_eq!(
+            (via.branch(), via.rport(), via.received()),
+            (Some(&b"z9hG4bK1"[..]), Some(None), Some(&b"a"[..]))
+        );
+        assert_eq!(via.param(b"branch"), via.branch());
     }
 
     #[test]
