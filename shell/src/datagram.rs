@@ -27,6 +27,7 @@ use std::net::SocketAddr;
 
 /// The UDP listening points of one machine.
 pub(crate) struct DatagramPorts {
+    registry: Registry,
     ports: Vec<Port>,
     batch: ReceiveBatch,
     /// Where the last batch came in, how many it has, and how many of them were taken.
@@ -37,6 +38,7 @@ pub(crate) struct DatagramPorts {
 }
 
 struct Port {
+    token: Token,
     socket: UdpSocket,
     local: SocketAddr,
     /// What is to be sent.
@@ -61,8 +63,9 @@ impl DatagramPorts {
             if let Err(error) = enable_errors(&socket, local.is_ipv6()) {
                 tracing::warn!(%local, %error, "undeliverable datagrams will only be noticed by timeout");
             }
-            registry.register(&mut socket, Token(index), Interest::READABLE | Interest::WRITABLE)?;
+            registry.register(&mut socket, Token(index), Interest::READABLE)?;
             ports.push(Port {
+                token: Token(index),
                 socket,
                 local,
                 waiting: VecDeque::new(),
@@ -73,6 +76,7 @@ impl DatagramPorts {
         }
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         Ok(DatagramPorts {
+            registry: registry.try_clone()?,
             ports,
             batch: ReceiveBatch::new(),
             received: (nowhere, 0, 0),
@@ -90,7 +94,9 @@ impl DatagramPorts {
     pub(crate) fn event(&mut self, index: usize, event: &Event, inputs: &mut VecDeque<WireInput>) {
         let Some(port) = self.ports.get_mut(index) else { return };
         port.is_readable |= event.is_readable();
-        port.is_full &= !event.is_writable();
+        if port.is_full && event.is_writable() {
+            port.set_full(false, &self.registry);
+        }
         if event.is_error() {
             port.errors(inputs);
         }
@@ -159,7 +165,7 @@ impl DatagramPorts {
     /// Sends what is queued, as far as the sockets have room; `sent` takes the buffers.
     pub(crate) fn flush(&mut self, inputs: &mut VecDeque<WireInput>, mut sent: impl FnMut(Vec<u8>)) {
         for port in &mut self.ports {
-            port.flush(&mut self.sender, inputs, &mut sent);
+            port.flush(&self.registry, &mut self.sender, inputs, &mut sent);
         }
     }
 
@@ -180,6 +186,7 @@ impl DatagramPorts {
 impl Port {
     fn flush(
         &mut self,
+        registry: &Registry,
         sender: &mut SendBatch,
         inputs: &mut VecDeque<WireInput>,
         sent: &mut impl FnMut(Vec<u8>),
@@ -192,7 +199,7 @@ impl Port {
                     self.waiting.drain(..count).for_each(|(_, bytes)| sent(bytes));
                     faults = 0;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_full = true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.set_full(true, registry),
                 // The error may be of an earlier datagram (an ICMP answer that waits in the queue): try again once,
                 // then take it for this one's.
                 Err(error) => {
@@ -206,6 +213,18 @@ impl Port {
                     }
                 }
             }
+        }
+    }
+
+    /// Only a port without room asks to hear of room: else the system would tell of it after each datagram that was sent.
+    fn set_full(&mut self, is_full: bool, registry: &Registry) {
+        self.is_full = is_full;
+        let interest = match is_full {
+            true => Interest::READABLE | Interest::WRITABLE,
+            false => Interest::READABLE,
+        };
+        if let Err(error) = registry.reregister(&mut self.socket, self.token, interest) {
+            tracing::error!(local = %self.local, %error, "the system will not tell when a socket has room");
         }
     }
 
@@ -308,6 +327,33 @@ mod tests {
                 assert_eq!(receiver.text(), *text, "{ip}");
             }
         }
+    }
+
+    #[test]
+    fn a_port_hears_of_room_only_while_it_has_none() {
+        let (receiver_at, receiver) = bound("127.0.0.1");
+        let (sender_at, sender) = bound("127.0.0.1");
+        let mut receiver = Served::new(receiver_at, receiver);
+        let mut sender = Served::new(sender_at, sender);
+        let mut events = Events::with_capacity(8);
+        for text in ["one", "two"] {
+            sender.send(sender_at, receiver_at, text.as_bytes());
+            assert_eq!(receiver.text(), text);
+            sender.poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
+            assert!(events.is_empty(), "nobody wakes for what has left");
+        }
+        assert!(!sender.ports.receive(&mut sender.spare, &mut sender.inputs), "nothing came for it");
+        // As if the socket had taken no more.
+        sender.ports.ports[0].set_full(true, &sender.ports.registry);
+        sender.send(sender_at, receiver_at, b"three");
+        assert!(!sender.ports.has_work());
+        sender.poll.poll(&mut events, Some(Duration::from_secs(5))).unwrap();
+        for event in &events {
+            sender.ports.event(event.token().0, event, &mut sender.inputs);
+        }
+        assert!(sender.ports.has_work());
+        sender.ports.flush(&mut sender.inputs, |_| ());
+        assert_eq!(receiver.text(), "three");
     }
 
     #[test]
