@@ -47,6 +47,29 @@ fn the_message_layer_allocates_nothing() {
     }
 }
 
+/// What allocates does so a known number of times, and why is said beside it.
+#[test]
+fn what_allocates_does_not_do_it_more_often() {
+    let most = [
+        // What the mint of its dialog keeps: the charging vector, and the token of the Record-Route.
+        ("p-invite", 2),
+        // The typed request to the HSS, its answer in owned strings, and what the wait for it remembers.
+        ("i-invite", 8),
+        ("i-register", 8),
+        // The session, the served user, and the charging vector between request and response.
+        ("s-invite", 12),
+        ("s-invite-to", 12),
+        // The grant, and the record that the store keeps.
+        ("p-register", 18),
+        // The REGISTER while HSS and store are asked, the record, and the 200 with its fields.
+        ("s-register", 20),
+        // The vectors as they come from the HSS, the challenge, and the REGISTER that waits for them.
+        ("s-challenge", 26),
+    ];
+    let counted = most.map(|(key, most)| (key, most, allocations(key).div_ceil(1000)));
+    assert!(counted.iter().all(|(_, most, counted)| counted <= most), "key, most, counted: {counted:?}");
+}
+
 /// The count can fail: what asks the HSS and the store allocates.
 #[test]
 fn a_registration_allocates() {

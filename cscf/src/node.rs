@@ -488,7 +488,8 @@ impl<R: Role> Core<R> {
     pub(crate) fn mint_tag(&mut self) -> String {
         let mut tag = Vec::with_capacity(12);
         crate::bucket::base32(self.entropy.next_u64() & ((1 << 60) - 1), 60, &mut tag);
-        String::from_utf8_lossy(&tag).into_owned()
+        // Base32 is ASCII.
+        String::from_utf8(tag).unwrap_or_default()
     }
 
     fn server_timer(&mut self, now: Now, id: ContextId, timer: Timer) {
