@@ -51,15 +51,15 @@ fn the_message_layer_allocates_nothing() {
 #[test]
 fn what_allocates_does_not_do_it_more_often() {
     let most = [
-        // What the mint of its dialog keeps: the charging vector, and the token of the Record-Route.
+        // The lines of the 100, and a copy of an identity of the user while the request is written.
         ("p-invite", 2),
-        // The typed request to the HSS, its answer in owned strings, and what the wait for it remembers.
+        // The typed request to the HSS with its identities, what the wait for it remembers, and the S-CSCF of the answer.
         ("i-invite", 8),
         ("i-register", 8),
-        // The session, the served user, and the charging vector between request and response.
+        // The lines of the 100, the served user, the charging vector of each direction, and the session with its ends and token.
         ("s-invite", 12),
         ("s-invite-to", 12),
-        // The grant, and the record that the store keeps.
+        // The identities and contacts of the grant, the binding as it is kept, and the record for the store.
         ("p-register", 18),
         // The REGISTER while HSS and store are asked, the record, and the 200 with its fields.
         ("s-register", 20),
