@@ -142,6 +142,7 @@ pub fn source(local: &str, remote: &str, trust: Trust) -> Source {
         local: local.parse().expect("an address"),
         remote: remote.parse().expect("an address"),
         trust,
+        secured: None,
     }
 }
 

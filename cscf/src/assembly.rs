@@ -30,6 +30,7 @@ impl Part {
         match self {
             Part::Pcscf => {
                 let mut locals = config.pcscf.locals();
+                locals.extend(config.ipsec.locals(&config.pcscf.listen));
                 if config.pcscf.core_listen.is_empty() {
                     // One address serves both sides; towards the core it has the core's timers.
                     let core =

@@ -10,6 +10,7 @@ mod control;
 mod fault;
 mod hss;
 mod icscf;
+mod ipsec;
 mod limits;
 mod mtu;
 mod network;
@@ -23,13 +24,17 @@ pub use control::ControlSection;
 pub use fault::{ConfigError, suggestion};
 pub use hss::HssSection;
 pub use icscf::{IcscfSection, ScscfEntry};
+pub use ipsec::IpsecSection;
 pub use limits::{LimitsSection, LogSection, StoreSection, TimersSection};
 pub use mtu::NetworkSection;
 pub use network::{DiameterSection, DnsSection, TrustSection};
 pub use pcscf::PcscfSection;
 pub use reader::{Effective, Origin};
 pub use scscf::{ScscfSection, SessionTimers};
-pub use value::{LogLevel, Personality, Reauthenticate, RouteEnforcement, StoreKind, duration};
+pub use value::{
+    ListedMechanisms, LogLevel, Personality, Reauthenticate, RouteEnforcement, SecurityBackEnd,
+    SecurityPolicy, SecurityProfile, StoreKind, duration,
+};
 
 use crate::flow::Hop;
 use crate::identity::{HomeNetwork, Plmn, PlmnError};
@@ -47,6 +52,8 @@ pub struct Config {
     pub home: HomeNetwork,
     /// The P-CSCF.
     pub pcscf: PcscfSection,
+    /// Security associations between UEs and the P-CSCF.
+    pub ipsec: IpsecSection,
     /// The I-CSCF.
     pub icscf: IcscfSection,
     /// The S-CSCF.
@@ -138,6 +145,7 @@ impl Config {
         let directory = Path::new(file).parent().unwrap_or(Path::new(""));
         let home = read_home(&mut reader);
         let pcscf = PcscfSection::read(&mut reader, &home);
+        let ipsec = IpsecSection::read(&mut reader);
         let scscf = ScscfSection::read(&mut reader, &home);
         let icscf = IcscfSection::read(&mut reader, &home, &scscf);
         let hss = HssSection::read(&mut reader, &home, directory);
@@ -154,6 +162,7 @@ impl Config {
         let mut config = Config {
             home,
             pcscf,
+            ipsec,
             icscf,
             scscf,
             hss,

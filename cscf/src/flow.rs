@@ -1,6 +1,7 @@
 //! Where a message came from and where one goes: flows, hops, listening points.
 
 use crate::bucket::ShardId;
+use ipsec::Spi;
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -62,6 +63,8 @@ pub enum Side {
     Access,
     /// Towards other CSCFs and application servers (Mw, ISC).
     Core,
+    /// Towards a UE or, at a UE, its P-CSCF, inside security associations (TS 33.203 §7.1): nothing is taken here in clear.
+    Protected,
 }
 
 /// One listening point of this node.
@@ -97,6 +100,8 @@ pub struct Source {
     pub remote: SocketAddr,
     /// Decided from `remote` by the trust list.
     pub trust: Trust,
+    /// The set of security associations that protected it, by the SPI of our server port.
+    pub secured: Option<Spi>,
 }
 
 /// One resolved place to send a request to.

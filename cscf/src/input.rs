@@ -1,11 +1,12 @@
 //! What goes into a node and what comes out of it.
 
 use crate::bucket::{Bucket, SHARDS_MAX, ShardId};
-use crate::flow::{Flow, Hop, Source};
+use crate::flow::{Flow, Hop, Source, Transport};
 use crate::query::{Answer, Query, QueryId, Record};
 use crate::role::Role;
 use diameter_client::cx::{CxAnswer, CxRequest};
 use diameter_client::endpoint::RequestId;
+use ipsec::Spi;
 
 /// One input of a node.
 #[derive(Debug)]
@@ -99,6 +100,16 @@ pub enum Exit {
         hop: Hop,
         /// From which of our addresses.
         local: std::net::SocketAddr,
+    },
+    /// Through security associations, from our protected client port to the peer's protected server port, over TCP by a
+    /// connection that we open (TS 33.203 §7.1).
+    Secured {
+        /// The set, by the SPI of our server port.
+        set: Spi,
+        /// The transport.
+        transport: Transport,
+        /// A connection that the peer opened, while it stands: for the responses to what it carried.
+        flow: Option<Flow>,
     },
 }
 

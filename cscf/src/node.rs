@@ -416,6 +416,10 @@ impl<R: Role> Core<R> {
         let mut best = &self.locals[0];
         let mut best_score = 0;
         for local in &self.locals {
+            // What is protected is chosen by name only.
+            if (local.side == Side::Protected) != (side == Side::Protected) {
+                continue;
+            }
             let score = 1 + fits(local) + u8::from(local.side == side);
             if score > best_score {
                 (best, best_score) = (local, score);
@@ -435,8 +439,12 @@ impl<R: Role> Core<R> {
 
     /// The timer values towards a target: only UEs are reached by flow, and a UE reaches everyone over its access.
     pub(crate) fn timing_towards(&self, target: &Target) -> Timing {
-        let is_ue = self.locals.iter().all(|local| local.side == Side::Access);
-        if is_ue || matches!(target, Target::Flow(..)) { self.timing.1 } else { self.timing.0 }
+        let is_ue = self.locals.iter().all(|local| local.side != Side::Core);
+        if is_ue || matches!(target, Target::Flow(..) | Target::Secured(..)) {
+            self.timing.1
+        } else {
+            self.timing.0
+        }
     }
 
     pub(crate) fn query(

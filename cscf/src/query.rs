@@ -1,8 +1,9 @@
-//! What a node asks the world, and what comes back: Cx, DNS and the store are one mechanism.
+//! What a node asks the world, and what comes back: Cx, DNS, the store and IPsec are one mechanism.
 
 use crate::flow::Hop;
 use diameter_client::cx::{CxAnswer, CxRequest};
 use diameter_client::endpoint::{CxFailure, Destination};
+use ipsec::SaSet;
 use std::fmt;
 
 /// Names one open query. Unique within a node for as long as the query is open.
@@ -29,6 +30,19 @@ pub enum Query {
     Resolve(crate::resolve::Lookup),
     /// Records to make durable, all or none.
     Store(Vec<Record>),
+    /// A set of security associations to install or to remove.
+    Secure(Secure),
+}
+
+/// What is to become of a set of security associations (TS 33.203 §7.1).
+#[derive(Debug)]
+pub enum Secure {
+    /// Messages go through it from here on.
+    Install(Box<SaSet>),
+    /// As [`Secure::Install`], of a set that an earlier life of this process used: where it is still in place it stays.
+    Adopt(Box<SaSet>),
+    /// It ends. No error if it has ended already.
+    Remove(Box<SaSet>),
 }
 
 /// What a query came to.
@@ -44,6 +58,18 @@ pub enum Answer {
     Resolved(Result<Vec<Hop>, Unresolved>),
     /// The records are durable.
     Stored(Result<(), StoreFailure>),
+    /// The associations are as asked.
+    Secured(Result<(), SecureFailure>),
+}
+
+/// Why security associations could not be installed or removed; the text is for an operator and has no key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecureFailure(pub String);
+
+impl fmt::Display for SecureFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// Why a name has no hop.

@@ -22,7 +22,7 @@ use crate::bucket::TokenKey;
 use crate::flow::{Source, Transport};
 use crate::input::{Event, Exit, Input, Output};
 use crate::node::Node;
-use crate::query::{Answer, Query, QueryId, Record};
+use crate::query::{Answer, Query, QueryId, Record, Secure};
 use crate::role::Role;
 use crate::trace;
 use crate::transport::{TransportOutput, Transports};
@@ -282,7 +282,14 @@ impl<R: Role> Station<R> {
             Output::Query { id, query: Query::Cx { request, destination, trace } } => {
                 self.ask(now, id, request, destination, trace);
             }
-            Output::Query { id, query } => self.outputs.push_back(WireOutput::Query { id, query }),
+            Output::Query { id, query } => {
+                match &query {
+                    Query::Secure(Secure::Install(set) | Secure::Adopt(set)) => self.transports.secure(set),
+                    Query::Secure(Secure::Remove(set)) => self.transports.unsecure(set.own_spi_s),
+                    Query::Cx { .. } | Query::Resolve(_) | Query::Store(_) => {}
+                }
+                self.outputs.push_back(WireOutput::Query { id, query });
+            }
             Output::PeerAnswer { id, answer } => self.peer_answer(now, id, answer),
             Output::Alias { identity, owner, change } => self.alias(identity, owner, change),
             Output::Notice(notice) => {

@@ -7,6 +7,7 @@ mod connection;
 mod datagram;
 mod limits;
 mod output;
+mod secured;
 mod trust_list;
 
 pub use limits::TransportLimits;
@@ -14,12 +15,14 @@ pub use output::TransportOutput;
 pub use trust_list::TrustList;
 
 use crate::bucket::ShardId;
-use crate::flow::{Flow, Hop, Local, Source, Transport, Trust};
+use crate::flow::{Flow, Hop, Local, Side, Source, Transport, Trust};
 use crate::input::{Exit, Ticket};
 use crate::station::{LinkId, Protocol, StreamTransport, WireOutput};
 use ambient::{Entropy, Instant, Timers};
 use connection::{Connection, Connections, State};
 use datagram::DatagramFlows;
+use ipsec::{SaSet, Spi};
+use secured::Secured;
 use sip_core::Message;
 use sip_core::framing::{Frame, Framer, FramingReason};
 use std::collections::{BTreeMap, VecDeque};
@@ -34,6 +37,7 @@ pub struct Transports {
     limits: TransportLimits,
     datagrams: DatagramFlows,
     connections: Connections,
+    secured: Secured,
     /// One per connection: when to look at it next.
     timers: Timers<Flow>,
     /// Datagrams of the last seconds that somebody waits for: what an ICMP error can still name.
@@ -68,6 +72,7 @@ impl Transports {
             trust,
             datagrams: DatagramFlows::new(shard, limits.datagram_flows_max, entropy),
             connections: Connections::new(shard, entropy),
+            secured: Secured::default(),
             limits,
             timers: Timers::new(),
             recent: VecDeque::new(),
@@ -129,13 +134,45 @@ impl Transports {
             Some(_) => {}
         }
         let source = self.datagram_source(local, remote);
+        if source.secured.is_none() && self.is_protected(local) {
+            return self.count(UNPROTECTED);
+        }
         self.outputs.push_back(TransportOutput::Message { source, bytes });
     }
 
     /// Where a datagram came from.
     pub fn datagram_source(&mut self, local: SocketAddr, remote: SocketAddr) -> Source {
         let trust = self.trust.trust(remote);
-        Source { flow: self.datagrams.flow(local, remote), transport: Transport::Udp, local, remote, trust }
+        let secured = self.secured.between(local, remote);
+        Source {
+            flow: self.datagrams.flow(local, remote),
+            transport: Transport::Udp,
+            local,
+            remote,
+            trust,
+            secured,
+        }
+    }
+
+    /// Messages may go through a set of security associations from here on.
+    pub fn secure(&mut self, set: &SaSet) {
+        self.secured.insert(set);
+    }
+
+    /// A set of security associations ends, with the connections through it.
+    pub fn unsecure(&mut self, set: Spi) {
+        let Some(ends) = self.secured.remove(set) else { return };
+        let theirs = self.connections.to_peer(ends.server.ip(), ends.peer_client);
+        for flow in [ends.connection, theirs].into_iter().flatten() {
+            if self.connections.get(flow).is_some_and(|connection| connection.secured == Some(set)) {
+                self.close(flow, "security association has ended");
+            }
+        }
+    }
+
+    /// Whether nothing is taken in clear at a port of ours.
+    fn is_protected(&self, local: SocketAddr) -> bool {
+        self.locals.iter().any(|known| known.side == Side::Protected && known.address == local)
     }
 
     /// How far whoever is at `remote` is believed.
@@ -158,6 +195,11 @@ impl Transports {
     /// A peer opened a connection to us.
     pub fn accepted(&mut self, now: Instant, link: LinkId, local: SocketAddr, remote: SocketAddr) {
         let trust = self.trust.trust(remote);
+        let secured = self.secured.between(local, remote);
+        if secured.is_none() && self.is_protected(local) {
+            self.count(UNPROTECTED);
+            return self.outputs.push_back(TransportOutput::Wire(WireOutput::Close { link }));
+        }
         let crowded = trust == Trust::Outside
             && self.connections.count_of(remote.ip()) >= self.limits.connections_per_remote_max;
         if crowded || self.connections.len() >= self.limits.connections_max {
@@ -165,7 +207,7 @@ impl Transports {
             self.outputs.push_back(TransportOutput::Wire(WireOutput::Close { link }));
             return;
         }
-        self.open(now, link, local, remote, State::Open);
+        self.open(now, (link, secured), local, remote, State::Open);
     }
 
     /// A connection of ours is open.
@@ -201,6 +243,7 @@ impl Transports {
             local: connection.local,
             remote: connection.remote,
             trust: connection.trust,
+            secured: connection.secured,
         };
         loop {
             let Some(connection) = self.connections.get(flow) else { return };
@@ -291,6 +334,9 @@ impl Transports {
     /// Sends a message; a failure comes back by its ticket.
     pub fn send(&mut self, now: Instant, exit: Exit, bytes: Vec<u8>, ticket: Ticket) {
         match exit {
+            Exit::Secured { set, transport, flow } => {
+                self.send_secured(now, set, transport, flow, (bytes, ticket))
+            }
             Exit::Hop { hop, local } => self.send_to(now, hop, local, bytes, ticket),
             Exit::Flow { flow, or } => {
                 if Connections::is_stream(flow) {
@@ -317,9 +363,38 @@ impl Transports {
             Transport::Udp => self.send_datagram(now, local, hop.remote, bytes, ticket),
             Transport::Tcp => match self.connections.to_peer(local.ip(), hop.remote) {
                 Some(flow) => self.write(now, flow, bytes, ticket),
-                None => self.connect(now, local, hop.remote, bytes, ticket),
+                None => {
+                    let any_port = SocketAddr::new(local.ip(), 0);
+                    self.connect(now, (local, any_port), (hop.remote, None), bytes, ticket);
+                }
             },
         }
+    }
+
+    /// Between protected ports (TS 33.203 §7.1).
+    fn send_secured(
+        &mut self,
+        now: Instant,
+        set: Spi,
+        transport: Transport,
+        flow: Option<Flow>,
+        (bytes, ticket): (Vec<u8>, Ticket),
+    ) {
+        let Some(ends) = self.secured.get(set) else { return self.fail(ticket, "no security association") };
+        let ends = *ends;
+        if transport == Transport::Udp {
+            return self.send_datagram(now, ends.client, ends.peer_server, bytes, ticket);
+        }
+        for flow in [flow, ends.connection].into_iter().flatten() {
+            if self.connections.get(flow).is_some_and(|connection| connection.secured == Some(set)) {
+                return self.write(now, flow, bytes, ticket);
+            }
+        }
+        let opened = self.connections.next_flow();
+        if let Some(ends) = self.secured.get(set) {
+            ends.connection = Some(opened);
+        }
+        self.connect(now, (ends.server, ends.client), (ends.peer_server, Some(set)), bytes, ticket);
     }
 
     fn send_datagram(
@@ -348,8 +423,8 @@ impl Transports {
     fn connect(
         &mut self,
         now: Instant,
-        local: SocketAddr,
-        remote: SocketAddr,
+        (local, from): (SocketAddr, SocketAddr),
+        (remote, secured): (SocketAddr, Option<Spi>),
         bytes: Vec<u8>,
         ticket: Ticket,
     ) {
@@ -359,17 +434,24 @@ impl Transports {
         }
         self.next_link += 1;
         let link = LinkId(self.next_link);
-        self.open(now, link, local, remote, State::Connecting(vec![(bytes, ticket)]));
+        self.open(now, (link, secured), local, remote, State::Connecting(vec![(bytes, ticket)]));
         self.outputs.push_back(TransportOutput::Wire(WireOutput::Connect {
             link,
             protocol: Protocol::Sip,
             transport: StreamTransport::Tcp,
-            local: Some(SocketAddr::new(local.ip(), 0)),
+            local: Some(from),
             remote,
         }));
     }
 
-    fn open(&mut self, now: Instant, link: LinkId, local: SocketAddr, remote: SocketAddr, state: State) {
+    fn open(
+        &mut self,
+        now: Instant,
+        (link, secured): (LinkId, Option<Spi>),
+        local: SocketAddr,
+        remote: SocketAddr,
+        state: State,
+    ) {
         let after = match state {
             State::Connecting(_) => self.limits.connect_timeout,
             State::Open => self.limits.stall_timeout,
@@ -382,6 +464,7 @@ impl Transports {
             remote,
             alias: None,
             trust: self.trust.trust(remote),
+            secured,
             state,
             framer: Framer::new(),
             opened: now,
@@ -489,6 +572,8 @@ impl Transports {
     }
 }
 
+/// What came in clear where only ESP may.
+const UNPROTECTED: &str = "unprotected at a protected port";
 /// Tickets of datagrams that an ICMP error may still name.
 const RECENT_MAX: usize = 256;
 /// An ICMP error comes within a round trip.

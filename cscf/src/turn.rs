@@ -11,6 +11,7 @@ use crate::role::{Branch, Incoming, Role};
 use ambient::{Entropy, Instant, Now, TimerId, Wall};
 use diameter_client::cx::CxAnswer;
 use diameter_client::endpoint::RequestId;
+use ipsec::Spi;
 use sip_core::{Edits, Message, ResponseBuilder, SlotId, Status};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub enum Target {
     Hop(Hop),
     /// On a flow that a binding came in on, and by a new one to the hop when it is gone (RFC 5626 §5.3).
     Flow(Flow, Hop),
+    /// Through a set of security associations, named by the SPI of our server port, to the peer's protected server port.
+    Secured(Spi, Hop),
 }
 
 impl Target {

@@ -15,7 +15,7 @@ use cscf::config::Config;
 use cscf::flow::{Flow, Local, Side, Source, Transport, Trust};
 use cscf::input::{Event, Input, Output, Ticket};
 use cscf::node::{Node, Setup};
-use cscf::query::{StoreFailure, Unresolved};
+use cscf::query::{SecureFailure, StoreFailure, Unresolved};
 use cscf::resolve::StaticNames;
 use cscf::{Answer, Hop, Query, QueryId, Role, ShardId};
 use diameter_client::cx::{AuthDataItem, CxAnswer, CxRequest, CxResult, Lia, Maa, Saa, Uaa};
@@ -146,6 +146,7 @@ impl<R: Role> Stage<R> {
                 Trust::Domain => ([127, 0, 0, 12], 6060).into(),
             },
             trust,
+            secured: None,
         };
         let mut bytes = replaced(text, b"$NONCE", &self.nonce);
         if bytes.windows(RESPONSE.len()).any(|part| part == RESPONSE) {
@@ -190,6 +191,10 @@ impl<R: Role> Stage<R> {
             Query::Resolve(_) => Answer::Resolved(match kind % 4 {
                 3 => Err(Unresolved::NoTransport("fuzz".into())),
                 _ => Ok(vec![Hop { transport: Transport::Udp, remote: ([192, 0, 2, 1], 5060).into() }]),
+            }),
+            Query::Secure(_) => Answer::Secured(match kind % 8 {
+                5 => Err(SecureFailure("fuzz".into())),
+                _ => Ok(()),
             }),
             Query::Cx { request, .. } => Answer::Cx(cx_answer(&request, kind)),
         };

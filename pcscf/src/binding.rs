@@ -98,6 +98,7 @@ pub(crate) mod tests {
             local: "127.0.0.10:5060".parse().expect("an address"),
             remote: remote.parse().expect("an address"),
             trust: Trust::Outside,
+            secured: None,
         }
     }
 }

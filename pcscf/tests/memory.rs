@@ -52,6 +52,7 @@ impl Edge {
             local: PCSCF.parse().expect("an address"),
             remote,
             trust,
+            secured: None,
         };
         let bytes = self.text.replace('\n', "\r\n").into_bytes();
         self.node.handle(self.now, Input::Message { source, bytes });

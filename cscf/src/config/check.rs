@@ -76,11 +76,13 @@ pub fn sip_uri(reader: &mut Reader<'_>, section: &str, key: &str, uri: &str) {
 
 /// One socket, one owner; and each address must be one that a peer can send to.
 fn sockets(config: &Config, reader: &mut Reader<'_>) {
+    let protected = config.ipsec.locals(&config.pcscf.listen);
     let sip = [
         ("pcscf", "listen", &config.pcscf.listen),
         ("pcscf", "core_listen", &config.pcscf.core_listen),
         ("icscf", "listen", &config.icscf.listen),
         ("scscf", "listen", &config.scscf.listen),
+        ("ipsec", "server_port", &protected),
     ];
     let diameter = config.hss.listen.iter();
     let diameter = diameter.map(|point| ("hss", "listen", point.transport.to_string(), point.address));

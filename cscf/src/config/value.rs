@@ -307,6 +307,36 @@ words! {
         /// Replaces the Route by the Service-Route.
         Overwrite "overwrite",
     }
+    /// Whether UEs use security associations (TS 33.203 §7).
+    SecurityPolicy {
+        /// Nobody does: a UE that offers them is served without.
+        Off "off",
+        /// Who offers them does.
+        Optional "optional",
+        /// Everybody does: who does not offer them is refused.
+        Required "required",
+    }
+    /// Who does ESP.
+    SecurityBackEnd {
+        /// The kernel; takes CAP_NET_ADMIN.
+        Xfrm "xfrm",
+        /// The P-CSCF itself; takes CAP_NET_RAW.
+        Userspace "userspace",
+    }
+    /// Which algorithms of ESP are allowed.
+    SecurityProfile {
+        /// Those that phones in the field have.
+        Permissive "permissive",
+        /// Those of TS 33.203 Annex H.
+        Strict "strict",
+    }
+    /// What Security-Server lists.
+    ListedMechanisms {
+        /// All that the profile allows (TS 33.203 §7.2).
+        All "all",
+        /// The chosen one alone: a shorter message, in which nobody sees that an offer was altered on the way.
+        Chosen "chosen",
+    }
     /// When the S-CSCF challenges a UE that is registered already (TS 24.229 §5.4.1.2.2).
     Reauthenticate {
         /// Each REGISTER.

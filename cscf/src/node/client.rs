@@ -11,7 +11,9 @@ use crate::node::branch_id::BranchId;
 use crate::node::server::arm;
 use crate::node::{Core, Key, Pending};
 use crate::role::{Incoming, Role};
+use crate::turn::Target;
 use ambient::{Now, TimerId};
+use ipsec::Spi;
 use sip_core::transaction::{Action, Class, Step, Timer, Timing, invite_client, non_invite_client};
 use sip_core::{Message, Method, Via};
 use smallvec::SmallVec;
@@ -82,6 +84,24 @@ pub(crate) enum Owner<W> {
 pub(crate) struct Attempt {
     pub(crate) hop: Hop,
     pub(crate) flow: Option<Flow>,
+    /// The set of security associations that it goes through.
+    pub(crate) secured: Option<Spi>,
+}
+
+impl Attempt {
+    /// To a hop of a target.
+    pub(crate) fn of(target: &Target, hop: Hop) -> Attempt {
+        match target {
+            Target::Flow(flow, _) => Attempt { hop, flow: Some(*flow), secured: None },
+            Target::Secured(set, _) => Attempt { hop, flow: None, secured: Some(*set) },
+            Target::Uri(_) | Target::Route(_) | Target::RequestUri | Target::Hop(_) => Attempt::at(hop),
+        }
+    }
+
+    /// To a hop, by whatever way there is.
+    pub(crate) fn at(hop: Hop) -> Attempt {
+        Attempt { hop, flow: None, secured: None }
+    }
 }
 
 /// A client transaction.

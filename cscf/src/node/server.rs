@@ -139,6 +139,11 @@ pub(crate) fn transaction_key(
 /// Where the responses to a request go (RFC 3261 §18.2.2, RFC 3581 §4).
 pub(crate) fn response_exit(source: &Source, via: &Via<'_>) -> Exit {
     let sent_by_port = via.port.unwrap_or(5060);
+    // TS 33.203 §7.1: between protected ports, whatever the Via says.
+    if let Some(set) = source.secured {
+        let flow = (source.transport == Transport::Tcp).then_some(source.flow);
+        return Exit::Secured { set, transport: source.transport, flow };
+    }
     match source.transport {
         // The connection that the request came by; when it is gone, a new one to the sent-by.
         Transport::Tcp => Exit::Flow {

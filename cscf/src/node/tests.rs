@@ -95,6 +95,7 @@ impl Bench {
             local: "127.0.0.9:5060".parse().unwrap(),
             remote: remote.parse().unwrap(),
             trust: Trust::Domain,
+            secured: None,
         }
     }
 
@@ -123,6 +124,7 @@ impl Bench {
             if let Output::Send { exit, bytes, .. } = output {
                 let to = match exit {
                     Exit::Flow { .. } => "back".to_owned(),
+                    Exit::Secured { set, .. } => format!("secured {set}"),
                     Exit::Hop { hop, .. } => hop.to_string(),
                 };
                 sent.push((to, String::from_utf8(bytes).unwrap()));

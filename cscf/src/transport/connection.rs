@@ -6,6 +6,7 @@ use crate::input::Ticket;
 use crate::station::LinkId;
 use ambient::entropy::KeyedState;
 use ambient::{Entropy, Instant, TimerId};
+use ipsec::Spi;
 use sip_core::framing::Framer;
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -22,6 +23,8 @@ pub(super) struct Connection {
     /// Where the peer listens, by `;alias` in its Via (RFC 5923 §5).
     pub(super) alias: Option<SocketAddr>,
     pub(super) trust: Trust,
+    /// The set of security associations that it goes through.
+    pub(super) secured: Option<Spi>,
     pub(super) state: State,
     pub(super) framer: Framer,
     pub(super) opened: Instant,

@@ -1,5 +1,7 @@
 //! The transport layer, told as what a driver and a node see.
 
+mod secured;
+
 use super::*;
 use crate::config::TrustedNet;
 use crate::flow::{Side, Trust};

@@ -49,6 +49,7 @@ impl Bench {
             local: ICSCF.parse().expect("an address"),
             remote: remote.parse().expect("an address"),
             trust,
+            secured: None,
         };
         let bytes = text.replace('\n', "\r\n").into_bytes();
         self.node.handle(self.now, Input::Message { source, bytes });
@@ -110,6 +111,7 @@ impl Bench {
                 Output::Send { exit, bytes, ticket } => {
                     let to = match exit {
                         Exit::Flow { .. } => "back".to_owned(),
+                        Exit::Secured { set, .. } => format!("secured {set}"),
                         Exit::Hop { hop, .. } => hop.to_string(),
                     };
                     sent.push((to, String::from_utf8(bytes).expect("text"), ticket));

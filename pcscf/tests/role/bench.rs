@@ -92,6 +92,7 @@ impl Bench {
             local: PCSCF.parse().expect("an address"),
             remote: remote.parse().expect("an address"),
             trust,
+            secured: None,
         };
         let bytes = text.replace("\r\n", "\n").replace('\n', "\r\n").into_bytes();
         self.node.handle(self.now, Input::Message { source, bytes });
@@ -137,6 +138,7 @@ impl Bench {
                 Output::Send { exit, bytes, ticket } => {
                     let to = match exit {
                         Exit::Flow { .. } => "flow".to_owned(),
+                        Exit::Secured { set, transport, .. } => format!("{transport} through {set}"),
                         Exit::Hop { hop, .. } => hop.to_string(),
                     };
                     sent.push((to, String::from_utf8(bytes).expect("text")));

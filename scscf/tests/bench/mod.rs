@@ -85,6 +85,7 @@ impl Bench {
             local: "127.0.0.12:6060".parse().unwrap(),
             remote: remote.parse().unwrap(),
             trust,
+            secured: None,
         };
         let bytes = text.replace('\n', "\r\n").into_bytes();
         self.node.handle(self.now, Input::Message { source, bytes });
@@ -164,6 +165,7 @@ impl Bench {
                 Output::Send { exit, bytes, .. } => {
                     let to = match exit {
                         Exit::Flow { .. } => "back".to_owned(),
+                        Exit::Secured { set, .. } => format!("secured {set}"),
                         Exit::Hop { hop, .. } => hop.remote.to_string(),
                     };
                     Did::Sip(to, String::from_utf8(bytes).unwrap())

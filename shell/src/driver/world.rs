@@ -10,7 +10,7 @@ use crate::spare::Spare;
 use crate::store::Store;
 use crate::stream::{Links, Listeners};
 use ambient::{Entropy, Instant, Now};
-use cscf::query::{Answer, Query, QueryId, Record, StoreFailure};
+use cscf::query::{Answer, Query, QueryId, Record, SecureFailure, StoreFailure};
 use cscf::station::{Parcel, ShardId, WireInput, WireOutput};
 use mio::event::Event;
 use mio::{Events, Poll, Token};
@@ -194,6 +194,10 @@ impl World {
             WireOutput::Query { id, query: Query::Resolve(lookup) } => {
                 let answer = self.names.resolve(id, lookup, self.entropy.fork(), &self.inbox);
                 self.inputs.extend(answer.map(|answer| WireInput::Answered { id, answer }));
+            }
+            WireOutput::Query { id, query: Query::Secure(_) } => {
+                let answer = Answer::Secured(Err(SecureFailure("there is no back end for IPsec".to_owned())));
+                self.inputs.push_back(WireInput::Answered { id, answer });
             }
             WireOutput::Query { id, query: Query::Cx { .. } } => {
                 debug_assert!(false, "a station keeps its Cx queries inside: {id:?}");

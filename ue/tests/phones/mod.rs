@@ -292,6 +292,7 @@ impl Phones {
             local: address(phone),
             remote,
             trust: Trust::Outside,
+            secured: None,
         };
         self.nodes[phone].handle(self.now, Input::Message { source, bytes });
     }

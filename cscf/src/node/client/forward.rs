@@ -4,7 +4,7 @@ use super::hops::{install_via, line_end};
 use super::{Attempt, Cancelling, Client, ClientId, ClientState, Owner};
 use crate::bucket::Bucket;
 use crate::context::{BranchEntry, BranchState, ContextId};
-use crate::flow::{Flow, Hop, Transport};
+use crate::flow::{Hop, Transport};
 use crate::input::{Output, Ticket};
 use crate::node::branch_id::BranchId;
 use crate::node::strict_routing::yield_to_strict_router;
@@ -131,11 +131,7 @@ impl<R: Role> Core<R> {
         }
         match self.resolve(&target, received) {
             Ok(Resolved::Hops(hops)) => {
-                let flow = match target {
-                    Target::Flow(flow, _) => Some(flow),
-                    _ => None,
-                };
-                self.set_attempts(id, hops.into_iter().map(|hop| Attempt { hop, flow }));
+                self.set_attempts(id, hops.into_iter().map(|hop| Attempt::of(&target, hop)));
                 self.next_attempt(now, id, "no hop left");
             }
             Ok(Resolved::Ask(lookup)) => {
@@ -169,10 +165,6 @@ impl<R: Role> Core<R> {
         target: Target,
         received: Option<&Message>,
     ) {
-        let flow = match target {
-            Target::Flow(flow, _) => Some(flow),
-            _ => None,
-        };
         let hop = match self.resolve(&target, received) {
             Ok(Resolved::Hops(hops)) => hops.into_iter().next(),
             Ok(Resolved::Ask(lookup)) => {
@@ -186,7 +178,7 @@ impl<R: Role> Core<R> {
             return;
         };
         let mut via = line_end(&request)..line_end(&request);
-        let attempt = self.stateless_attempt(hop, flow, request.len());
+        let attempt = self.stateless_attempt(Attempt::of(&target, hop), request.len());
         let branch = BranchId {
             bucket: self.share.nearest(Bucket::new(0)),
             slot: (1 << 25) - 1,
@@ -201,16 +193,16 @@ impl<R: Role> Core<R> {
         self.outputs.push_back(Output::Send { exit, bytes: request, ticket: Ticket::default() });
     }
 
-    pub(super) fn stateless_attempt(&self, hop: Hop, flow: Option<Flow>, len: usize) -> Attempt {
+    pub(super) fn stateless_attempt(&self, attempt: Attempt, len: usize) -> Attempt {
         let is_large = self.udp_request_max > 0 && len + 120 > self.udp_request_max;
         if is_large
-            && flow.is_none()
-            && hop.transport == Transport::Udp
+            && attempt.flow.is_none()
+            && attempt.hop.transport == Transport::Udp
             && self.transports.contains(&Transport::Tcp)
         {
-            return Attempt { hop: Hop { transport: Transport::Tcp, ..hop }, flow };
+            return Attempt { hop: Hop { transport: Transport::Tcp, ..attempt.hop }, ..attempt };
         }
-        Attempt { hop, flow }
+        attempt
     }
 }
 

@@ -26,7 +26,7 @@ impl<R: Role> Core<R> {
     ) -> Result<Resolved, &'static str> {
         const NO_URI: &str = "next hop is not a SIP URI";
         let uri = match (target, received) {
-            (Target::Hop(hop) | Target::Flow(_, hop), _) => {
+            (Target::Hop(hop) | Target::Flow(_, hop) | Target::Secured(_, hop), _) => {
                 return Ok(Resolved::Hops(SmallVec::from_slice(&[*hop])));
             }
             (Target::Uri(uri), _) => &uri[..],
@@ -50,7 +50,7 @@ impl<R: Role> Core<R> {
             if is_large && has_tcp && attempt.flow.is_none() && attempt.hop.transport == Transport::Udp {
                 client
                     .rest
-                    .push(Attempt { hop: Hop { transport: Transport::Tcp, ..attempt.hop }, flow: None });
+                    .push(Attempt { hop: Hop { transport: Transport::Tcp, ..attempt.hop }, ..attempt });
             }
             client.rest.push(attempt);
         }
@@ -60,14 +60,14 @@ impl<R: Role> Core<R> {
     pub(crate) fn resolved(&mut self, now: Now, id: ClientId, answer: Answer) {
         match answer {
             Answer::Resolved(Ok(hops)) => {
-                self.set_attempts(id, hops.into_iter().map(|hop| Attempt { hop, flow: None }));
+                self.set_attempts(id, hops.into_iter().map(Attempt::at));
                 self.next_attempt(now, id, "no hop left");
             }
             Answer::Resolved(Err(unresolved)) => {
                 tracing::warn!(role = R::NAME, %unresolved, "next hop does not resolve");
                 self.pending.push_back(Pending::ClientFailed(id, "next hop does not resolve"));
             }
-            Answer::Cx(_) | Answer::Stored(_) => {
+            Answer::Cx(_) | Answer::Stored(_) | Answer::Secured(_) => {
                 self.pending.push_back(Pending::ClientFailed(id, "driver answered another question"));
             }
         }
@@ -150,14 +150,19 @@ impl<R: Role> Core<R> {
 
     /// Our address for a hop: the listening point of its side, transport and family.
     pub(super) fn local_address(&self, attempt: Attempt) -> SocketAddr {
-        let side = if attempt.flow.is_some() { Side::Access } else { Side::Core };
+        let side = match attempt {
+            Attempt { secured: Some(_), .. } => Side::Protected,
+            Attempt { flow: Some(_), .. } => Side::Access,
+            Attempt { .. } => Side::Core,
+        };
         self.local(side, Some(attempt.hop)).address
     }
 
     pub(super) fn exit_of(&self, attempt: Attempt) -> Exit {
-        match attempt.flow {
-            Some(flow) => Exit::Flow { flow, or: Some(attempt.hop) },
-            None => Exit::Hop { hop: attempt.hop, local: self.local_address(attempt) },
+        match (attempt.secured, attempt.flow) {
+            (Some(set), _) => Exit::Secured { set, transport: attempt.hop.transport, flow: None },
+            (None, Some(flow)) => Exit::Flow { flow, or: Some(attempt.hop) },
+            (None, None) => Exit::Hop { hop: attempt.hop, local: self.local_address(attempt) },
         }
     }
 
