@@ -137,18 +137,17 @@ impl fmt::Display for Offer {
     }
 }
 
-/// The values of a Security-Client or Security-Server field that offers these pairs, the best one first.
-pub fn written(pairs: impl Iterator<Item = Algorithms>, ends: Ends) -> Vec<String> {
-    let Ends { spi_c, spi_s, port_c, port_s } = ends;
+/// The values of a Security-Client or Security-Server field that offers these pairs, the best one first; without ends it
+/// says what is supported, and agrees on nothing.
+pub fn written(pairs: impl Iterator<Item = Algorithms>, ends: Option<Ends>) -> Vec<String> {
+    let ends = ends.map(|Ends { spi_c, spi_s, port_c, port_s }| {
+        format!(";spi-c={};spi-s={};port-c={port_c};port-s={port_s}", spi_c.get(), spi_s.get())
+    });
+    let ends = ends.unwrap_or_default();
     let value = |(at, Algorithms { integrity, encryption }): (usize, Algorithms)| {
         // RFC 3329 §2.2: no two mechanisms have the same preference.
         let preference = 900_usize.saturating_sub(at * 100).max(1);
-        format!(
-            "ipsec-3gpp;q=0.{preference:03};alg={integrity};prot=esp;mod=trans;ealg={encryption};\
-             spi-c={};spi-s={};port-c={port_c};port-s={port_s}",
-            spi_c.get(),
-            spi_s.get(),
-        )
+        format!("ipsec-3gpp;q=0.{preference:03};alg={integrity};prot=esp;mod=trans;ealg={encryption}{ends}")
     };
     pairs.enumerate().map(value).collect()
 }
@@ -346,7 +345,7 @@ mod tests {
     fn what_is_offered_is_read_back_in_order() {
         let offer = read(&offers(&["alg=hmac-md5-96"])).expect("usable");
         for profile in [Profile::Permissive, Profile::Strict] {
-            let read = read(&written(profile.pairs(), offer.ends)).expect("our own");
+            let read = read(&written(profile.pairs(), Some(offer.ends))).expect("our own");
             assert_eq!(read, Offer { ends: offer.ends, pairs: profile.pairs().collect() });
         }
         assert_eq!(Profile::Permissive.pairs().count(), Algorithms::ALL.len());

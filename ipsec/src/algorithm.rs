@@ -104,6 +104,21 @@ impl Algorithms {
         Algorithms { integrity: Integrity::HmacMd5, encryption: Encryption::Null },
     ];
 
+    /// Both names.
+    pub const fn name(self) -> &'static str {
+        match (self.integrity, self.encryption) {
+            (Integrity::Null, Encryption::AesGcm) => "null/aes-gcm",
+            (Integrity::AesGmac, Encryption::Null) => "aes-gmac/null",
+            (Integrity::HmacSha1, Encryption::AesCbc) => "hmac-sha-1-96/aes-cbc",
+            (Integrity::HmacSha1, Encryption::DesEde3Cbc) => "hmac-sha-1-96/des-ede3-cbc",
+            (Integrity::HmacSha1, Encryption::Null) => "hmac-sha-1-96/null",
+            (Integrity::HmacMd5, Encryption::AesCbc) => "hmac-md5-96/aes-cbc",
+            (Integrity::HmacMd5, Encryption::DesEde3Cbc) => "hmac-md5-96/des-ede3-cbc",
+            (Integrity::HmacMd5, Encryption::Null) => "hmac-md5-96/null",
+            (Integrity::Null | Integrity::AesGmac, _) | (_, Encryption::AesGcm) => "no pair of TS 33.203",
+        }
+    }
+
     /// The pair, if it protects integrity exactly once (TS 33.203 Annex H).
     ///
     /// AES-GCM goes with no integrity algorithm, AES-GMAC with no encryption, and nothing goes with neither.

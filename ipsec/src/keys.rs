@@ -48,6 +48,18 @@ impl Keys {
         keys
     }
 
+    /// Keys as [`Keys::expose_integrity`] and [`Keys::expose_encryption`] gave them to a store; `None` when they are too
+    /// long to be that.
+    pub fn kept(integrity: &[u8], encryption: &[u8]) -> Option<Keys> {
+        let mut keys = Keys { integrity: Octets::empty(), encryption: Octets::empty() };
+        if integrity.len().max(encryption.len()) > keys.integrity.octets.len() {
+            return None;
+        }
+        keys.integrity.push(integrity);
+        keys.encryption.push(encryption);
+        Some(keys)
+    }
+
     /// Keys that are not from an authentication.
     #[cfg(test)]
     pub(crate) fn of(integrity: &[u8], encryption: &[u8]) -> Keys {
@@ -125,6 +137,16 @@ impl Octets {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kept_keys_are_the_same_and_longer_ones_are_none() {
+        for algorithms in Algorithms::ALL {
+            let keys = Keys::derive(algorithms, CK, IK);
+            assert_eq!(Keys::kept(keys.expose_integrity(), keys.expose_encryption()), Some(keys));
+        }
+        assert_eq!(Keys::kept(&[0; 25], &[]), None);
+        assert_eq!(Keys::kept(&[], &[0; 25]), None);
+    }
 
     const CK: [u8; 16] = *b"abcdefghijklmnop";
     const IK: [u8; 16] = *b"ABCDEFGHIJKLMNOP";

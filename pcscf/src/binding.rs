@@ -31,8 +31,10 @@ pub struct Binding {
     pub id: BindingId,
     /// The public identity of the To that registered.
     pub aor: Impu,
-    /// Where the REGISTER came from.
+    /// Where the REGISTER came from; of a protected one, the protected server port of the UE.
     pub hop: Hop,
+    /// Whether the UE is reached through security associations, and in no other way.
+    pub is_protected: bool,
     /// Our end of it.
     pub local: SocketAddr,
     /// The flow that it came by; `None` after a restart or a lost connection.
@@ -78,6 +80,7 @@ pub(crate) mod tests {
             id: BindingId(id),
             aor: Impu::parse(aor.as_bytes()).expect("a URI"),
             hop: Hop { transport: Transport::Udp, remote: remote.parse().expect("an address") },
+            is_protected: false,
             local: "127.0.0.10:5060".parse().expect("an address"),
             flow: None,
             identities: vec![aor.to_owned(), format!("tel:+49{id}")],

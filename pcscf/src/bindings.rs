@@ -92,6 +92,12 @@ impl Bindings {
         found
     }
 
+    /// Whether anything is registered through security associations from this protected server port.
+    pub fn is_at(&self, ue: SocketAddr) -> bool {
+        let mut found = self.at(ue.ip(), ue.port(), ue.port());
+        found.any(|kept| kept.is_protected() && kept.hop().remote == ue)
+    }
+
     /// The binding that this address made for `aor`, which a further REGISTER refreshes.
     pub fn refreshed_by(&self, source: &Source, aor: &Impu) -> Option<&Kept> {
         let port = source.remote.port();
@@ -164,6 +170,7 @@ impl Bindings {
     fn alike_of(&mut self, binding: &Binding) -> Arc<Alike> {
         let alike = Alike {
             transport: binding.hop.transport,
+            is_protected: binding.is_protected,
             local: binding.local,
             service_route: binding.service_route.clone(),
         };

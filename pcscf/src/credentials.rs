@@ -2,19 +2,34 @@
 //!
 //! `integrity-protected` is the P-CSCF's word on how a REGISTER came; `ck` and `ik` are keys for the P-CSCF alone.
 
-use sip_core::Name;
 use sip_core::fields::auth::{AuthParams, Challenge, Credentials};
+use sip_core::{Message, Name};
 use smallvec::SmallVec;
+use zeroize::Zeroizing;
 
 /// A header value in the making. Nearly every one fits without an allocation.
 pub type Value = SmallVec<[u8; 512]>;
 
+/// How a REGISTER came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// In clear.
+    Clear,
+    /// Through a security association.
+    Protected,
+}
+
 /// The credentials as they go to the registrar: without what the UE claims, with what this P-CSCF says.
 ///
 /// `None` when they cannot be read: then nobody can say what the registrar would read in them.
-pub fn with_integrity(authorization: &[u8]) -> Option<Value> {
+pub fn with_integrity(authorization: &[u8], arrival: Arrival) -> Option<Value> {
     let Credentials { scheme, params } = Credentials::parse(Name::Authorization, authorization).ok()?;
-    let own = integrity(&params).map(|says| (&b"integrity-protected"[..], says));
+    let says = match arrival {
+        Arrival::Clear => integrity(&params),
+        // TS 33.203 §6.1.5.
+        Arrival::Protected => Some(&b"\"yes\""[..]),
+    };
+    let own = says.map(|says| (&b"integrity-protected"[..], says));
     Some(write(scheme, without(&params, &[b"integrity-protected"]).chain(own)))
 }
 
@@ -22,6 +37,28 @@ pub fn with_integrity(authorization: &[u8]) -> Option<Value> {
 pub fn without_keys(challenge: &[u8]) -> Option<Value> {
     let Challenge { scheme, params } = Challenge::parse(Name::WwwAuthenticate, challenge).ok()?;
     Some(write(scheme, without(&params, &[b"ck", b"ik"])))
+}
+
+/// CK and IK of a challenge of AKA, in this order, which are for this P-CSCF alone; `None` without them.
+pub fn keys(response: &Message) -> Option<[Zeroizing<[u8; 16]>; 2]> {
+    response.challenges(Name::WwwAuthenticate).find_map(|(_, challenge)| {
+        let challenge = challenge.ok()?;
+        Some([key(&challenge.param(b"ck")?)?, key(&challenge.param(b"ik")?)?])
+    })
+}
+
+/// A key of 128 bits in hexadecimal.
+fn key(text: &[u8]) -> Option<Zeroizing<[u8; 16]>> {
+    let mut key = Zeroizing::new([0; 16]);
+    if text.len() != 32 {
+        return None;
+    }
+    for (octet, digits) in key.iter_mut().zip(text.chunks_exact(2)) {
+        for digit in digits {
+            *octet = *octet << 4 | char::from(*digit).to_digit(16)? as u8;
+        }
+    }
+    Some(key)
 }
 
 /// What this P-CSCF says of a REGISTER that came without a security association (TS 33.203 §6.1.5, TS 24.229 §7.2A.2).
@@ -86,6 +123,36 @@ mod tests {
     }
 
     #[test]
+    fn a_protected_register_says_so_whatever_the_ue_claims() {
+        let authorization = b"Digest username=\"u\",integrity-protected=\"no\",response=\"66\"";
+        assert_eq!(
+            text(with_integrity(authorization, Arrival::Protected)),
+            "Digest username=\"u\",response=\"66\",integrity-protected=\"yes\""
+        );
+    }
+
+    #[test]
+    fn the_keys_of_a_challenge_are_read_whole_or_not_at_all() {
+        let of = |params: &str| {
+            let text = format!(
+                "SIP/2.0 401 U\r\nCSeq: 1 REGISTER\r\nWWW-Authenticate: Digest realm=\"h\"{params}\r\n\r\n"
+            );
+            keys(&Message::parse(text.into_bytes(), &sip_core::Limits::default()).expect("a message"))
+        };
+        let (ck, ik) = ("00ff".repeat(8), "AbCd".repeat(8));
+        let [found_ck, found_ik] = of(&format!(",ck=\"{ck}\",ik=\"{ik}\"")).expect("both");
+        assert_eq!((found_ck[..2].to_vec(), found_ik[..2].to_vec()), (vec![0, 0xff], vec![0xab, 0xcd]));
+        for broken in [
+            String::new(),
+            format!(",ck=\"{ck}\""),
+            format!(",ck=\"{ck}\",ik=\"{}\"", &ik[1..]),
+            format!(",ck=\"{ck}\",ik=\"{}g\"", &ik[1..]),
+        ] {
+            assert!(of(&broken).is_none(), "{broken}");
+        }
+    }
+
+    #[test]
     fn the_ues_own_claim_of_protection_is_replaced() {
         for (authorization, expected) in [
             (
@@ -98,7 +165,7 @@ mod tests {
             ),
             ("Digest username=\"u\" integrity-protected=\"yes\"", "unreadable"),
         ] {
-            assert_eq!(text(with_integrity(authorization.as_bytes())), expected);
+            assert_eq!(text(with_integrity(authorization.as_bytes(), Arrival::Clear)), expected);
         }
     }
 

@@ -3,7 +3,7 @@
 
 use crate::gm::{self, Routes};
 use crate::path::{DialogToken, Token};
-use crate::{Data, Pcscf};
+use crate::{Data, Pcscf, securing};
 use cscf::charging;
 use cscf::{Incoming, Reject, Target, Turn};
 use sip_core::{Name, Status};
@@ -17,17 +17,19 @@ pub fn from_ue(
 ) -> Result<(), Reject> {
     let message = &request.message;
     let dialog = known(turn, request, routes)?;
+    let source = securing::sender(pcscf, &request.source)?;
     let sent_by = crate::sent_by(message);
-    let is_at_address =
-        dialog.hop.remote == request.source.remote && dialog.hop.transport == request.source.transport;
+    let is_same_way = match dialog.is_protected {
+        true => source.secured.is_some(),
+        false => source.secured.is_none() && dialog.hop.transport == source.transport,
+    };
+    let is_at_address = is_same_way && dialog.hop.remote == source.remote;
     let is_sender = is_at_address
-        || pcscf
-            .bindings
-            .get(dialog.binding)
-            .is_some_and(|binding| binding.is_sender(&request.source, sent_by));
+        || pcscf.bindings.get(dialog.binding).is_some_and(|binding| binding.is_sender(&source, sent_by));
     if !is_sender {
         return Err(Reject::new(Status::FORBIDDEN, "sender is not in the dialog"));
     }
+    securing::verify(pcscf, &source, message)?;
     // There is no list to put in its place: it is known by its seal only.
     if !dialog.allows(turn.token_key(), routes.rest_uris(message)) {
         return Err(Reject::new(Status::BAD_REQUEST, "Route differs from the recorded one"));
@@ -58,8 +60,11 @@ pub fn to_ue(
 ) -> Result<(), Reject> {
     let message = &request.message;
     let dialog = known(turn, request, routes)?;
-    let target =
-        pcscf.bindings.get(dialog.binding).map_or(Target::Hop(dialog.hop), |binding| binding.target());
+    let target = match pcscf.bindings.get(dialog.binding) {
+        Some(binding) => securing::target(pcscf, binding)?,
+        None if dialog.is_protected => securing::protected_target(pcscf, dialog.hop)?,
+        None => Target::Hop(dialog.hop),
+    };
     let mut edits = turn.edits();
     routes.pop(&mut edits);
     gm::to_ue(message, &mut edits);

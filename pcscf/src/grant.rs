@@ -19,7 +19,7 @@ pub struct Asked<'r> {
     pub id: BindingId,
     /// The public identity of its To.
     pub aor: Impu,
-    /// Where it came from.
+    /// Where it came from, as its UE is known.
     pub source: Source,
     /// The REGISTER.
     pub request: &'r Message,
@@ -103,8 +103,10 @@ impl Asked<'_> {
             id: self.id,
             aor: self.aor.clone(),
             hop: Hop { transport: self.source.transport, remote: self.source.remote },
+            is_protected: self.source.secured.is_some(),
             local: self.source.local,
-            flow: Some(self.source.flow),
+            // TS 33.203 §7.1: a connection that the UE opened is for its own requests.
+            flow: Some(self.source.flow).filter(|_| self.source.secured.is_none()),
             identities: or_before(uris(response, Name::PAssociatedUri), |before| {
                 before.identities().map(str::to_owned).collect()
             }),

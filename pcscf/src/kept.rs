@@ -16,6 +16,8 @@ use std::sync::Arc;
 pub struct Alike {
     /// How the UEs registered.
     pub transport: Transport,
+    /// Whether they are reached through security associations.
+    pub is_protected: bool,
     /// Our end.
     pub local: SocketAddr,
     /// Service-Route: where requests of the UEs go, in order.
@@ -56,6 +58,7 @@ impl Alike {
     /// Whether a binding has this alike with others.
     pub fn is_of(&self, binding: &Binding) -> bool {
         self.transport == binding.hop.transport
+            && self.is_protected == binding.is_protected
             && self.local == binding.local
             && self.service_route == binding.service_route
     }
@@ -102,6 +105,7 @@ impl Kept {
             id: self.id,
             aor: Impu::parse(self.aor().as_bytes())?,
             hop: self.hop(),
+            is_protected: self.is_protected(),
             local: self.alike.local,
             flow: self.flow,
             identities: self.identities().map(str::to_owned).collect(),
@@ -122,6 +126,11 @@ impl Kept {
             transport: self.alike.transport,
             remote: Reader(&self.block).address().unwrap_or(self.alike.local),
         }
+    }
+
+    /// Whether the UE is reached through security associations, and in no other way.
+    pub fn is_protected(&self) -> bool {
+        self.alike.is_protected
     }
 
     /// Our end of it.
@@ -174,7 +183,7 @@ impl Kept {
         })
     }
 
-    /// Where requests to the UE go.
+    /// Where requests to the UE go, that is not reached through associations.
     pub fn target(&self) -> Target {
         match self.flow {
             Some(flow) => Target::Flow(flow, self.hop()),
@@ -182,9 +191,14 @@ impl Kept {
         }
     }
 
-    /// Whether a message came from the registered address.
+    /// Whether a message came from the registered address: through an association where that is protected, by either
+    /// transport then.
     pub fn is_at(&self, source: &Source) -> bool {
-        self.alike.transport == source.transport && self.hop().remote == source.remote
+        let is_same_way = match self.is_protected() {
+            true => source.secured.is_some(),
+            false => source.secured.is_none() && self.alike.transport == source.transport,
+        };
+        is_same_way && self.hop().remote == source.remote
     }
 
     /// Whether a message came from this UE: from the registered address or, by another connection, from the same host
@@ -195,6 +209,8 @@ impl Kept {
     pub fn is_sender(&self, source: &Source, sent_by: Option<SocketAddr>) -> bool {
         let is_own_host = |sent_by: &SocketAddr| {
             source.transport == Transport::Tcp
+                && source.secured.is_none()
+                && !self.is_protected()
                 && sent_by.ip() == source.remote.ip()
                 && self.hop().remote.ip() == source.remote.ip()
         };
@@ -280,6 +296,7 @@ pub(crate) mod tests {
     pub(crate) fn kept(binding: &Binding) -> Kept {
         let alike = Alike {
             transport: binding.hop.transport,
+            is_protected: binding.is_protected,
             local: binding.local,
             service_route: binding.service_route.clone(),
         };

@@ -2,8 +2,12 @@
 //!
 //! It knows which UE registered from which address, asserts who sends a request, holds the UE to its Service-Route, and
 //! removes what may not cross the edge. [`Pcscf`] is a [`Role`] for [`cscf::Node`]. Its only lasting state is
-//! [`bindings`]; what a dialog needs travels in our Record-Route ([`path`]).
+//! [`bindings`], and the [`agreements`] on the security associations that they are reached by; what a dialog needs travels
+//! in our Record-Route ([`path`]).
 
+pub mod admission;
+pub mod agreement_record;
+pub mod agreements;
 pub mod assertion;
 pub mod binding;
 pub mod bindings;
@@ -18,14 +22,18 @@ pub mod record;
 pub mod registration;
 pub mod restoration;
 pub mod route_set;
+pub mod securing;
 pub mod terminating;
 
+use admission::Proposal;
+use agreements::Agreements;
 use ambient::Now;
 use binding::BindingId;
 use bindings::Bindings;
 use cscf::config::Config;
 use cscf::{Answer, Branch, Event, Failure, Incoming, Next, Reject, Role, Trust, Turn};
 use gm::Routes;
+use ipsec::Spi;
 use path::Token;
 use sip_core::{Message, Method, Status};
 use std::convert::Infallible;
@@ -37,13 +45,10 @@ use std::sync::Arc;
 pub struct Pcscf {
     config: Arc<Config>,
     bindings: Bindings,
+    agreements: Agreements,
 }
 
 /// What a P-CSCF waits for.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "lives in the node's table of queries: boxing would cost an allocation per registration"
-)]
 #[derive(Debug)]
 pub enum Waiting {
     /// That what a 2xx to REGISTER changes is durable.
@@ -53,7 +58,16 @@ pub enum Waiting {
         /// What it changes.
         change: grant::Change,
     },
-    /// That the store has dropped what ended by itself; nobody depends on it.
+    /// That the security associations stand which the UE will answer this challenge through.
+    Installed {
+        /// The 401.
+        response: Incoming,
+        /// Their set.
+        set: Spi,
+    },
+    /// That the associations of an earlier life stand.
+    Adopted(Spi),
+    /// That the store or the back end of IPsec has dropped what ended by itself; nobody depends on it.
     Forgotten,
 }
 
@@ -62,6 +76,8 @@ pub enum Waiting {
 pub enum Timer {
     /// The first contact of this binding that ends, ends.
     ContactEnds(BindingId),
+    /// The time of a set of security associations is over.
+    AgreementEnds(Spi),
 }
 
 /// What a P-CSCF remembers of one request.
@@ -70,8 +86,13 @@ pub enum Data {
     /// Nothing: it was answered at once.
     #[default]
     Own,
-    /// A REGISTER, for this binding.
-    Register(BindingId),
+    /// A REGISTER.
+    Register {
+        /// For this binding.
+        id: BindingId,
+        /// The security associations that it asks for.
+        proposal: Option<Box<Proposal>>,
+    },
     /// A request of a UE.
     FromUe {
         /// The UE's, for a request outside a dialog.
@@ -86,7 +107,12 @@ pub enum Data {
 impl Pcscf {
     /// A P-CSCF by its section of the configuration, without registrations.
     pub fn new(config: Arc<Config>) -> Pcscf {
-        Pcscf { config, bindings: Bindings::default() }
+        Pcscf { config, bindings: Bindings::default(), agreements: Agreements::default() }
+    }
+
+    /// Which security associations stand, and how far their agreements have come.
+    pub fn agreements(&self) -> &Agreements {
+        &self.agreements
     }
 
     /// Who is registered through this P-CSCF.
@@ -107,6 +133,9 @@ impl Role for Pcscf {
 
     fn request(&mut self, turn: &mut Turn<'_, Self>, request: &Incoming) -> Result<(), Reject> {
         let message = &request.message;
+        if let Some(set) = request.source.secured {
+            securing::used(self, turn, set);
+        }
         if message.method() == Method::Register {
             return registration::begin(self, turn, request);
         }
@@ -131,17 +160,31 @@ impl Role for Pcscf {
     fn answer(
         &mut self,
         turn: &mut Turn<'_, Self>,
-        _request: Option<&Incoming>,
+        request: Option<&Incoming>,
         waiting: Waiting,
         answer: Answer,
     ) -> Result<(), Reject> {
         match waiting {
             Waiting::Stored { response, change } => {
-                registration::stored(self, turn, &response, change, answer)
+                registration::stored(self, turn, request, &response, change, answer)
+            }
+            Waiting::Installed { response, set } => securing::installed(self, turn, &response, set, answer),
+            Waiting::Adopted(set) => {
+                securing::adopted(self, turn, set, &answer);
+                Ok(())
             }
             Waiting::Forgotten => {
-                if let Answer::Stored(Err(failure)) = answer {
-                    tracing::warn!(%failure, "an ended registration stays in the store; it is dropped when it is read");
+                match answer {
+                    Answer::Stored(Err(failure)) => {
+                        tracing::warn!(%failure, "what has ended stays in the store; it is dropped when it is read");
+                    }
+                    Answer::Secured(Err(failure)) => {
+                        tracing::warn!(%failure, "security associations that have ended stay in place");
+                    }
+                    Answer::Cx(_)
+                    | Answer::Resolved(_)
+                    | Answer::Stored(Ok(()))
+                    | Answer::Secured(Ok(())) => {}
                 }
                 Ok(())
             }
@@ -155,8 +198,14 @@ impl Role for Pcscf {
         _branch: Branch,
         response: &Incoming,
     ) {
+        if let Some(set) = response.source.secured {
+            securing::used(self, turn, set);
+        }
         match *turn.data() {
-            Data::Register(id) => registration::response(self, turn, request, response, id),
+            Data::Register { id, ref mut proposal } => {
+                let proposal = proposal.take();
+                registration::response(self, turn, request, response, id, proposal);
+            }
             Data::ToUe(binding) => terminating::response(self, turn, request, response, binding),
             Data::FromUe { .. } | Data::Own => originating::response(turn, request, response),
         }
@@ -176,7 +225,7 @@ impl Role for Pcscf {
                 Failure::Timeout { answered: false } | Failure::Unreachable(_),
             ) => Err(restoration::refusal(self, turn, id)),
             (
-                Data::Register(_) | Data::FromUe { is_cancelled: false, .. },
+                Data::Register { .. } | Data::FromUe { is_cancelled: false, .. },
                 Failure::Timeout { answered: false } | Failure::Unreachable(_),
             ) => Err(Reject::new(Status::SERVER_TIMEOUT, gm::SILENT_CORE)),
             (Data::ToUe(_), Failure::Unreachable(_)) => {
@@ -203,7 +252,14 @@ impl Role for Pcscf {
                         registration::stand(&mut self.bindings, turn, binding);
                     }
                 }
-                tracing::info!(registrations = self.bindings.len(), "restored");
+                for agreement in records.iter().filter_map(agreement_record::read) {
+                    let home = turn.token_key().bucket_of_address(agreement.set.peer_ip);
+                    if turn.owns(home) {
+                        securing::restored(self, turn, agreement);
+                    }
+                }
+                let (registrations, secured) = (self.bindings.len(), self.agreements.len());
+                tracing::info!(registrations, secured, "restored");
             }
             Event::FlowLost(flow) => self.bindings.flow_lost(flow),
             Event::Draining => {}
@@ -214,6 +270,7 @@ impl Role for Pcscf {
     fn timer(&mut self, turn: &mut Turn<'_, Self>, timer: Timer) {
         match timer {
             Timer::ContactEnds(id) => registration::contact_ended(self, turn, id),
+            Timer::AgreementEnds(set) => securing::timed_out(self, turn, set),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::gm::{self, Direction, Routes};
 use crate::path::DialogToken;
-use crate::{Data, Pcscf, assertion};
+use crate::{Data, Pcscf, assertion, securing};
 use cscf::config::RouteEnforcement;
 use cscf::{Incoming, Reject, Target, Turn};
 use sip_core::{Edits, Message, Method, Name, Status, Uri};
@@ -20,10 +20,12 @@ pub fn begin(
         // TS 24.229 §5.2.10 wants an E-CSCF, or a 380 that sends the UE to another access. Neither is there.
         return Err(Reject::new(Status::SERVICE_UNAVAILABLE, "emergency services are not supported"));
     }
-    let senders = pcscf.bindings.of_sender(&request.source, crate::sent_by(message));
+    let source = securing::sender(pcscf, &request.source)?;
+    let senders = pcscf.bindings.of_sender(&source, crate::sent_by(message));
     let Some((identity, binding)) = assertion::asserted(message, &senders) else {
-        return Err(Reject::new(Status::FORBIDDEN, "sender is not registered"));
+        return Err(Reject::new(Status::FORBIDDEN, securing::why_unknown(pcscf, &source)));
     };
+    securing::verify(pcscf, &source, message)?;
     let Some(first_hop) = binding.service_route().first() else {
         return Err(Reject::new(Status::FORBIDDEN, "registration has no Service-Route"));
     };
@@ -43,9 +45,10 @@ pub fn begin(
     edits.set(message, Name::PAssertedIdentity, format_args!("<{identity}>"));
     let icid = gm::charge(pcscf, turn, message, &mut edits);
     if begins_dialog(message.method()) {
-        let hop = cscf::Hop { transport: request.source.transport, remote: request.source.remote };
-        let dialog = DialogToken::new(turn.token_key(), binding.id(), hop, message.call_id(), icid.as_str());
-        gm::record_route(pcscf, turn, &mut edits, Direction::Originating, dialog, request.source.local);
+        let hop = cscf::Hop { transport: source.transport, remote: source.remote };
+        let dialog = DialogToken::new(turn.token_key(), binding.id(), hop, message.call_id(), icid.as_str())
+            .protected(binding.is_protected());
+        gm::record_route(pcscf, turn, &mut edits, Direction::Originating, dialog, source.local);
     }
     *turn.data() = Data::FromUe { binding: Some(binding.id()), is_cancelled: false };
     turn.forward(request, edits, Target::Uri(first_hop.clone().into_bytes()));

@@ -25,8 +25,10 @@ pub enum Token {
 pub struct DialogToken {
     /// The binding of the UE when the dialog began.
     pub binding: BindingId,
-    /// The UE's address then.
+    /// The UE's address then; of a protected one, its protected server port.
     pub hop: Hop,
+    /// Whether the UE is reached through security associations, and in no other way.
+    pub is_protected: bool,
     /// Empty when it does not fit into a token.
     icid: SmallVec<[u8; ICID_MAX]>,
     /// Over the Call-ID: 40 bits that only this deployment can compute.
@@ -41,7 +43,12 @@ impl DialogToken {
         let fits = icid.len() <= ICID_MAX
             && icid.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
         let icid = SmallVec::from_slice(if fits { icid.as_bytes() } else { b"" });
-        DialogToken { binding, hop, icid, seal: key.seal(call_id), route: None }
+        DialogToken { binding, hop, is_protected: false, icid, seal: key.seal(call_id), route: None }
+    }
+
+    /// The token of a dialog with a UE that is reached through security associations, or is not.
+    pub fn protected(self, is_protected: bool) -> DialogToken {
+        DialogToken { is_protected, ..self }
     }
 
     /// The icid of the dialog; empty when it does not fit into a token.
@@ -89,7 +96,7 @@ impl Token {
                 if let Some(route) = dialog.route {
                     base32(route, SEAL_BITS, payload);
                 }
-                write_hop(dialog.hop, payload);
+                write_hop(dialog.hop, dialog.is_protected, payload);
                 payload.extend_from_slice(&dialog.icid);
             }
         }
@@ -112,23 +119,31 @@ impl Token {
                     }
                     _ => (None, rest),
                 };
-                let (hop, icid) = read_hop(rest)?;
+                let (hop, is_protected, icid) = read_hop(rest)?;
                 let icid = SmallVec::from_slice(icid);
-                Some(Token::Dialog(DialogToken { binding: id, hop, icid, seal: unbase32(seal)?, route }))
+                Some(Token::Dialog(DialogToken {
+                    binding: id,
+                    hop,
+                    is_protected,
+                    icid,
+                    seal: unbase32(seal)?,
+                    route,
+                }))
             }
             _ => None,
         }
     }
 }
 
-/// Transport and family as a letter, then the address and the port in base32.
-fn write_hop(hop: Hop, out: &mut TokenText) {
-    out.push(match (hop.transport, hop.remote.ip()) {
+/// Transport and family as a letter, four letters on for a protected UE, then the address and the port in base32.
+fn write_hop(hop: Hop, is_protected: bool, out: &mut TokenText) {
+    let kind = match (hop.transport, hop.remote.ip()) {
         (Transport::Udp, IpAddr::V4(_)) => b'u',
         (Transport::Udp, IpAddr::V6(_)) => b'v',
         (Transport::Tcp, IpAddr::V4(_)) => b't',
         (Transport::Tcp, IpAddr::V6(_)) => b's',
-    });
+    };
+    out.push(if is_protected { kind + PROTECTED } else { kind });
     match hop.remote.ip() {
         IpAddr::V4(ip) => base32(u64::from(ip.to_bits()), 35, out),
         IpAddr::V6(ip) => {
@@ -141,9 +156,10 @@ fn write_hop(hop: Hop, out: &mut TokenText) {
 }
 
 /// What [`write_hop`] wrote, and what follows it.
-fn read_hop(bytes: &[u8]) -> Option<(Hop, &[u8])> {
+fn read_hop(bytes: &[u8]) -> Option<(Hop, bool, &[u8])> {
     let (kind, mut rest) = bytes.split_first()?;
-    let (transport, words) = match kind {
+    let is_protected = *kind >= b's' + PROTECTED;
+    let (transport, words) = match if is_protected { *kind - PROTECTED } else { *kind } {
         b'u' => (Transport::Udp, 1),
         b'v' => (Transport::Udp, 4),
         b't' => (Transport::Tcp, 1),
@@ -162,8 +178,11 @@ fn read_hop(bytes: &[u8]) -> Option<(Hop, &[u8])> {
     };
     let (port, rest) = rest.split_at_checked(4)?;
     let port = u16::try_from(unbase32(port)?).ok()?;
-    Some((Hop { transport, remote: SocketAddr::new(ip, port) }, rest))
+    Some((Hop { transport, remote: SocketAddr::new(ip, port) }, is_protected, rest))
 }
+
+/// From `s`..`v` to `w`..`z`.
+const PROTECTED: u8 = 4;
 
 /// Bits of a binding's id.
 pub const ID_BITS: u32 = 60;
@@ -192,7 +211,8 @@ mod tests {
             let hop = Hop { transport, remote: remote.parse().expect("an address") };
             let core = DialogToken::new(&key, BindingId((1 << 60) - 1), hop, b"a@b", "icid-1");
             let ue = core.clone().held_to(&key, [&b"sip:s1;lr"[..]].into_iter());
-            for token in [Token::Dialog(core), Token::Dialog(ue)] {
+            let protected = ue.clone().protected(true);
+            for token in [Token::Dialog(core), Token::Dialog(ue), Token::Dialog(protected)] {
                 assert_eq!(
                     Token::open(&key, token.mint(&key, Bucket::new(9)).as_str().as_bytes()),
                     Some(token)

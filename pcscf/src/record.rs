@@ -12,7 +12,8 @@ use std::io::Write;
 use std::net::SocketAddr;
 
 const KEY: &[u8] = b"pcscf/binding/";
-const VERSION: u8 = 1;
+/// The first version knew no protection.
+const VERSIONS: [u8; 2] = [1, 2];
 /// An address at its longest, as text: IPv6 with a scope and a port.
 const ADDRESS_CHARS: usize = 58;
 
@@ -21,7 +22,11 @@ type Value = SmallVec<[u8; 512]>;
 
 /// The record of a binding that stands.
 pub fn of(binding: &Binding) -> Record {
-    let mut value = Value::from_slice(&[VERSION, u8::from(binding.hop.transport == Transport::Tcp)]);
+    let mut value = Value::from_slice(&[
+        VERSIONS[1],
+        u8::from(binding.hop.transport == Transport::Tcp),
+        u8::from(binding.is_protected),
+    ]);
     put_address(&mut value, binding.hop.remote);
     put_address(&mut value, binding.local);
     put(&mut value, binding.aor.as_str().as_bytes());
@@ -45,10 +50,12 @@ pub fn removal(id: BindingId) -> Record {
 pub fn read(record: &Record, now: Now) -> Option<Binding> {
     let id = record.key.strip_prefix(KEY)?.try_into().ok().map(u64::from_be_bytes)?;
     let mut rest = record.value.as_deref()?;
-    if take(&mut rest, 1)? != [VERSION] {
+    let version = take(&mut rest, 1)?;
+    if !VERSIONS.contains(version.first()?) {
         return None;
     }
     let transport = if take(&mut rest, 1)? == [0] { Transport::Udp } else { Transport::Tcp };
+    let is_protected = version == [VERSIONS[1]] && take(&mut rest, 1)? == [1];
     let remote = get(&mut rest)?.parse().ok()?;
     let local = get(&mut rest)?.parse().ok()?;
     let aor = Impu::parse(get(&mut rest)?.as_bytes())?;
@@ -66,6 +73,7 @@ pub fn read(record: &Record, now: Now) -> Option<Binding> {
         id: BindingId(id),
         aor,
         hop: Hop { transport, remote },
+        is_protected,
         local,
         flow: None,
         identities,
@@ -140,6 +148,16 @@ mod tests {
     }
 
     #[test]
+    fn a_record_of_the_first_version_is_read_as_unprotected() {
+        let kept = Binding { is_protected: true, ..binding(7, "10.0.0.1:5060", "sip:alice@home.net") };
+        let record = of(&kept);
+        assert!(read(&record, Now::default()).expect("a binding").is_protected);
+        let value = record.value.expect("a value");
+        let older = Record { key: record.key, value: Some([&[1, value[1]], &value[3..]].concat()) };
+        assert!(!read(&older, Now::default()).expect("a binding").is_protected);
+    }
+
+    #[test]
     fn what_has_ended_or_is_cut_or_foreign_is_no_binding() {
         let record = of(&binding(7, "10.0.0.1:5060", "sip:alice@home.net"));
         let late = Now { instant: Instant::START, wall: Wall::from_millis(1000) };
@@ -152,7 +170,7 @@ mod tests {
         let foreign = Record { key: b"token-key".to_vec(), ..record.clone() };
         assert_eq!(read(&foreign, Now::default()), None);
         assert_eq!(read(&removal(BindingId(7)), Now::default()), None);
-        let newer = Record { value: Some([&[2], &value[1..]].concat()), ..record };
+        let newer = Record { value: Some([&[3], &value[1..]].concat()), ..record };
         assert_eq!(read(&newer, Now::default()), None);
     }
 }

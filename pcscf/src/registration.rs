@@ -1,21 +1,29 @@
 //! REGISTER at the P-CSCF (TS 24.229 §5.2.2): what goes to the registrar, and what its answer leaves behind.
 
+use crate::admission::{self, Proposal};
 use crate::binding::{Binding, BindingId};
 use crate::bindings::Bindings;
+use crate::credentials::{self, Arrival};
 use crate::gm;
 use crate::grant::{Asked, Change};
 use crate::path::ID_BITS;
-use crate::{Data, Pcscf, Timer, Waiting, credentials, record};
+use crate::{Data, Pcscf, Timer, Waiting, record, securing};
 use ambient::Now;
 use cscf::identity::Impu;
 use cscf::{Answer, Incoming, Query, Reject, Target, Trust, Turn};
 use sip_core::{Message, Name, Status};
+use smallvec::SmallVec;
+use std::net::SocketAddr;
 
 /// A REGISTER of a UE.
 pub fn begin(pcscf: &Pcscf, turn: &mut Turn<'_, Pcscf>, request: &Incoming) -> Result<(), Reject> {
     let message = &request.message;
     let aor = aor(message)?;
-    let known = pcscf.bindings.refreshed_by(&request.source, &aor).map(|binding| binding.id());
+    let source = securing::sender(pcscf, &request.source)?;
+    let through = source.secured.and_then(|set| pcscf.agreements.get(set));
+    let proposal = admission::admit(&pcscf.config.ipsec, through, message)?;
+    let arrival = if through.is_some() { Arrival::Protected } else { Arrival::Clear };
+    let known = pcscf.bindings.refreshed_by(&source, &aor).map(|binding| binding.id());
     if known.is_none() && pcscf.bindings.len() >= pcscf.config.pcscf.registrations_max {
         return Err(
             Reject::new(Status::SERVICE_UNAVAILABLE, "too many registrations").header(Name::RetryAfter, "60")
@@ -27,11 +35,11 @@ pub fn begin(pcscf: &Pcscf, turn: &mut Turn<'_, Pcscf>, request: &Incoming) -> R
     // A REGISTER follows no Route: the registrar's domain decides, or the configuration.
     edits.remove(message, Name::Route);
     for (slot, authorization) in message.all(Name::Authorization) {
-        let value = credentials::with_integrity(authorization)
+        let value = credentials::with_integrity(authorization, arrival)
             .ok_or_else(|| Reject::new(Status::BAD_REQUEST, "Authorization cannot be read"))?;
         edits.replace(slot, value.as_slice());
     }
-    let token = gm::path_token(turn, id, request.source.remote.ip());
+    let token = gm::path_token(turn, id, source.remote.ip());
     let path = gm::path_uri(pcscf, turn, &token);
     edits.push_top(Name::Path, format_args!("<{path}>"));
     if !message.has_option(Name::Require, b"path") {
@@ -43,7 +51,7 @@ pub fn begin(pcscf: &Pcscf, turn: &mut Turn<'_, Pcscf>, request: &Incoming) -> R
         format_args!("\"{}\"", pcscf.config.pcscf.visited_network_id),
     );
     gm::charge(pcscf, turn, message, &mut edits);
-    *turn.data() = Data::Register(id);
+    *turn.data() = Data::Register { id, proposal: proposal.map(Box::new) };
     let target = pcscf
         .config
         .pcscf
@@ -62,11 +70,12 @@ fn aor(message: &Message) -> Result<Impu, Reject> {
 
 /// The registrar's answer on its way to the UE. What a 2xx changes is made durable before it goes on.
 pub fn response(
-    pcscf: &Pcscf,
+    pcscf: &mut Pcscf,
     turn: &mut Turn<'_, Pcscf>,
     request: &Incoming,
     response: &Incoming,
     id: BindingId,
+    proposal: Option<Box<Proposal>>,
 ) {
     let is_success = response.message.status().is_some_and(Status::is_success);
     if is_success && response.source.trust == Trust::Outside {
@@ -75,33 +84,66 @@ pub fn response(
         tracing::warn!(remote = %response.source.remote, "registrar outside the trust domain");
         return turn.refuse(request, &Reject::new(Status::FORBIDDEN, "registrar outside the trust domain"));
     }
-    let Ok(aor) = aor(&request.message) else { return pass(turn, response) };
     if !is_success {
-        return pass(turn, response);
+        return failure(pcscf, turn, request, response, proposal);
     }
+    let source = pcscf.agreements.sender(&request.source);
+    let (Ok(aor), Some(source)) = (aor(&request.message), source) else { return pass(turn, response, &[]) };
     let now = Now { instant: turn.now(), wall: turn.wall() };
-    let asked = Asked { id, aor, source: request.source, request: &request.message };
+    let asked = Asked { id, aor, source, request: &request.message };
     let change = asked.change(&pcscf.bindings, &response.message, now);
-    if change.is_empty() {
-        return pass(turn, response);
+    let mut records = change.records();
+    records.extend(source.secured.into_iter().flat_map(|set| securing::records(pcscf, set)));
+    if records.is_empty() {
+        return pass(turn, response, &[]);
     }
     let response = Incoming { message: response.message.clone(), source: response.source };
-    let query = Query::Store(change.records());
-    turn.query(query, Waiting::Stored { response, change });
+    turn.query(Query::Store(records), Waiting::Stored { response, change });
+}
+
+/// The registrar does not accept a REGISTER: it challenges it, or refuses it.
+fn failure(
+    pcscf: &mut Pcscf,
+    turn: &mut Turn<'_, Pcscf>,
+    request: &Incoming,
+    response: &Incoming,
+    proposal: Option<Box<Proposal>>,
+) {
+    let status = response.message.status();
+    if status == Some(Status::UNAUTHORIZED)
+        && let Some(proposal) = proposal
+    {
+        return match securing::challenged(pcscf, turn, request, response, &proposal) {
+            Ok(true) => {}
+            Ok(false) => pass(turn, response, &[]),
+            Err(reject) => turn.refuse(request, &reject),
+        };
+    }
+    if status.is_some_and(|status| !status.is_provisional())
+        && let Some(set) = request.source.secured
+    {
+        securing::refused(pcscf, turn, set);
+    }
+    pass(turn, response, &[]);
 }
 
 /// The store has answered.
 pub fn stored(
     pcscf: &mut Pcscf,
     turn: &mut Turn<'_, Pcscf>,
+    request: Option<&Incoming>,
     response: &Incoming,
     change: Change,
     answer: Answer,
 ) -> Result<(), Reject> {
     match answer {
         Answer::Stored(Ok(())) => {
-            apply(change, &mut pcscf.bindings, turn);
-            pass(turn, response);
+            if let Some(set) = request.and_then(|request| request.source.secured) {
+                securing::accepted(pcscf, turn, set);
+            }
+            let left = apply(change, &mut pcscf.bindings, turn);
+            pass(turn, response, &[]);
+            left.into_iter().for_each(|ue| securing::registration_ended(pcscf, turn, ue));
             Ok(())
         }
         Answer::Stored(Err(failure)) => {
@@ -114,8 +156,9 @@ pub fn stored(
     }
 }
 
-/// Passes an answer without what the UE may not see: the keys of a challenge, the charging headers.
-fn pass(turn: &mut Turn<'_, Pcscf>, response: &Incoming) {
+/// Passes an answer without what the UE may not see: the keys of a challenge, the charging headers; with the mechanisms of
+/// our Security-Server where there is one.
+pub fn pass(turn: &mut Turn<'_, Pcscf>, response: &Incoming, security_server: &[String]) {
     let message = &response.message;
     let mut edits = turn.edits();
     gm::to_ue(message, &mut edits);
@@ -125,17 +168,24 @@ fn pass(turn: &mut Turn<'_, Pcscf>, response: &Incoming) {
             None => edits.remove_slot(slot),
         }
     }
+    for mechanism in security_server {
+        edits.append(Name::SecurityServer, mechanism.as_str());
+    }
     turn.pass(response, edits);
 }
 
-/// Lets a change take effect, timers included.
-fn apply(change: Change, bindings: &mut Bindings, turn: &mut Turn<'_, Pcscf>) {
+/// Lets a change take effect, timers included; gives the protected UEs that have lost a binding.
+fn apply(change: Change, bindings: &mut Bindings, turn: &mut Turn<'_, Pcscf>) -> SmallVec<[SocketAddr; 2]> {
+    let mut left = SmallVec::new();
     for id in change.end {
         let Some(binding) = bindings.remove(id) else { continue };
         tracing::info!(aor = %binding.aor, remote = %binding.hop, "registration has ended");
         turn.count("registration_ended", "by REGISTER");
         if let Some(timer) = binding.timer {
             turn.disarm(timer);
+        }
+        if binding.is_protected {
+            left.push(binding.hop.remote);
         }
     }
     for binding in change.stand {
@@ -145,6 +195,7 @@ fn apply(change: Change, bindings: &mut Bindings, turn: &mut Turn<'_, Pcscf>) {
         }
         stand(bindings, turn, binding);
     }
+    left
 }
 
 /// Puts a binding into the table and arms the timer of its first contact that ends.
@@ -169,6 +220,9 @@ pub fn contact_ended(pcscf: &mut Pcscf, turn: &mut Turn<'_, Pcscf>, id: BindingI
         tracing::info!(aor = %binding.aor, "registration has ended");
         turn.count("registration_ended", "expired");
         turn.query(Query::Store(vec![record::removal(id)]), Waiting::Forgotten);
+        if binding.is_protected {
+            securing::registration_ended(pcscf, turn, binding.hop.remote);
+        }
     } else {
         turn.query(Query::Store(vec![record::of(&binding)]), Waiting::Forgotten);
         stand(&mut pcscf.bindings, turn, binding);

@@ -5,7 +5,7 @@ use crate::gm::{self, Direction, Routes};
 use crate::kept::Kept;
 use crate::originating::begins_dialog;
 use crate::path::DialogToken;
-use crate::{Data, Pcscf, assertion};
+use crate::{Data, Pcscf, assertion, securing};
 use cscf::charging;
 use cscf::{Incoming, Reject, Turn};
 use sip_core::{Edits, Message, Name, Status};
@@ -24,6 +24,7 @@ pub fn begin(
         // TS 24.229 §4.14: the S-CSCF takes a 404 as the sign of a P-CSCF that has lost the registration.
         return Err(Reject::new(Status::NOT_FOUND, "no registration behind this Path"));
     };
+    let target = securing::target(pcscf, binding)?;
     let mut edits = turn.edits();
     routes.pop(&mut edits);
     gm::to_ue(message, &mut edits);
@@ -32,7 +33,7 @@ pub fn begin(
         gm::record_route(pcscf, turn, &mut edits, Direction::Terminating, dialog, binding.local());
     }
     *turn.data() = Data::ToUe(Some(id));
-    turn.forward(request, edits, binding.target());
+    turn.forward(request, edits, target);
     Ok(())
 }
 
@@ -110,6 +111,7 @@ fn dialog(turn: &Turn<'_, Pcscf>, request: &Message, binding: &Kept) -> DialogTo
     let icid = charging::icid(request).unwrap_or_default();
     let key = turn.token_key();
     DialogToken::new(key, binding.id(), binding.hop(), request.call_id(), &icid)
+        .protected(binding.is_protected())
         .held_to(key, request.record_routes().map(|(slot, _)| gm::entry_uri(request, slot)))
 }
 

@@ -1,13 +1,15 @@
 //! A P-CSCF with a UE on one side and the core on the other, both played by hand.
 
 use ambient::{Entropy, Now};
+use cscf::assembly::Part;
 use cscf::bucket::TokenKey;
 use cscf::config::Config;
 use cscf::input::{Event, Exit, Input, Output, Ticket};
 use cscf::node::{Node, Setup};
-use cscf::query::{Record, StoreFailure};
+use cscf::query::{Record, Secure, SecureFailure, StoreFailure};
 use cscf::resolve::StaticNames;
-use cscf::{Answer, Flow, Local, Query, QueryId, ShardId, Side, Source, Transport, Trust};
+use cscf::{Answer, Flow, Query, QueryId, ShardId, Source, Transport, Trust};
+use ipsec::SaSet;
 use pcscf::Pcscf;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,6 +36,11 @@ pub struct Bench {
     pub store_is_quick: bool,
     /// Whether whatever is sent in a transaction fails to leave.
     pub network_is_down: bool,
+    /// The sets of security associations that stand, in the order in which they came.
+    pub sets: Vec<SaSet>,
+    /// Whether the back end of IPsec refuses.
+    pub ipsec_is_broken: bool,
+    section: String,
 }
 
 impl Bench {
@@ -47,10 +54,7 @@ impl Bench {
             "[plmn]\nmcc = \"001\"\nmnc = \"01\"\n[pcscf]\nlisten = \"{PCSCF}\"\nicscf = \"sip:127.0.0.11:4060\"\n{section}\n"
         );
         let config = Config::parse(&text, "bench").unwrap_or_else(|errors| panic!("{errors:?}"));
-        let mut locals = config.pcscf.locals();
-        let core: Vec<Local> =
-            locals.iter().map(|local| Local { side: Side::Core, ..local.clone() }).collect();
-        locals.extend(core);
+        let locals = Part::Pcscf.locals(&config);
         let setup = Setup {
             token_key: Some(TokenKey::from_key((1, 2))),
             ..Setup::new(locals, StaticNames::new(), Entropy::seeded(1))
@@ -62,18 +66,22 @@ impl Bench {
             waiting: Vec::new(),
             store_is_quick: true,
             network_is_down: false,
+            sets: Vec::new(),
+            ipsec_is_broken: false,
+            section: section.to_owned(),
         }
     }
 
     /// Another process with the same configuration, key, store and time.
     pub fn restarted(self) -> Bench {
-        let mut next = Bench { now: self.now, store: self.store, ..Bench::new() };
+        let mut next = Bench { now: self.now, store: self.store, ..Bench::with(&self.section) };
         let records = next
             .store
             .iter()
             .map(|(key, value)| Record { key: key.clone(), value: Some(value.clone()) })
             .collect();
         next.node.handle(next.now, Input::Event(Event::Restored(records)));
+        next.settle();
         next
     }
 
@@ -85,15 +93,24 @@ impl Bench {
         self.receive(Trust::Domain, Transport::Udp, SCSCF, text)
     }
 
+    /// What the UE sends through a set of security associations, from its client port to our server port.
+    pub fn ue_sends_through(&mut self, set: &SaSet, text: &str) -> Vec<Sent> {
+        let local = format!("{}:{}", set.own_ip, set.own_server_port);
+        let remote = format!("{}:{}", set.peer_ip, set.peer_client_port);
+        self.arrive(
+            Source {
+                secured: Some(set.own_spi_s),
+                ..source(Trust::Outside, Transport::Udp, &local, &remote)
+            },
+            text,
+        )
+    }
+
     pub fn receive(&mut self, trust: Trust, transport: Transport, remote: &str, text: &str) -> Vec<Sent> {
-        let source = Source {
-            flow: Flow { shard: ShardId(0), slot: 1, generation: 0 },
-            transport,
-            local: PCSCF.parse().expect("an address"),
-            remote: remote.parse().expect("an address"),
-            trust,
-            secured: None,
-        };
+        self.arrive(source(trust, transport, PCSCF, remote), text)
+    }
+
+    fn arrive(&mut self, source: Source, text: &str) -> Vec<Sent> {
         let bytes = text.replace("\r\n", "\n").replace('\n', "\r\n").into_bytes();
         self.node.handle(self.now, Input::Message { source, bytes });
         self.settle()
@@ -151,10 +168,32 @@ impl Bench {
                     self.node.handle(self.now, Input::Answer { query: id, answer: Answer::Stored(Ok(())) });
                 }
                 Output::Query { id, query: Query::Store(records) } => self.waiting.push((id, records)),
+                Output::Query { id, query: Query::Secure(wish) } => {
+                    let answer = Answer::Secured(self.secure(wish));
+                    self.node.handle(self.now, Input::Answer { query: id, answer });
+                }
                 other => panic!("unexpected output {other:?}"),
             }
         }
         sent
+    }
+
+    fn secure(&mut self, wish: Secure) -> Result<(), SecureFailure> {
+        match wish {
+            _ if self.ipsec_is_broken => return Err(SecureFailure("no ESP here".to_owned())),
+            Secure::Install(set) | Secure::Adopt(set) => {
+                let selectors = |set: &SaSet| set.associations().map(|association| association.selector);
+                let clashes =
+                    |other: &SaSet| selectors(other).iter().any(|one| selectors(&set).contains(one));
+                assert!(
+                    !self.sets.iter().any(clashes),
+                    "a kernel would refuse the same selector twice: {set:?}"
+                );
+                self.sets.push(*set);
+            }
+            Secure::Remove(set) => self.sets.retain(|other| other.own_spi_s != set.own_spi_s),
+        }
+        Ok(())
     }
 
     /// Registers alice, and tells the Path that the registrar was given.
@@ -174,6 +213,17 @@ impl Bench {
     pub fn settles(&mut self) -> bool {
         self.advance(Duration::from_secs(300));
         self.node.open() == (0, 0, 0)
+    }
+}
+
+fn source(trust: Trust, transport: Transport, local: &str, remote: &str) -> Source {
+    Source {
+        flow: Flow { shard: ShardId(0), slot: 1, generation: 0 },
+        transport,
+        local: local.parse().expect("an address"),
+        remote: remote.parse().expect("an address"),
+        trust,
+        secured: None,
     }
 }
 

@@ -7,4 +7,5 @@ mod hostile;
 mod originating;
 mod registration;
 mod route_set;
+mod securing;
 mod terminating;
