@@ -2,7 +2,7 @@
 
 use crate::config::{Credentials, Fault, UeConfig};
 use ims_aka::aka_digest::encode_auts;
-use ims_aka::{AkaAlgorithm, AkaNonce, Ha1, Hash, Qop, Res, UsimAnswer};
+use ims_aka::{AkaAlgorithm, AkaNonce, Ha1, Hash, Key, Qop, Res, UsimAnswer};
 use sip_core::grammar;
 use std::fmt::Write;
 
@@ -63,6 +63,8 @@ pub struct Authenticator {
     impi: String,
     home_domain: String,
     credentials: Credentials,
+    /// CK and IK of the challenge that was answered last.
+    keys: Option<(Key<16>, Key<16>)>,
 }
 
 impl Authenticator {
@@ -72,6 +74,7 @@ impl Authenticator {
             impi: config.impi.clone(),
             home_domain: config.home_domain.clone(),
             credentials: config.credentials.clone(),
+            keys: None,
         }
     }
 
@@ -85,6 +88,11 @@ impl Authenticator {
         )
     }
 
+    /// CK and IK of the genuine challenge that was answered last, once.
+    pub fn take_keys(&mut self) -> Option<(Key<16>, Key<16>)> {
+        self.keys.take()
+    }
+
     /// Answers a challenge to a request with this method; `cnonce` is used when the challenge asks for one.
     pub fn answer(
         &mut self,
@@ -93,6 +101,7 @@ impl Authenticator {
         cnonce: &str,
         fault: Option<Fault>,
     ) -> Answer {
+        self.keys = None;
         match &mut self.credentials {
             Credentials::Aka(usim) => {
                 let Some(algorithm) = AkaAlgorithm::from_token(&challenge.algorithm) else {
@@ -110,6 +119,7 @@ impl Authenticator {
                     UsimAnswer::Ok { res, ck, ik } => {
                         let res = if fault == Some(Fault::WrongRes) { wrong(&res) } else { res };
                         let ha1 = algorithm.ha1(impi, realm, &res, &ck, &ik);
+                        self.keys = Some((ck, ik));
                         Answer::Good(self.authorization(challenge, method, cnonce, Some(&ha1), None))
                     }
                     UsimAnswer::SyncFailure { auts } => {

@@ -8,7 +8,6 @@ use crate::session::Session;
 use crate::ue::Ue;
 use ambient::TimerId;
 use cscf::Turn;
-use cscf::flow::Side;
 use sip_core::Status;
 use sip_core::dialog::DialogId;
 use std::net::SocketAddr;
@@ -136,7 +135,7 @@ impl Calls {
 impl Ue {
     /// Media for a new call.
     pub(crate) fn new_media(&self, turn: &mut Turn<'_, Ue>, number: CallNumber) -> Media {
-        let own = turn.local(Side::Access, Some(self.config.pcscf)).address;
+        let (own, _) = self.ends(turn);
         let ip = self.config.contact.unwrap_or(own).ip();
         let port = RTP_PORT_FIRST + (number.0 % 4096) as u16 * 2;
         Media::new(SocketAddr::new(ip, port), turn.entropy().next_u64())

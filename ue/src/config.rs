@@ -1,10 +1,11 @@
 //! What a UE is told before it starts: who its user is, how it authenticates, where its P-CSCF is, how it behaves.
 
-use cscf::flow::Hop;
+use cscf::flow::{Hop, Local, Side, Transport};
 use ims_aka::Usim;
+use ipsec::Algorithms;
 use sip_core::Status;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -29,6 +30,8 @@ pub struct UeConfig {
     pub access: Option<String>,
     /// The expiry to ask for.
     pub expires: Duration,
+    /// What it offers for security associations with the P-CSCF; `None`: nothing, it registers in clear.
+    pub security: Option<SecurityConfig>,
     /// How the UE behaves where the specification leaves it a choice.
     pub policy: Policy,
 }
@@ -55,6 +58,7 @@ impl UeConfig {
             instance_id: None,
             access: None,
             expires: UeConfig::EXPIRES,
+            security: None,
             policy: Policy::default(),
         }
     }
@@ -68,8 +72,42 @@ impl fmt::Debug for UeConfig {
             .field("pcscf", &self.pcscf)
             .field("contact", &self.contact)
             .field("expires", &self.expires)
+            .field("security", &self.security)
             .field("policy", &self.policy)
             .finish_non_exhaustive()
+    }
+}
+
+/// What a UE offers for security associations (TS 33.203 §7.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecurityConfig {
+    /// The pairs of algorithms, the preferred one first.
+    pub pairs: Vec<Algorithms>,
+    /// The protected server port: `port-us`.
+    pub server_port: u16,
+    /// The ring of protected client ports, `port-uc`: a registration takes the next one.
+    pub client_ports: Vec<u16>,
+}
+
+impl Default for SecurityConfig {
+    /// Every pair, at ports that a phone could have.
+    fn default() -> SecurityConfig {
+        SecurityConfig {
+            pairs: Algorithms::ALL.to_vec(),
+            server_port: 6300,
+            client_ports: vec![6301, 6302, 6303],
+        }
+    }
+}
+
+impl SecurityConfig {
+    /// The protected listening points at an address, the server port first.
+    pub fn locals(&self, ip: IpAddr) -> Vec<Local> {
+        let at =
+            |transport, port| Local { side: Side::Protected, transport, address: SocketAddr::new(ip, port) };
+        let server = [Transport::Udp, Transport::Tcp].map(|transport| at(transport, self.server_port));
+        let clients = self.client_ports.iter().map(|port| at(Transport::Udp, *port));
+        server.into_iter().chain(clients).collect()
     }
 }
 
@@ -184,4 +222,12 @@ pub enum Fault {
     ForgedIdentity,
     /// Sends calls and messages without being registered.
     Unregistered,
+    /// Leaves Security-Verify out.
+    NoSecurityVerify,
+    /// Returns another Security-Verify than the Security-Server that it was sent, as after an attempt to bid it down.
+    AlteredSecurityVerify,
+    /// Protects what it sends by an association with another SPI.
+    WrongSpi,
+    /// Goes on with the older set after it has agreed on a newer one.
+    StaleSecurity,
 }

@@ -33,7 +33,7 @@ impl Ue {
         let (identity, service_route) = self.asking_as()?;
         thread.sequence += 1;
         let Thread { call_id, tag, sequence } = thread;
-        let hop = self.config.pcscf;
+        let hop = self.protected_hop().unwrap_or(self.config.pcscf);
         let mut request = RequestBuilder::new(method, &to);
         // TS 24.229 §5.1.2A.1.1: the P-CSCF, then the Service-Route as it came.
         request = match hop.transport {
@@ -61,7 +61,7 @@ impl Ue {
         if let Some(access) = &self.config.access {
             request = request.header(Name::PAccessNetworkInfo, access);
         }
-        Ok(request)
+        Ok(self.secure_request(request))
     }
 
     /// The identity that asks, and the Service-Route: the registered one where it is not barred, else the default one

@@ -17,10 +17,13 @@ mod page;
 mod registration;
 mod response;
 mod restoration;
+mod security;
 mod session;
 mod session_timer;
 pub mod ue;
 
 pub use command::{CallNumber, Command, Deregistration, Ending, Notice, RegistrationFailure, RequestFailure};
-pub use config::{Answering, Credentials, Fault, Password, Persistence, Policy, Reliable, UeConfig};
+pub use config::{
+    Answering, Credentials, Fault, Password, Persistence, Policy, Reliable, SecurityConfig, UeConfig,
+};
 pub use ue::Ue;

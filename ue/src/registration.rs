@@ -112,9 +112,12 @@ impl Ue {
         self.register(turn);
     }
 
-    /// The connection to the P-CSCF is gone, and with it the way to us.
+    /// The connection to the P-CSCF is gone, and with it the way to us; but for one through a security association, for
+    /// the P-CSCF opens its own.
     pub(crate) fn flow_lost(&mut self, turn: &mut Turn<'_, Ue>) {
-        self.refresh(turn);
+        if !self.security.is_up() {
+            self.refresh(turn);
+        }
     }
 
     pub(crate) fn expired(&mut self, turn: &mut Turn<'_, Ue>) {
@@ -122,6 +125,7 @@ impl Ue {
             return;
         }
         self.forget_binding(turn);
+        self.security_ended(turn);
         turn.notice(Notice::Deregistered(Deregistration::Expired));
         if self.config.policy.persistence == Persistence::KeepTrying {
             self.start(turn, Purpose::Register);
@@ -159,6 +163,10 @@ impl Ue {
         };
         let authorization =
             self.registration.accepted.clone().unwrap_or_else(|| self.authenticator.unchallenged());
+        if purpose == Purpose::Register {
+            self.security_ended(turn);
+        }
+        self.offer_security(turn);
         self.registration.attempt = Some(Attempt {
             purpose,
             expires_s,
@@ -195,11 +203,13 @@ impl Ue {
                 .header(Name::Allow, ALLOW)
                 .header(Name::Authorization, &attempt.authorization);
         // TS 24.229 §5.1.1.2.1 h): nothing about the access before the registration is protected.
-        if let (Some(access), Some(_)) = (&self.config.access, &registration.binding) {
+        let is_protected = registration.binding.is_some() || self.security.is_up();
+        if let Some(access) = self.config.access.as_ref().filter(|_| is_protected) {
             request = request.header(Name::PAccessNetworkInfo, access);
         }
+        request = self.secure_register(request);
         self.registration.sequence = sequence;
-        turn.originate(request.build(), self.target(), Waiting::Register);
+        turn.originate(request.build(), self.register_target(), Waiting::Register);
     }
 
     /// Our Contact with its feature tags.
@@ -245,9 +255,11 @@ impl Ue {
         };
         let Some(attempt) = &mut self.registration.attempt else { return };
         attempt.challenges += 1;
+        let mut is_genuine = false;
         let authorization = match answer {
             Answer::Good(authorization) => {
                 attempt.bad_challenges = 0;
+                is_genuine = true;
                 authorization
             }
             Answer::Bad(authorization) => {
@@ -273,6 +285,33 @@ impl Ue {
             );
         }
         attempt.authorization = authorization;
+        if is_genuine {
+            let keys = self.authenticator.take_keys();
+            match self.agree_on_security(turn, response, keys) {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(why) => return self.attempt_failed(turn, RegistrationFailure::Challenge(why), None),
+            }
+        } else {
+            // TS 24.229 §5.1.1.5.3: in the way that the REGISTER took, with new SPIs.
+            self.security_refused(turn);
+            self.offer_security(turn);
+        }
+        self.answer_challenge(turn);
+    }
+
+    /// The back end of IPsec has answered to the set of a challenge.
+    pub(crate) fn associations_answered(&mut self, turn: &mut Turn<'_, Ue>, answer: &cscf::Answer) {
+        if self.registration.attempt.is_none() {
+            return self.security_refused(turn);
+        }
+        match self.secured(turn, answer) {
+            Ok(()) => self.answer_challenge(turn),
+            Err(why) => self.attempt_failed(turn, RegistrationFailure::Challenge(why), None),
+        }
+    }
+
+    fn answer_challenge(&mut self, turn: &mut Turn<'_, Ue>) {
         let pause = self.config.policy.challenge_pause;
         if pause.is_zero() {
             self.send_register(turn);
@@ -303,14 +342,17 @@ impl Ue {
         let Some(attempt) = self.registration.attempt.take() else { return };
         self.registration.failures = 0;
         self.registration.accepted = Some(attempt.authorization);
+        self.security_accepted(turn);
         self.forget_binding(turn);
         if attempt.purpose.ends_it() {
+            self.security_ended(turn);
             turn.notice(Notice::Deregistered(Deregistration::Confirmed));
             return self.run_queued(turn);
         }
         let message = &response.message;
         let expires_s = granted(message, &contact, attempt.expires_s);
         if expires_s == 0 {
+            self.security_ended(turn);
             turn.notice(Notice::Deregistered(Deregistration::Expired));
             return self.run_queued(turn);
         }
@@ -363,8 +405,10 @@ impl Ue {
         retry_after_s: Option<u32>,
     ) {
         let Some(attempt) = self.registration.attempt.take() else { return };
+        self.security_refused(turn);
         if attempt.purpose.ends_it() {
             self.forget_binding(turn);
+            self.security_ended(turn);
             turn.notice(Notice::Deregistered(Deregistration::Unconfirmed));
             return self.run_queued(turn);
         }

@@ -5,12 +5,14 @@ use crate::call::Calls;
 use crate::command::{CallNumber, Command, Notice};
 use crate::config::{Policy, UeConfig};
 use crate::registration::Registration;
-use cscf::flow::{Side, Transport};
+use crate::security::Security;
+use cscf::flow::{Hop, Side, Transport};
 use cscf::node::ClientId;
 use cscf::role::Outcome;
 use cscf::{Answer, Event, Incoming, Reject, Role, Target, Turn};
 use sip_core::dialog::DialogId;
 use sip_core::{Method, Name, Status, Uri};
+use std::net::SocketAddr;
 
 /// A UE: one user, one registration, some calls.
 #[derive(Debug)]
@@ -18,6 +20,7 @@ pub struct Ue {
     pub(crate) config: UeConfig,
     pub(crate) authenticator: Authenticator,
     pub(crate) registration: Registration,
+    pub(crate) security: Security,
     pub(crate) calls: Calls,
 }
 
@@ -26,6 +29,10 @@ pub struct Ue {
 pub enum Waiting {
     /// A REGISTER.
     Register,
+    /// That the security associations of a challenge stand.
+    Secured,
+    /// That those which are not needed any more are gone; nobody depends on it.
+    Forgotten,
     /// The INVITE of a new call. Each 2xx to it is kept with its ACK, for the 2xx may come again, and from several phones.
     Invite {
         /// The call.
@@ -87,6 +94,7 @@ impl Ue {
         Ue {
             authenticator: Authenticator::new(&config),
             registration: Registration::default(),
+            security: Security::default(),
             calls: Calls::default(),
             config,
         }
@@ -119,13 +127,25 @@ impl Ue {
 
     /// Where every request goes (TS 24.229 §5.1.2A.1): the P-CSCF.
     pub(crate) fn target(&self) -> Target {
-        Target::Hop(self.config.pcscf)
+        self.request_target()
+    }
+
+    /// Our listening point towards the P-CSCF, and the P-CSCF's: protected ones where there are associations.
+    pub(crate) fn ends(&self, turn: &Turn<'_, Ue>) -> (SocketAddr, Hop) {
+        let (side, hop) = match self.protected_hop() {
+            Some(hop) => (Side::Protected, hop),
+            None => (Side::Access, self.config.pcscf),
+        };
+        (turn.local(side, Some(hop)).address, hop)
     }
 
     /// Our Contact URI.
     pub(crate) fn contact_uri(&self, turn: &Turn<'_, Ue>) -> String {
-        let hop = self.config.pcscf;
-        let address = self.config.contact.unwrap_or_else(|| turn.local(Side::Access, Some(hop)).address);
+        let (own, hop) = self.ends(turn);
+        let address = match self.security.is_up() {
+            true => own,
+            false => self.config.contact.unwrap_or(own),
+        };
         let user = match Uri::parse(self.config.impu.as_bytes()) {
             Ok(uri) => uri.user().map(|user| String::from_utf8_lossy(user).into_owned()),
             Err(_) => None,
@@ -178,6 +198,9 @@ impl Role for Ue {
 
     fn request(&mut self, turn: &mut Turn<'_, Ue>, request: &Incoming) -> Result<(), Reject> {
         let message = &request.message;
+        if let Some(set) = request.source.secured {
+            self.security_used(turn, set);
+        }
         if let Some(id) = DialogId::of_request(message) {
             return self.request_in_dialog(turn, request, &id);
         }
@@ -202,12 +225,14 @@ impl Role for Ue {
 
     fn answer(
         &mut self,
-        _: &mut Turn<'_, Ue>,
+        turn: &mut Turn<'_, Ue>,
         _: Option<&Incoming>,
-        _: Waiting,
-        _: Answer,
+        waiting: Waiting,
+        answer: Answer,
     ) -> Result<(), Reject> {
-        // A UE asks the world nothing but by SIP.
+        if let Waiting::Secured = waiting {
+            self.associations_answered(turn, &answer);
+        }
         Ok(())
     }
 
@@ -237,7 +262,10 @@ impl Role for Ue {
             Waiting::Message { to } => self.message_outcome(turn, to, outcome),
             Waiting::Options { to } => self.options_outcome(turn, to, outcome),
             // The session does not depend on them: a call that is over stays over, a lost PRACK ends the INVITE.
-            Waiting::Prack | Waiting::Bye => {}
+            Waiting::Prack | Waiting::Bye | Waiting::Secured | Waiting::Forgotten => {}
+        }
+        if let Some(set) = response.and_then(|response| response.source.secured) {
+            self.security_used(turn, set);
         }
         if let Some(response) = response {
             self.restore(turn, &response.message);

@@ -1,0 +1,282 @@
+//! Security agreements of the UE with its P-CSCF (TS 33.203 §7, TS 24.229 §5.1.1): what a REGISTER offers, the set that its
+//! challenge leads to, and which set a message takes.
+//!
+//! A challenge sets up a set on trial, which the answer and its 200 go through; everything else stays on the current one.
+//! With the 200 the set on trial is the current one, and the one before it goes with the next message that comes through
+//! the newer (TS 33.203 §7.4).
+
+use crate::config::{Fault, SecurityConfig};
+use crate::ue::{Ue, Waiting};
+use cscf::flow::{Hop, Side};
+use cscf::query::Secure;
+use cscf::{Answer, Query, Target, Turn};
+use ims_aka::Key;
+use ipsec::{Algorithms, Encapsulation, Ends, Keys, Offer, SaSet, Spi, agreement};
+use sip_core::{Message, Name, RequestBuilder};
+use std::net::{IpAddr, SocketAddr};
+
+/// The agreements of a UE.
+#[derive(Debug, Default)]
+pub(crate) struct Security {
+    /// What the REGISTER of the attempt offers.
+    offered: Option<Ends>,
+    /// Waits for the 200 to the answer to its challenge.
+    trial: Option<Agreed>,
+    /// What the UE is registered by.
+    current: Option<Agreed>,
+    /// What it was registered by before.
+    older: Option<Agreed>,
+    /// Counts the offers: the client port moves along its ring.
+    offers: usize,
+}
+
+/// A set and the Security-Server that it came with.
+#[derive(Debug)]
+struct Agreed {
+    set: Box<SaSet>,
+    /// Security-Verify: the Security-Server, as it came.
+    verify: Vec<String>,
+}
+
+impl Security {
+    /// Whether the UE has a set to send through.
+    pub(crate) fn is_up(&self) -> bool {
+        self.trial.is_some() || self.current.is_some()
+    }
+
+    /// The set that a REGISTER takes: the one on trial first.
+    fn of_register(&self) -> Option<&Agreed> {
+        self.trial.as_ref().or(self.current.as_ref())
+    }
+
+    fn ends(&self) -> impl Iterator<Item = Ends> {
+        let sets = [&self.trial, &self.current, &self.older].into_iter().flatten();
+        let of = |agreed: &Agreed| Ends {
+            spi_c: agreed.set.own_spi_c,
+            spi_s: agreed.set.own_spi_s,
+            port_c: agreed.set.own_client_port,
+            port_s: agreed.set.own_server_port,
+        };
+        sets.map(of)
+    }
+}
+
+impl Ue {
+    /// Our protected server port, and the P-CSCF's.
+    pub(crate) fn protected_hop(&self) -> Option<Hop> {
+        let agreed = self.security.of_register()?;
+        let remote = SocketAddr::new(agreed.set.peer_ip, agreed.set.peer_server_port);
+        Some(Hop { remote, ..self.config.pcscf })
+    }
+
+    /// Where a REGISTER goes: through the set on trial, else the current one, else in clear.
+    pub(crate) fn register_target(&self) -> Target {
+        self.through(self.security.of_register())
+    }
+
+    /// Where every other request goes.
+    pub(crate) fn request_target(&self) -> Target {
+        let is_stale = self.config.policy.fault == Some(Fault::StaleSecurity);
+        let older = self.security.older.as_ref().filter(|_| is_stale);
+        self.through(older.or(self.security.current.as_ref()))
+    }
+
+    fn through(&self, agreed: Option<&Agreed>) -> Target {
+        let hop = self.config.pcscf;
+        match agreed {
+            Some(Agreed { set, .. }) => {
+                let remote = SocketAddr::new(set.peer_ip, set.peer_server_port);
+                Target::Secured(set.own_spi_s, Hop { remote, ..hop })
+            }
+            None => Target::Hop(hop),
+        }
+    }
+
+    /// Makes an offer for the next REGISTER: SPIs and a client port that no set of ours has.
+    pub(crate) fn offer_security(&mut self, turn: &mut Turn<'_, Ue>) {
+        let Some(config) = &self.config.security else { return };
+        let port_c = (0..config.client_ports.len()).find_map(|step| {
+            let at = (self.security.offers + step) % config.client_ports.len();
+            let port = config.client_ports[at];
+            (!self.security.ends().any(|ends| ends.port_c == port)).then_some(port)
+        });
+        let Some(port_c) = port_c.or(config.client_ports.first().copied()) else { return };
+        let spi_c = loop {
+            let drawn = Spi::new(turn.entropy().next_u64() as u32 & !1);
+            match drawn.filter(|drawn| !self.security.ends().any(|ends| ends.spi_c == *drawn)) {
+                Some(spi) => break spi,
+                None => continue,
+            }
+        };
+        let spi_s = Spi::new(spi_c.get() | 1).unwrap_or(spi_c);
+        self.security.offers += 1;
+        self.security.offered = Some(Ends { spi_c, spi_s, port_c, port_s: config.server_port });
+    }
+
+    /// What a REGISTER says of security (RFC 3329 §2.3, TS 24.229 §5.1.1.2.2).
+    pub(crate) fn secure_register(&self, request: RequestBuilder) -> RequestBuilder {
+        let (Some(config), Some(offered)) = (&self.config.security, self.security.offered) else {
+            return request;
+        };
+        let mut request = request.header(Name::Require, SEC_AGREE).header(Name::ProxyRequire, SEC_AGREE);
+        for mechanism in offer_text(config, offered) {
+            request = request.header(Name::SecurityClient, mechanism.as_str());
+        }
+        self.verified(request, self.security.of_register())
+    }
+
+    /// What every other request outside a dialog says of security (TS 24.229 §5.1.2A.1).
+    pub(crate) fn secure_request(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.security.current {
+            Some(current) => {
+                let request = request.header(Name::Require, SEC_AGREE).header(Name::ProxyRequire, SEC_AGREE);
+                self.verified(request, Some(current))
+            }
+            None => request,
+        }
+    }
+
+    fn verified(&self, mut request: RequestBuilder, agreed: Option<&Agreed>) -> RequestBuilder {
+        let fault = self.config.policy.fault;
+        for mechanism in agreed.into_iter().flat_map(|agreed| &agreed.verify) {
+            request = match fault {
+                Some(Fault::NoSecurityVerify) => request,
+                Some(Fault::AlteredSecurityVerify) => {
+                    request.header(Name::SecurityVerify, &mechanism.replacen("alg=", "alg=x-", 1))
+                }
+                _ => request.header(Name::SecurityVerify, mechanism.as_str()),
+            };
+        }
+        request
+    }
+
+    /// Sets up what a genuine challenge agrees on; the answer to it follows when the associations stand.
+    ///
+    /// `Ok(false)`: the UE uses none, and answers as it is.
+    pub(crate) fn agree_on_security(
+        &mut self,
+        turn: &mut Turn<'_, Ue>,
+        challenge: &Message,
+        keys: Option<(Key<16>, Key<16>)>,
+    ) -> Result<bool, &'static str> {
+        let (Some(config), Some(offered)) = (&self.config.security, self.security.offered) else {
+            return Ok(false);
+        };
+        let (ck, ik) = keys.ok_or("the challenge gives no keys for security associations")?;
+        let values = || challenge.all(Name::SecurityServer).map(|(_, value)| value);
+        if values().next().is_none() {
+            return Err("no Security-Server");
+        }
+        let theirs = Offer::read(values()).map_err(|_| "Security-Server cannot be used")?;
+        // TS 33.203 §7.2: the first of the P-CSCF's list that the UE has.
+        let algorithms = *theirs
+            .pairs
+            .iter()
+            .find(|pair| config.pairs.contains(pair))
+            .ok_or("no common algorithms in Security-Server")?;
+        let own_ip = turn.local(Side::Protected, Some(self.config.pcscf)).address.ip();
+        let verify = values().map(|value| String::from_utf8_lossy(value).into_owned()).collect();
+        let set = self.set_of(own_ip, algorithms, offered, theirs.ends, (&ck, &ik));
+        self.drop_trial(turn);
+        turn.query(Query::Secure(Secure::Install(Box::new(set.clone()))), Waiting::Secured);
+        self.security.trial = Some(Agreed { set: Box::new(set), verify });
+        Ok(true)
+    }
+
+    fn set_of(
+        &self,
+        own_ip: IpAddr,
+        algorithms: Algorithms,
+        own: Ends,
+        theirs: Ends,
+        (ck, ik): (&Key<16>, &Key<16>),
+    ) -> SaSet {
+        let peer_spi_s = match self.config.policy.fault {
+            Some(Fault::WrongSpi) => Spi::new(theirs.spi_s.get() ^ 0x100).unwrap_or(theirs.spi_s),
+            _ => theirs.spi_s,
+        };
+        SaSet {
+            own_ip,
+            peer_ip: self.config.pcscf.remote.ip(),
+            own_client_port: own.port_c,
+            own_server_port: own.port_s,
+            peer_client_port: theirs.port_c,
+            peer_server_port: theirs.port_s,
+            own_spi_c: own.spi_c,
+            own_spi_s: own.spi_s,
+            peer_spi_c: theirs.spi_c,
+            peer_spi_s,
+            algorithms,
+            keys: Keys::derive(algorithms, *ck.expose(), *ik.expose()),
+            encapsulation: Encapsulation::Transport,
+            lifetime: ipsec::association::LIFETIME_MAX,
+        }
+    }
+
+    /// The back end has answered; why the associations are not there.
+    pub(crate) fn secured(&mut self, turn: &mut Turn<'_, Ue>, answer: &Answer) -> Result<(), &'static str> {
+        match answer {
+            Answer::Secured(Ok(())) => Ok(()),
+            answer => {
+                tracing::warn!(?answer, "security associations could not be installed");
+                self.drop_trial(turn);
+                Err("security associations could not be installed")
+            }
+        }
+    }
+
+    /// The registration has succeeded: what is on trial is the current set.
+    pub(crate) fn security_accepted(&mut self, turn: &mut Turn<'_, Ue>) {
+        self.security.offered = None;
+        if let Some(trial) = self.security.trial.take() {
+            self.drop_older(turn);
+            self.security.older = self.security.current.replace(trial);
+        }
+    }
+
+    /// The attempt has failed: what is on trial goes.
+    pub(crate) fn security_refused(&mut self, turn: &mut Turn<'_, Ue>) {
+        self.security.offered = None;
+        self.drop_trial(turn);
+    }
+
+    /// A message came through a set: one through the current set ends the older one (TS 33.203 §7.4.1).
+    pub(crate) fn security_used(&mut self, turn: &mut Turn<'_, Ue>, set: Spi) {
+        let is_current = self.security.current.as_ref().is_some_and(|current| current.set.own_spi_s == set);
+        if is_current && self.config.policy.fault != Some(Fault::StaleSecurity) {
+            self.drop_older(turn);
+        }
+    }
+
+    /// Nothing is registered any more: all sets go.
+    pub(crate) fn security_ended(&mut self, turn: &mut Turn<'_, Ue>) {
+        self.drop_trial(turn);
+        self.drop_older(turn);
+        if let Some(current) = self.security.current.take() {
+            remove(turn, current);
+        }
+    }
+
+    fn drop_trial(&mut self, turn: &mut Turn<'_, Ue>) {
+        if let Some(trial) = self.security.trial.take() {
+            remove(turn, trial);
+        }
+    }
+
+    fn drop_older(&mut self, turn: &mut Turn<'_, Ue>) {
+        if let Some(older) = self.security.older.take() {
+            remove(turn, older);
+        }
+    }
+}
+
+fn remove(turn: &mut Turn<'_, Ue>, agreed: Agreed) {
+    turn.query(Query::Secure(Secure::Remove(agreed.set)), Waiting::Forgotten);
+}
+
+fn offer_text(config: &SecurityConfig, ends: Ends) -> Vec<String> {
+    agreement::written(config.pairs.iter().copied(), Some(ends))
+}
+
+/// The option tag of RFC 3329.
+const SEC_AGREE: &str = "sec-agree";
