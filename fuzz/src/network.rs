@@ -10,17 +10,19 @@
 use crate::seeds;
 use crate::target::signature;
 use ambient::{Entropy, Instant, Now, Wall};
+use cscf::assembly::Part;
 use cscf::bucket::TokenKey;
 use cscf::config::Config;
-use cscf::flow::{Flow, Local, Side, Source, Transport, Trust};
+use cscf::flow::{Flow, Local, Source, Transport, Trust};
 use cscf::input::{Event, Input, Output, Ticket};
 use cscf::node::{Node, Setup};
-use cscf::query::{SecureFailure, StoreFailure, Unresolved};
+use cscf::query::{Secure, SecureFailure, StoreFailure, Unresolved};
 use cscf::resolve::StaticNames;
 use cscf::{Answer, Hop, Query, QueryId, Role, ShardId};
 use diameter_client::cx::{AuthDataItem, CxAnswer, CxRequest, CxResult, Lia, Maa, Saa, Uaa};
 use diameter_client::endpoint::CxFailure;
 use icscf::Icscf;
+use ipsec::SaSet;
 use pcscf::Pcscf;
 use scscf::Scscf;
 use sip_core::{Limits, Message};
@@ -41,13 +43,7 @@ const QUIET: Duration = Duration::from_secs(1200);
 
 /// A P-CSCF.
 pub fn pcscf(script: &[u8]) -> u64 {
-    play(script, Pcscf::new, |config| {
-        let mut locals = config.pcscf.locals();
-        let core: Vec<Local> =
-            locals.iter().map(|local| Local { side: Side::Core, ..local.clone() }).collect();
-        locals.extend(core);
-        locals
-    })
+    play(script, Pcscf::new, |config| Part::Pcscf.locals(config))
 }
 
 /// An I-CSCF.
@@ -65,7 +61,8 @@ fn config() -> Arc<Config> {
     const TEXT: &str = "[plmn]\nmcc = \"001\"\nmnc = \"01\"\n[pcscf]\nlisten = \"127.0.0.10:5060\"\n\
         icscf = \"sip:127.0.0.11:4060\"\n[icscf]\nlisten = \"127.0.0.11:4060\"\n\
         scscfs = [\"sip:127.0.0.12:6060\", { uri = \"sip:127.0.0.22:6060\", capabilities = [7] }]\n\
-        [scscf]\ncountry_code = \"49\"\nreauthenticate = \"unprotected\"\n";
+        [scscf]\ncountry_code = \"49\"\nreauthenticate = \"unprotected\"\n\
+        [ipsec]\npolicy = \"optional\"\n";
     CONFIG
         .get_or_init(|| Arc::new(Config::parse(TEXT, "fuzz").unwrap_or_else(|faults| panic!("{faults:?}"))))
         .clone()
@@ -91,6 +88,8 @@ fn play<R: Role>(script: &[u8], role: fn(Arc<Config>) -> R, locals: fn(&Config) 
         last_request: Vec::new(),
         ticket: Ticket::default(),
         nonce: Vec::new(),
+        set: None,
+        verify: Vec::new(),
         seen: BTreeSet::new(),
     };
     for record in script.split(|byte| *byte == SEPARATOR).take(RECORDS_MAX) {
@@ -107,6 +106,9 @@ struct Stage<R: Role> {
     last_request: Vec<u8>,
     ticket: Ticket,
     nonce: Vec<u8>,
+    /// The security associations that were asked for last, and the Security-Server that left last.
+    set: Option<SaSet>,
+    verify: Vec<u8>,
     /// Statuses that left.
     seen: BTreeSet<u16>,
 }
@@ -116,6 +118,7 @@ impl<R: Role> Stage<R> {
         let (kind, rest) = record.split_first().map_or((b'u', record), |(kind, rest)| (*kind, rest));
         match kind {
             b'u' => self.receive(Trust::Outside, rest),
+            b's' => self.receive_protected(rest),
             b'c' => self.receive(Trust::Domain, rest),
             b'r' => {
                 let answer = self.answer_of_next_hop(rest);
@@ -148,10 +151,29 @@ impl<R: Role> Stage<R> {
             trust,
             secured: None,
         };
+        self.arrive(source, text);
+    }
+
+    /// A UE sends through its security associations, where it has any.
+    fn receive_protected(&mut self, text: &[u8]) {
+        let Some(set) = &self.set else { return self.receive(Trust::Outside, text) };
+        let source = Source {
+            flow: Flow { shard: ShardId(0), slot: 2, generation: 0 },
+            transport: Transport::Udp,
+            local: (set.own_ip, set.own_server_port).into(),
+            remote: (set.peer_ip, set.peer_client_port).into(),
+            trust: Trust::Outside,
+            secured: Some(set.own_spi_s),
+        };
+        self.arrive(source, text);
+    }
+
+    fn arrive(&mut self, source: Source, text: &[u8]) {
         let mut bytes = replaced(text, b"$NONCE", &self.nonce);
         if bytes.windows(RESPONSE.len()).any(|part| part == RESPONSE) {
             bytes = replaced(&bytes, RESPONSE, seeds::response(&self.nonce).as_bytes());
         }
+        bytes = replaced(&bytes, b"$VERIFY", &self.verify);
         self.input(Input::Message { source, bytes });
     }
 
@@ -221,7 +243,12 @@ impl<R: Role> Stage<R> {
             assert!(outputs < OUTPUTS_MAX, "one input leads to no end of outputs");
             match output {
                 Output::Send { bytes, ticket, .. } => self.sent(bytes, ticket),
-                Output::Query { id, query } => self.asked.push_back((id, query)),
+                Output::Query { id, query } => {
+                    if let Query::Secure(Secure::Install(set)) = &query {
+                        self.set = Some((**set).clone());
+                    }
+                    self.asked.push_back((id, query));
+                }
                 Output::PeerAnswer { .. } | Output::Notice(_) | Output::Alias { .. } => {}
             }
         }
@@ -237,6 +264,11 @@ impl<R: Role> Stage<R> {
         match message.status() {
             Some(status) => {
                 self.seen.insert(status.code());
+                let listed: Vec<&[u8]> =
+                    message.all(sip_core::Name::SecurityServer).map(|(_, value)| value).collect();
+                if !listed.is_empty() {
+                    self.verify = listed.join(&b", "[..]);
+                }
                 let challenge = message.first(sip_core::Name::WwwAuthenticate).unwrap_or_default();
                 let mark = b"nonce=\"";
                 if let Some(at) = challenge.windows(mark.len()).position(|part| part == mark) {

@@ -25,7 +25,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "diameter" => diameter(),
         "xml" => vec![user_data()],
         "sdp" => vec![SDP.replace('\n', "\r\n").into_bytes()],
-        "pcscf" => vec![pcscf()],
+        "pcscf" => vec![pcscf(), secured_pcscf()],
         "icscf" => vec![icscf("REGISTER"), icscf("INVITE")],
         "scscf" => vec![scscf("INVITE"), scscf("MESSAGE")],
         _ => Vec::new(),
@@ -119,6 +119,47 @@ fn pcscf() -> Vec<u8> {
         "t\u{40}".into(),
         format!("u{}", request("MESSAGE", &bob, 3, route)),
         "r486Content-Length: 0\n".into(),
+    ])
+}
+
+fn secured_pcscf() -> Vec<u8> {
+    let offer = |spi: u32| {
+        format!(
+            "Security-Client: ipsec-3gpp;alg=hmac-sha-1-96;ealg=aes-cbc;spi-c={spi};spi-s={};port-c={};port-s=6300\n\
+             Authorization: Digest username=\"alice@{HOME}\",nonce=\"\",response=\"\"\n",
+            spi + 1,
+            spi + 2
+        )
+    };
+    let challenge = format!(
+        "r401WWW-Authenticate: Digest realm=\"{HOME}\",nonce=\"bg==\",algorithm=AKAv1-MD5,ck=\"{}\",ik=\"{}\"\n\
+         Content-Length: 0\n",
+        "1".repeat(32),
+        "2".repeat(32)
+    );
+    let granted = format!(
+        "r200Contact: <sip:alice@10.0.0.1:5060>;expires=600\nService-Route: <sip:mo@127.0.0.12:6060;lr>\n\
+         P-Associated-URI: <sip:alice@{HOME}>\nContent-Length: 0\n"
+    );
+    let uri = format!("sip:{HOME}");
+    let verified = |spi| format!("{}Security-Verify: $VERIFY\n", offer(spi));
+    let route = "Route: <sip:127.0.0.10:6100;lr>, <sip:mo@127.0.0.12:6060;lr>\nSecurity-Verify: $VERIFY\n";
+    script(&[
+        format!("u{}", register(&uri, 1, &offer(25_600))),
+        challenge.clone(),
+        "a\u{0}".into(),
+        format!("s{}", register(&uri, 2, &verified(25_600))),
+        granted.clone(),
+        "a\u{0}".into(),
+        format!("s{}", request("MESSAGE", &format!("sip:bob@{HOME}"), 3, route)),
+        "r200Content-Length: 0\n".into(),
+        format!("s{}", register(&uri, 4, &verified(25_700))),
+        challenge,
+        "a\u{0}".into(),
+        format!("s{}", register(&uri, 5, &verified(25_700))),
+        granted,
+        "a\u{0}".into(),
+        "t\u{40}".into(),
     ])
 }
 
