@@ -1,5 +1,6 @@
 //! A host of the simulation: a machine that can crash and start again, and the disk that outlives it.
 
+use crate::security::{Esp, Marks};
 use ambient::{Instant, Now};
 use cscf::query::Record;
 use cscf::role::Role;
@@ -78,6 +79,10 @@ pub struct Host {
     pub factory: Factory,
     /// What the store has acknowledged: it survives a crash.
     pub disk: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Its ESP, in this life.
+    pub esp: Esp,
+    /// How far its associations were, as its disk has it.
+    pub marks: Marks,
     /// Counts the starts, so that what was on its way to an earlier life is dropped.
     pub life: u32,
     /// Notices that nobody has taken yet.

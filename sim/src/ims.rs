@@ -297,16 +297,12 @@ impl Ims {
             address,
             Box::new(move |seed| {
                 let address = SocketAddr::new(address, PHONE_PORT);
-                let locals = [Transport::Udp, Transport::Tcp].map(|transport| Local {
-                    side: Side::Access,
-                    transport,
-                    address,
-                });
+                let mut locals = [Transport::Udp, Transport::Tcp]
+                    .map(|transport| Local { side: Side::Access, transport, address })
+                    .to_vec();
+                locals.extend(ue.security.iter().flat_map(|security| security.locals(address.ip())));
                 let role = Ue::new(ue.clone());
-                boxed(
-                    assembly::sip_station(role, &config, locals.to_vec(), None, Entropy::seeded(seed)),
-                    traced,
-                )
+                boxed(assembly::sip_station(role, &config, locals, None, Entropy::seeded(seed)), traced)
             }),
         );
         Phone {

@@ -1,7 +1,8 @@
 //! The simulation driver: the same machines as in production, in virtual time, over a network with faults.
 //!
 //! [`world::World`] drives [`cscf::station::Machine`]s: it owns the event heap, the network, the stores and the clock,
-//! and everything random comes from one seed, so that a run repeats to the byte. [`ims::Ims`] builds a whole core with
+//! and everything random comes from one seed, so that a run repeats to the byte. Between protected ports it carries ESP
+//! ([`security`]). [`ims::Ims`] builds a whole core with
 //! phones on it; [`checker`] watches what must hold in every run.
 
 pub mod checker;
@@ -11,10 +12,11 @@ pub mod host;
 pub mod ims;
 pub mod ladder;
 pub mod network;
+pub mod security;
 pub mod stranger;
 pub mod world;
 
 pub use ims::{Ims, Phone, Plan};
 pub use network::Link;
 pub use stranger::{Heard, Say, Stranger};
-pub use world::{Fate, World};
+pub use world::{Fate, Packet, World};

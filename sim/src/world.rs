@@ -2,10 +2,12 @@
 
 use crate::host::{Factory, Host};
 use crate::network::{Link, Network};
+use crate::security::{Esp, Leaving, Marks};
 use ambient::{Entropy, Instant, Now, Wall};
 use cscf::query::{Answer, Query, QueryId, Record, StoreFailure, Unresolved};
-use cscf::station::{LinkId, Protocol, WireInput, WireOutput};
+use cscf::station::{self, LinkId, WireInput, WireOutput};
 use cscf::trace;
+use ipsec::{Protocol, Selector};
 use std::any::Any;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -19,8 +21,10 @@ pub type HostId = usize;
 #[expect(clippy::large_enum_variant, reason = "a simulation has memory: the code is shorter unboxed")]
 #[derive(Debug)]
 enum Happening {
-    /// A datagram arrives.
+    /// A datagram arrives in clear.
     Datagram { to: HostId, local: SocketAddr, remote: SocketAddr, bytes: Vec<u8> },
+    /// An ESP packet arrives.
+    Esp { to: HostId, source: IpAddr, packet: Vec<u8> },
     /// A stream does something at one of its ends.
     Stream { stream: usize, end: End, what: StreamEvent },
     /// A host wants its timeout.
@@ -36,6 +40,8 @@ enum StreamEvent {
     Opened,
     Refused,
     Bytes(Vec<u8>),
+    /// Bytes in an ESP packet.
+    Sealed(Vec<u8>),
     Closed,
 }
 
@@ -52,7 +58,7 @@ struct Stream {
     opener: (HostId, u32, LinkId),
     accepter: (HostId, u32, LinkId),
     addresses: (SocketAddr, SocketAddr),
-    protocol: Protocol,
+    protocol: station::Protocol,
     /// When the last thing sent in each direction arrives: a stream keeps its order.
     arrives: [Instant; 2],
     is_open: bool,
@@ -76,6 +82,19 @@ pub enum Fate {
 
 /// Told the sender, the receiver and the bytes, which it may change.
 type Tamper = Box<dyn FnMut(&str, &str, &mut Vec<u8>) -> Fate>;
+
+/// One packet as the network between two hosts sees it.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    /// Who sent it.
+    pub from: HostId,
+    /// Whom it is for.
+    pub to: HostId,
+    /// Whether it is ESP.
+    pub is_esp: bool,
+    /// All of it behind the IP header; of what goes in clear, the payload.
+    pub bytes: Vec<u8>,
+}
 
 /// One thing that was traced.
 #[derive(Clone, Debug)]
@@ -101,6 +120,7 @@ pub struct World {
     entropy: Entropy,
     traced: Vec<Traced>,
     tamper: Option<Tamper>,
+    tapped: Option<Vec<Packet>>,
     next_port: u16,
     next_link: u64,
     /// How long a store takes to acknowledge, at most.
@@ -125,6 +145,7 @@ impl World {
             entropy,
             traced: Vec::new(),
             tamper: None,
+            tapped: None,
             next_port: 30_000,
             next_link: 0,
             store_delay_max: Duration::from_millis(5),
@@ -162,12 +183,15 @@ impl World {
 
     /// Adds a host and starts it.
     pub fn add(&mut self, name: &str, address: IpAddr, factory: Factory) -> HostId {
+        let esp = Esp::new(Entropy::seeded(0));
         self.hosts.push(Host {
             name: name.to_owned(),
             address,
             machine: None,
             factory,
             disk: BTreeMap::new(),
+            esp,
+            marks: Marks::new(),
             life: 0,
             notices: Vec::new(),
             disk_fails: false,
@@ -186,6 +210,7 @@ impl World {
         assert!(host.machine.is_none(), "{} is up", host.name);
         host.life += 1;
         host.wakes_at = None;
+        host.esp = Esp::new(Entropy::seeded(seed ^ 0x6573_7000));
         let restored = host.restored();
         host.machine = Some((host.factory)(seed));
         self.input(id, WireInput::Start { restored });
@@ -242,6 +267,27 @@ impl World {
     pub fn inject(&mut self, remote: SocketAddr, local: SocketAddr, bytes: &[u8]) {
         let to = self.owner(local.ip()).unwrap_or_else(|| panic!("nobody is at {local}"));
         self.schedule(self.now.instant, Happening::Datagram { to, local, remote, bytes: bytes.to_vec() });
+    }
+
+    /// An ESP packet arrives, whoever sent it.
+    pub fn inject_esp(&mut self, source: IpAddr, to: HostId, packet: &[u8]) {
+        self.schedule(self.now.instant, Happening::Esp { to, source, packet: packet.to_vec() });
+    }
+
+    /// Keeps every packet that leaves from here on, for [`World::taken`].
+    pub fn tap(&mut self) {
+        self.tapped = Some(Vec::new());
+    }
+
+    /// The packets that left since the tap was set.
+    pub fn taken(&self) -> &[Packet] {
+        self.tapped.as_deref().unwrap_or_default()
+    }
+
+    fn take(&mut self, from: HostId, to: HostId, is_esp: bool, bytes: &[u8]) {
+        if let Some(tapped) = &mut self.tapped {
+            tapped.push(Packet { from, to, is_esp, bytes: bytes.to_vec() });
+        }
     }
 
     fn tampered(&mut self, from: HostId, to: HostId, bytes: &mut Vec<u8>) -> Fate {
@@ -319,7 +365,14 @@ impl World {
     fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Datagram { to, local, remote, bytes } => {
-                self.input(to, WireInput::Datagram { local, remote, bytes });
+                if self.hosts[to].esp.lets_in(local, remote) {
+                    self.input(to, WireInput::Datagram { local, remote, bytes });
+                }
+            }
+            Happening::Esp { to, source, mut packet } => {
+                if let Some((ends, Protocol::Udp, bytes)) = self.unsealed(to, source, &mut packet) {
+                    self.input(to, WireInput::Datagram { local: ends.local, remote: ends.remote, bytes });
+                }
             }
             Happening::Stream { stream, end, what } => self.stream_event(stream, end, what),
             Happening::Wake { host, life } => {
@@ -391,12 +444,23 @@ impl World {
                     return;
                 }
                 let (a, b) = (self.hosts[id].name.clone(), self.hosts[to].name.clone());
+                let leaving = self.sealed(id, Selector { local, remote }, Protocol::Udp, bytes);
+                match &leaving {
+                    Leaving::Clear(bytes) => self.take(id, to, false, bytes),
+                    Leaving::Esp(packet) => self.take(id, to, true, packet),
+                    Leaving::Nothing => return,
+                }
                 for delay in self.network.datagram(&a, &b) {
-                    let bytes = bytes.clone();
-                    self.schedule(
-                        now + delay,
-                        Happening::Datagram { to, local: remote, remote: local, bytes },
-                    );
+                    let arrival = match &leaving {
+                        Leaving::Clear(bytes) => {
+                            Happening::Datagram { to, local: remote, remote: local, bytes: bytes.clone() }
+                        }
+                        Leaving::Esp(packet) => {
+                            Happening::Esp { to, source: local.ip(), packet: packet.clone() }
+                        }
+                        Leaving::Nothing => return,
+                    };
+                    self.schedule(now + delay, arrival);
                 }
             }
             WireOutput::Connect { link, protocol, local, remote, .. } => {
@@ -404,12 +468,26 @@ impl World {
             }
             WireOutput::Write { link, mut bytes } => {
                 if let Some((stream, end)) = self.stream_of(id, link) {
-                    let Stream { opener, accepter, .. } = self.streams[stream];
+                    let Stream { opener, accepter, addresses, .. } = self.streams[stream];
                     let to = if end == End::Opener { accepter.0 } else { opener.0 };
                     if self.tampered(id, to, &mut bytes) == Fate::Drop {
                         return;
                     }
-                    self.write(stream, end, StreamEvent::Bytes(bytes));
+                    let (local, remote) = match end {
+                        End::Opener => addresses,
+                        End::Accepter => (addresses.1, addresses.0),
+                    };
+                    match self.sealed(id, Selector { local, remote }, Protocol::Tcp, bytes) {
+                        Leaving::Clear(bytes) => {
+                            self.take(id, to, false, &bytes);
+                            self.write(stream, end, StreamEvent::Bytes(bytes));
+                        }
+                        Leaving::Esp(packet) => {
+                            self.take(id, to, true, &packet);
+                            self.write(stream, end, StreamEvent::Sealed(packet));
+                        }
+                        Leaving::Nothing => {}
+                    }
                 }
             }
             WireOutput::Close { link } => {
@@ -425,6 +503,12 @@ impl World {
                 let stored = Happening::Stored { host: id, life, id: query, records };
                 self.schedule(now + Duration::from_micros(delay), stored);
             }
+            WireOutput::Query { id: query, query: Query::Secure(wish) } => {
+                let host = &mut self.hosts[id];
+                let answer = Answer::Secured(host.esp.secure(wish, &mut host.marks));
+                let answered = Happening::Answered { host: id, life: host.life, id: query, answer };
+                self.schedule(now + Duration::from_micros(100), answered);
+            }
             WireOutput::Query { id: query, query: question } => {
                 let name = format!("{question:?}");
                 let answer = Answer::Resolved(Err(Unresolved::NoRecord(name)));
@@ -435,6 +519,27 @@ impl World {
         }
     }
 
+    /// What leaves a host between two ports, by its associations.
+    fn sealed(&mut self, id: HostId, ends: Selector, protocol: Protocol, bytes: Vec<u8>) -> Leaving {
+        let host = &mut self.hosts[id];
+        let leaving = host.esp.leave(ends, protocol, bytes, self.now.wall);
+        host.esp.mark(&mut host.marks);
+        leaving
+    }
+
+    /// What an ESP packet holds for a host.
+    fn unsealed(
+        &mut self,
+        id: HostId,
+        source: IpAddr,
+        packet: &mut [u8],
+    ) -> Option<(Selector, Protocol, Vec<u8>)> {
+        let host = &mut self.hosts[id];
+        let opened = host.esp.open(source, packet, self.now.wall);
+        host.esp.mark(&mut host.marks);
+        opened.filter(|_| host.machine.is_some())
+    }
+
     fn owner(&self, address: IpAddr) -> Option<HostId> {
         self.hosts.iter().position(|host| host.address == address)
     }
@@ -443,14 +548,15 @@ impl World {
         &mut self,
         id: HostId,
         link: LinkId,
-        protocol: Protocol,
+        protocol: station::Protocol,
         local: Option<SocketAddr>,
         remote: SocketAddr,
     ) {
         self.next_port = self.next_port.checked_add(1).unwrap_or(30_000);
         let ip = local.map_or(self.hosts[id].address, |local| local.ip());
         let ip = if ip.is_unspecified() { self.hosts[id].address } else { ip };
-        let local = SocketAddr::new(ip, self.next_port);
+        let port = local.map(|local| local.port()).filter(|port| *port != 0).unwrap_or(self.next_port);
+        let local = SocketAddr::new(ip, port);
         self.next_link += 1;
         let to = self.owner(remote.ip());
         let accepted = LinkId(LinkId::ACCEPTED | self.next_link);
@@ -487,8 +593,8 @@ impl World {
         }
     }
 
-    fn takes(&self, host: HostId, protocol: Protocol) -> bool {
-        protocol != Protocol::Sip || !self.hosts[host].refuses_streams
+    fn takes(&self, host: HostId, protocol: station::Protocol) -> bool {
+        protocol != station::Protocol::Sip || !self.hosts[host].refuses_streams
     }
 
     fn stream_of(&self, id: HostId, link: LinkId) -> Option<(usize, End)> {
@@ -538,11 +644,14 @@ impl World {
         let (host, life, link) = if end == End::Opener { opener } else { accepter };
         let other = if end == End::Opener { accepter.0 } else { opener.0 };
         let (a, b) = (self.hosts[host].name.clone(), self.hosts[other].name.clone());
-        if matches!(what, StreamEvent::Bytes(_) | StreamEvent::Closed) && self.network.link(&a, &b).is_cut {
+        if matches!(what, StreamEvent::Bytes(_) | StreamEvent::Sealed(_) | StreamEvent::Closed)
+            && self.network.link(&a, &b).is_cut
+        {
             return self.segment_lost(stream, end, what);
         }
         if self.hosts[host].life != life || !self.is_up(host) {
-            if matches!(what, StreamEvent::Bytes(_)) && self.streams[stream].is_open {
+            if matches!(what, StreamEvent::Bytes(_) | StreamEvent::Sealed(_)) && self.streams[stream].is_open
+            {
                 let sender = if end == End::Opener { End::Accepter } else { End::Opener };
                 self.reset(stream, sender);
             }
@@ -559,6 +668,12 @@ impl World {
                 self.input(host, WireInput::ConnectFailed { link, why: "connection refused" });
             }
             StreamEvent::Bytes(bytes) => self.input(host, WireInput::Received { link, bytes }),
+            StreamEvent::Sealed(mut packet) => {
+                let source = if end == End::Opener { addresses.1.ip() } else { addresses.0.ip() };
+                if let Some((_, Protocol::Tcp, bytes)) = self.unsealed(host, source, &mut packet) {
+                    self.input(host, WireInput::Received { link, bytes });
+                }
+            }
             StreamEvent::Closed => {
                 self.streams[stream].is_open = false;
                 self.input(host, WireInput::Closed { link });

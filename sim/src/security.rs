@@ -1,0 +1,165 @@
+//! ESP of a simulated host: the back end `memory`. Packets between protected ports are real ESP, sealed at one host and
+//! opened at the other; what does not open is dropped and counted there.
+
+use ambient::{Entropy, Wall};
+use cscf::query::{Secure, SecureFailure};
+use ipsec::{NotInstalled, Protocol, Refusal, SaSet, Sad, Selector, Spi, Usage, udp};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+/// How far the associations of a set had come when that was last written down: what outlives a crash.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mark {
+    received: [u32; 2],
+    sent: [u32; 2],
+}
+
+/// The marks of a host, by the SPI of its server port: they are on its disk.
+pub type Marks = BTreeMap<Spi, Mark>;
+
+/// The associations of one host, in one of its lives.
+pub struct Esp {
+    sad: Sad,
+    sets: BTreeMap<Spi, SaSet>,
+    clear_refused: u64,
+    unwritten: u32,
+}
+
+/// What leaves a host.
+#[derive(Debug)]
+pub enum Leaving {
+    /// As it is.
+    Clear(Vec<u8>),
+    /// As an ESP packet.
+    Esp(Vec<u8>),
+    /// Nothing: its association has no sequence number left.
+    Nothing,
+}
+
+impl Esp {
+    /// No associations.
+    pub fn new(entropy: Entropy) -> Esp {
+        Esp { sad: Sad::new(entropy), sets: BTreeMap::new(), clear_refused: 0, unwritten: 0 }
+    }
+
+    /// Does what a machine asks for.
+    pub fn secure(&mut self, wish: Secure, marks: &mut Marks) -> Result<(), SecureFailure> {
+        match wish {
+            Secure::Install(set) => self.install(*set),
+            Secure::Adopt(set) if self.sets.contains_key(&set.own_spi_s) => Ok(()),
+            Secure::Adopt(set) => {
+                let name = set.own_spi_s;
+                self.install(*set)?;
+                if let Some(Mark { received, sent }) = marks.get(&name) {
+                    // What was sent since the mark was written must not be sent again: to the peer it is a replay.
+                    self.sad.resume(name, *received, sent.map(|sent| sent.saturating_add(MARKED_EVERY)));
+                }
+                Ok(())
+            }
+            Secure::Remove(set) => {
+                self.sad.remove(set.own_spi_s);
+                self.sets.remove(&set.own_spi_s);
+                marks.remove(&set.own_spi_s);
+                Ok(())
+            }
+        }
+    }
+
+    fn install(&mut self, set: SaSet) -> Result<(), SecureFailure> {
+        self.sad.install(&set).map_err(|why| {
+            SecureFailure(
+                match why {
+                    NotInstalled::SpiInUse => "the SPI is in use",
+                    NotInstalled::SelectorInUse => "the ports are in use",
+                    NotInstalled::Algorithms => "the algorithms do not go together",
+                    NotInstalled::Encapsulation => "the encapsulation is not known",
+                }
+                .to_owned(),
+            )
+        })?;
+        self.sets.insert(set.own_spi_s, set);
+        Ok(())
+    }
+
+    /// A datagram or a piece of a stream leaves between two ports.
+    pub fn leave(&mut self, ends: Selector, protocol: Protocol, payload: Vec<u8>, now: Wall) -> Leaving {
+        if self.sad.inbound(&ends).is_none() {
+            return Leaving::Clear(payload);
+        }
+        let header = match protocol {
+            Protocol::Udp => udp::header(ends.local, ends.remote, &payload).map(|header| header.to_vec()),
+            Protocol::Tcp => {
+                Some([ends.local.port().to_be_bytes(), ends.remote.port().to_be_bytes()].concat())
+            }
+        };
+        let mut packet = Vec::new();
+        let sealed = header
+            .map(|header| self.sad.protect(&ends, protocol, &[&header, &payload], now, &mut packet).is_ok());
+        if sealed == Some(true) { Leaving::Esp(packet) } else { Leaving::Nothing }
+    }
+
+    /// What an ESP packet holds, and between which ports it goes; `None` when it is refused.
+    pub fn open(
+        &mut self,
+        source: IpAddr,
+        packet: &mut [u8],
+        now: Wall,
+    ) -> Option<(Selector, Protocol, Vec<u8>)> {
+        let accepted = self.sad.accept(source, packet, now).ok()?;
+        let header = match accepted.protocol {
+            Protocol::Udp => 8,
+            Protocol::Tcp => 4,
+        };
+        Some((accepted.association.selector, accepted.protocol, accepted.payload.get(header..)?.to_vec()))
+    }
+
+    /// Whether what comes in clear between two ports is let in: not where an association should have protected it.
+    pub fn lets_in(&mut self, local: SocketAddr, remote: SocketAddr) -> bool {
+        let is_protected = self.sad.inbound(&Selector { local, remote }).is_some();
+        self.clear_refused += u64::from(is_protected);
+        !is_protected
+    }
+
+    /// Writes down how far the associations are, now and then.
+    pub fn mark(&mut self, marks: &mut Marks) {
+        self.unwritten += 1;
+        if self.unwritten < MARKED_EVERY && marks.len() == self.sets.len() {
+            return;
+        }
+        self.unwritten = 0;
+        let newest: BTreeMap<Spi, u32> = self.sad.usage().map(|usage| (usage.spi, usage.sequence)).collect();
+        let at = |spi| newest.get(spi).copied().unwrap_or(0);
+        *marks = self
+            .sets
+            .values()
+            .map(|set| {
+                let received = [at(&set.own_spi_s), at(&set.own_spi_c)];
+                let sent = [at(&set.peer_spi_c), at(&set.peer_spi_s)];
+                (set.own_spi_s, Mark { received, sent })
+            })
+            .collect();
+    }
+
+    /// What each association has carried.
+    pub fn usage(&self) -> Vec<Usage> {
+        self.sad.usage().collect()
+    }
+
+    /// The sets that stand.
+    pub fn sets(&self) -> impl Iterator<Item = &SaSet> {
+        self.sets.values()
+    }
+
+    /// How many packets were refused for a reason.
+    pub fn refused(&self, reason: Refusal) -> u64 {
+        self.sad.refused(reason)
+    }
+
+    /// How much came in clear between protected ports, and was not let in.
+    pub fn clear_refused(&self) -> u64 {
+        self.clear_refused
+    }
+}
+
+/// After how many packets the marks are written.
+const MARKED_EVERY: u32 = 64;
