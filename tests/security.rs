@@ -1,9 +1,12 @@
 //! Gm through security associations (TS 33.203), in simulation: phones, the P-CSCF and ESP between them.
 
-use carillon_tests::story::settled;
-use sim::{Ims, Phone, Plan};
+use carillon_tests::story::{refusal, settled};
+use cscf::flow::Transport;
+use ipsec::Refusal;
+use sim::{Ims, Link, Phone, Plan};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
-use ue::{Command, Deregistration, Notice, SecurityConfig};
+use ue::{Command, Deregistration, Fault, Notice, RegistrationFailure, SecurityConfig};
 
 const OPTIONAL: &str = "[ipsec]\npolicy = \"optional\"";
 
@@ -144,4 +147,238 @@ fn a_call_outlives_the_set_that_it_began_in() {
             .any(|(_, notice)| matches!(notice, Notice::Ended { .. }))
     );
     settled(ims, &[&alice, &bob]);
+}
+
+/// The same with every transport and spread over shards: requests to a phone go by a connection of the P-CSCF's own.
+#[test]
+fn tcp_and_shards_make_no_difference() {
+    for (seed, transport, shards) in
+        [(10, Transport::Tcp, 1), (11, Transport::Udp, 3), (12, Transport::Tcp, 3)]
+    {
+        let mut ims = secured(Plan::seeded(seed).with_shards(shards));
+        ims.world.tap();
+        let mut phone = || {
+            ims.phone_with(|config| {
+                config.security = Some(SecurityConfig::default());
+                config.pcscf.transport = transport;
+            })
+        };
+        let (alice, bob) = (phone(), phone());
+        for phone in [&alice, &bob] {
+            ims.register_well(phone);
+        }
+        for _ in 0..2 {
+            let notice = ims.call(&alice, &bob.tel);
+            assert!(matches!(notice, Notice::Established { .. }), "{transport} {notice:?}\n{}", ims.ladder());
+            ims.hang_up(&bob);
+            let notice = ims.message(&bob, &alice.sip, "hello");
+            assert!(matches!(notice, Notice::MessageSent { .. }), "{transport} {notice:?}\n{}", ims.ladder());
+            ims.register_well(&alice);
+            ims.advance(Duration::from_secs(200));
+        }
+        assert_eq!(in_clear(&ims, &alice).len(), 2, "{transport} {:?}", in_clear(&ims, &alice));
+        settled(ims, &[&alice, &bob]);
+    }
+}
+
+/// A phone does not notice more than lost packets when its P-CSCF crashes: calls go on, and the phone is reached, through
+/// the set that it had, with no new REGISTER.
+#[test]
+fn associations_outlive_a_crash_of_the_pcscf() {
+    for (seed, transport) in [(20, Transport::Udp), (21, Transport::Tcp)] {
+        let mut ims = secured(Plan::seeded(seed).with_subscribers(20));
+        let mut phones = Vec::new();
+        for _ in 0..20 {
+            let phone = ims.phone_with(|config| {
+                config.security = Some(SecurityConfig::default());
+                config.pcscf.transport = transport;
+            });
+            ims.register_well(&phone);
+            phones.push(phone);
+        }
+        let calls: Vec<_> = phones[..8].chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
+        for (from, to) in &calls {
+            let notice = ims.call(from, &to.tel);
+            assert!(matches!(notice, Notice::Established { .. }), "{notice:?}");
+        }
+        // More than a mark's worth of packets, so that what is taken up again is no first number.
+        for _ in 0..70 {
+            let notice = ims.message(&phones[18], &phones[19].sip, "hello");
+            assert!(matches!(notice, Notice::MessageSent { .. }), "{notice:?}");
+        }
+        let before = ims.received("pcscf", "REGISTER").len();
+        ims.restart("pcscf", Duration::from_secs(2));
+        ims.advance(Duration::from_secs(5));
+        for pair in phones.chunks(2) {
+            for (from, to) in [(&pair[0], &pair[1]), (&pair[1], &pair[0])] {
+                let notice = ims.message(from, &to.sip, "after the crash");
+                assert!(
+                    matches!(notice, Notice::MessageSent { .. }),
+                    "{transport} {}: {notice:?}\n{}",
+                    from.name,
+                    ims.ladder()
+                );
+            }
+        }
+        for (from, to) in &calls {
+            let hold = ims.ask(to, Command::Hold { call: None }, Duration::from_secs(60), |notice| {
+                matches!(
+                    notice,
+                    Notice::Changed { .. } | Notice::ChangeRefused { .. } | Notice::Refused { .. }
+                )
+            });
+            assert!(matches!(hold, Notice::Changed { .. }), "{transport} {hold:?}");
+            let notice = ims.hang_up(from);
+            assert!(matches!(notice, Notice::Ended { .. }), "{notice:?}");
+        }
+        assert_eq!(ims.received("pcscf", "REGISTER").len(), before, "no phone had to register anew");
+        settled(ims, &phones.iter().collect::<Vec<_>>());
+    }
+}
+
+/// RFC 3329 §2.3.1, TS 33.203 §7.2: a phone that was bidden down, or proves nothing, is refused, with the cause counted.
+#[test]
+fn what_a_phone_does_wrong_is_refused_by_name() {
+    for (fault, status, cause) in [
+        (Fault::AlteredSecurityVerify, 494, "Security-Verify differs from our Security-Server"),
+        (Fault::NoSecurityVerify, 494, "no Security-Verify"),
+        (Fault::WrongRes, 403, ""),
+    ] {
+        let mut ims = secured(Plan::seeded(30));
+        let alice = ims.phone_with(|config| {
+            config.security = Some(SecurityConfig::default());
+            config.policy.fault = Some(fault);
+        });
+        let notice = ims.register(&alice);
+        assert_eq!(refusal(&notice), status, "{fault:?} {notice:?}\n{}", ims.ladder());
+        let counted = pcscf_counts(&ims);
+        assert!(cause.is_empty() || counted.iter().any(|(_, found)| *found == cause), "{counted:?}");
+        assert!(ims.registered_at(&alice).is_none());
+        ims.advance(Duration::from_secs(300));
+        assert_eq!((sets(&ims, "pcscf"), sets(&ims, "alice")), (0, 0), "{fault:?}");
+    }
+}
+
+/// A phone whose ESP names another SPI is not heard: the packets are counted, and what was set up for it goes.
+#[test]
+fn esp_with_a_foreign_spi_is_dropped_and_counted() {
+    let mut ims = secured(Plan::seeded(31));
+    let alice = ims.phone_with(|config| {
+        config.security = Some(SecurityConfig::default());
+        config.policy.fault = Some(Fault::WrongSpi);
+    });
+    let notice = ims.register(&alice);
+    assert!(matches!(notice, Notice::RegistrationFailed(RegistrationFailure::Timeout)), "{notice:?}");
+    let pcscf = &ims.world.hosts()[ims.world.host("pcscf")].esp;
+    assert!(pcscf.refused(Refusal::UnknownSpi) > 3, "{}", ims.ladder());
+    ims.advance(Duration::from_secs(300));
+    assert_eq!((sets(&ims, "pcscf"), sets(&ims, "alice")), (0, 0));
+}
+
+/// RFC 4303 §3.4.3, §3.4.4: what was heard before, and what was changed on the way, goes no further.
+#[test]
+fn replayed_and_altered_esp_is_dropped_and_counted() {
+    let mut ims = secured(Plan::seeded(32));
+    let (alice, bob) = (phone(&mut ims), phone(&mut ims));
+    for phone in [&alice, &bob] {
+        ims.register_well(phone);
+    }
+    ims.world.tap();
+    ims.message(&alice, &bob.sip, "hello");
+    let pcscf = ims.world.host("pcscf");
+    let sent: Vec<_> = ims.world.taken().iter().filter(|packet| packet.from == alice.host).cloned().collect();
+    assert!(sent.iter().all(|packet| packet.is_esp && packet.to == pcscf) && !sent.is_empty());
+    let heard = ims.received("pcscf", "MESSAGE").len();
+    let source = ims.world.hosts()[alice.host].address;
+    for packet in &sent {
+        ims.world.inject_esp(source, pcscf, &packet.bytes);
+        let mut altered = packet.bytes.clone();
+        // A number that has not been heard, so that it is not taken for a replay.
+        altered[4..8].copy_from_slice(&9000_u32.to_be_bytes());
+        ims.world.inject_esp(source, pcscf, &altered);
+        ims.world.inject_esp(IpAddr::from([10, 9, 9, 9]), pcscf, &packet.bytes);
+    }
+    ims.advance(Duration::from_secs(1));
+    let esp = &ims.world.hosts()[pcscf].esp;
+    assert!(esp.refused(Refusal::Replay) >= sent.len() as u64);
+    assert_eq!(esp.refused(Refusal::BadIcv), sent.len() as u64);
+    assert_eq!(ims.received("pcscf", "MESSAGE").len(), heard);
+    settled(ims, &[&alice, &bob]);
+}
+
+/// TS 33.203 §7.1: whoever speaks for a protected user in clear is refused, from whichever port, and at a protected port
+/// is not even heard.
+#[test]
+fn a_protected_user_cannot_be_spoken_for_in_clear() {
+    let mut ims = secured(Plan::seeded(33));
+    let (alice, bob) = (phone(&mut ims), phone(&mut ims));
+    for phone in [&alice, &bob] {
+        ims.register_well(phone);
+    }
+    let ip = ims.world.hosts()[alice.host].address;
+    let request = |branch: &str| {
+        format!(
+            "MESSAGE {} SIP/2.0\r\nVia: SIP/2.0/UDP {ip}:6300;branch=z9hG4bK{branch};rport\r\nMax-Forwards: 70\r\n\
+             From: <{}>;tag=1\r\nTo: <{}>\r\nCall-ID: {branch}\r\nCSeq: 1 MESSAGE\r\nContent-Length: 0\r\n\r\n",
+            bob.sip, alice.sip, bob.sip
+        )
+    };
+    for (port, at) in [(6300, 5060), (6301, 5060), (5060, 5060), (6301, 6100), (6300, 5100), (5060, 6100)] {
+        let (remote, local) = (SocketAddr::new(ip, port), SocketAddr::from(([127, 0, 0, 10], at)));
+        ims.world.inject(remote, local, request(&format!("x{port}{at}")).as_bytes());
+    }
+    ims.advance(Duration::from_secs(2));
+    assert_eq!(ims.received("bob", "MESSAGE").len(), 0);
+    let outside =
+        pcscf_counts(&ims).iter().filter(|(_, cause)| *cause == "outside the security association").count();
+    assert_eq!(outside, 1, "a counter of its own: {:?}", pcscf_counts(&ims));
+    assert_eq!(ims.received("pcscf", "MESSAGE").len(), 3, "those to protected ports are not heard");
+    settled(ims, &[&alice, &bob]);
+}
+
+/// A phone that lost its battery comes back with nothing: it registers in clear, and until that succeeds it is registered
+/// as before.
+#[test]
+fn a_phone_that_restarts_is_challenged_and_served_again() {
+    let mut ims = secured(Plan::seeded(34));
+    let (alice, bob) = (phone(&mut ims), phone(&mut ims));
+    for phone in [&alice, &bob] {
+        ims.register_well(phone);
+    }
+    ims.restart("alice", Duration::from_secs(1));
+    assert!(ims.registered_at(&alice).is_some());
+    ims.register_well(&alice);
+    let notice = ims.message(&bob, &alice.sip, "hello again");
+    assert!(matches!(notice, Notice::MessageSent { .. }), "{notice:?}\n{}", ims.ladder());
+    ims.advance(Duration::from_secs(140));
+    assert_eq!(sets(&ims, "pcscf"), 2);
+    settled(ims, &[&alice, &bob]);
+}
+
+/// On links that lose, double and reorder, a registration is still a matter of retransmissions.
+#[test]
+fn bad_links_are_borne() {
+    for seed in 0..20 {
+        let mut ims = secured(Plan::seeded(1000 + seed));
+        ims.set_links(Link::BAD);
+        let (alice, bob) = (phone(&mut ims), phone(&mut ims));
+        for phone in [&alice, &bob] {
+            ims.register_well(phone);
+            ims.register_well(phone);
+        }
+        let notice = ims.message(&alice, &bob.sip, "hello");
+        assert!(matches!(notice, Notice::MessageSent { .. }), "seed {seed}: {notice:?}\n{}", ims.ladder());
+        ims.set_links(Link::GOOD);
+        settled(ims, &[&alice, &bob]);
+    }
+}
+
+/// What the P-CSCF has counted.
+fn pcscf_counts(ims: &Ims) -> Vec<(&'static str, &'static str)> {
+    let host = &ims.world.hosts()[ims.world.host("pcscf")];
+    let stations = host.shards::<pcscf::Pcscf>();
+    stations
+        .iter()
+        .flat_map(|station| station.node().counters().iter().map(|(what, cause, _)| (what, cause)))
+        .collect()
 }
