@@ -125,7 +125,9 @@ impl Core {
         let icscf = assembly::shards(Part::Icscf, || Icscf::new(config.clone()), &config, entropy()?);
         let icscf = spawn_shards("icscf", icscf, setup("icscf", sockets.icscf)?)?;
         let pcscf = assembly::shards(Part::Pcscf, || Pcscf::new(config.clone()), &config, entropy()?);
-        let pcscf = spawn_shards("pcscf", pcscf, setup("pcscf", sockets.pcscf)?)?;
+        let security = process::security(Part::Pcscf, &config)
+            .map_err(|failure| Failure::Failed(failure.to_string()))?;
+        let pcscf = spawn_shards("pcscf", pcscf, Setup { security, ..setup("pcscf", sockets.pcscf)? })?;
         Ok(Core { config, pcscf, icscf, scscf, hss, events: Default::default() })
     }
 

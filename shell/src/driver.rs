@@ -7,11 +7,13 @@ mod bell;
 mod company;
 mod handle;
 mod inbox;
+mod security;
 mod shard;
 mod world;
 
 pub use handle::{Ended, Gone, Handle, Operator};
 pub(crate) use inbox::{Accepted, Inbox};
+pub use security::Security;
 
 use crate::clock::Clock;
 use crate::dns::Desk;
@@ -53,6 +55,8 @@ pub struct Setup {
     pub drain_max: Duration,
     /// Bytes that may wait to be written to one connection.
     pub write_buffer_max: usize,
+    /// Who does ESP between protected ports.
+    pub security: Security,
 }
 
 impl Setup {
@@ -68,6 +72,7 @@ impl Setup {
             trace: false,
             drain_max: Duration::from_secs(5),
             write_buffer_max: 1 << 20,
+            security: Security::None,
         }
     }
 
@@ -89,6 +94,7 @@ impl Setup {
                 store: self.store.share(),
                 restored,
                 dns: self.dns.clone(),
+                security: self.security.clone(),
                 entropy: self.entropy.fork(),
                 ..self
             });

@@ -21,7 +21,7 @@ mod stream;
 
 pub use clock::{Clock, system_entropy};
 pub use control::{Control, ControlSocket};
-pub use driver::{Driver, Handle, Setup};
+pub use driver::{Driver, Handle, Security, Setup};
 pub use ipsec::{SecurityBackEnd, SecurityError};
 pub use reload::Reload;
 pub use sockets::{BindError, Binding, Sockets, Speaks};

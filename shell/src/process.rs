@@ -5,7 +5,7 @@
 
 use crate::clock::{Clock, system_entropy};
 use crate::control::ControlSocket;
-use crate::driver::{Driver, Ended, Handle, Setup};
+use crate::driver::{Driver, Ended, Handle, Security, Setup};
 use crate::logging;
 use crate::reload::Reload;
 use crate::sctp;
@@ -13,7 +13,7 @@ use crate::sockets::{Binding, Sockets};
 use crate::store::Store;
 use cscf::Role;
 use cscf::assembly::{self, Part};
-use cscf::config::{Config, StoreKind};
+use cscf::config::{Config, SecurityBackEnd, StoreKind};
 use cscf::query::Record;
 use cscf::station::{Operated, Station, StreamTransport};
 use cscf::wording::{Outcome, Wording};
@@ -93,7 +93,8 @@ where
         let entropy = system_entropy().map_err(Failure::failed)?;
         let stations = assembly::shards(part, || role(Arc::clone(config)), config, entropy);
         let bindings = bindings.iter().map(Binding::from);
-        serve_shards(R::NAME, stations, bindings, store, restored, &deployment, wording)
+        let security = security(part, config)?;
+        serve_shards(R::NAME, stations, bindings, (store, restored, security), &deployment, wording)
     })
 }
 
@@ -217,6 +218,22 @@ pub fn open_store(name: &str, config: &Config) -> Result<(Store, Vec<Record>), F
     }
 }
 
+/// Who does ESP for a part: the P-CSCF alone has protected ports.
+pub fn security(part: Part, config: &Config) -> Result<Security, Failure> {
+    if part != Part::Pcscf || !config.ipsec.is_on() {
+        return Ok(Security::None);
+    }
+    match config.ipsec.back_end {
+        SecurityBackEnd::Xfrm => {
+            let protected = config.ipsec.locals(&config.pcscf.listen);
+            Ok(Security::Xfrm { guarded: protected.iter().map(|local| local.address).collect() })
+        }
+        SecurityBackEnd::Userspace => Err(Failure::Usage(
+            "ipsec.back_end: this build has no driver for \"userspace\"; write \"xfrm\"".to_owned(),
+        )),
+    }
+}
+
 /// Runs one machine until a signal asks it to stop.
 pub fn serve<M>(
     name: &'static str,
@@ -231,7 +248,7 @@ where
     M: Operated + 'static,
     M::Command: Clone,
 {
-    serve_shards(name, vec![machine], bindings, store, restored, deployment, wording)
+    serve_shards(name, vec![machine], bindings, (store, restored, Security::None), deployment, wording)
 }
 
 /// Runs the shards of one function until a signal asks it to stop.
@@ -239,8 +256,7 @@ fn serve_shards<M>(
     name: &'static str,
     machines: Vec<M>,
     bindings: impl IntoIterator<Item = Binding>,
-    store: Store,
-    restored: Vec<Record>,
+    (store, restored, security): (Store, Vec<Record>, Security),
     deployment: &Deployment,
     wording: Wording<M::Command, M::Notice>,
 ) -> Result<(), Failure>
@@ -256,6 +272,7 @@ where
     let setup = Setup {
         store,
         restored,
+        security,
         dns: config.dns.clone(),
         drain_max: config.limits.drain,
         write_buffer_max: config.limits.connection_buffer_bytes,

@@ -5,6 +5,7 @@
 //! `CARILLON_TOOLS` is `required` (as root `tests/run` has installed everything), a missing program fails instead.
 
 pub mod binaries;
+pub mod kernel;
 pub mod lab;
 pub mod loopback;
 pub mod phone;

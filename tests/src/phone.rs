@@ -7,10 +7,25 @@ use cscf::flow::{Hop, Local, Side, Transport};
 use cscf::{assembly, trace};
 use hss_mock::{Subscriber, csv};
 use ims_aka::Usim;
-use shell::{Clock, Driver, Handle, Setup, Sockets, system_entropy};
+use shell::{Binding, Clock, Driver, Handle, Security, Setup, Sockets, system_entropy};
 use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
-use ue::{Answering, Command, Deregistration, Ending, Notice, Policy, RegistrationFailure, Ue, UeConfig};
+use ue::{
+    Answering, Command, Deregistration, Ending, Notice, Policy, RegistrationFailure, SecurityConfig, Ue,
+    UeConfig,
+};
+
+/// Where a phone with security associations is.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Its own address.
+    pub address: IpAddr,
+    /// The P-CSCF, where it takes the first REGISTER.
+    pub pcscf: Hop,
+    /// What it offers.
+    pub security: SecurityConfig,
+}
 
 /// A phone that is switched on.
 pub struct Phone {
@@ -51,6 +66,43 @@ impl Phone {
         let station = assembly::sip_station(Ue::new(ue), config, locals, None, entropy());
         let setup = Setup { trace: true, ..Setup::new(sockets, Clock::start(), entropy()) };
         let handle = Driver::spawn(name, station, setup).expect("a thread for the phone");
+        Phone { name: name.to_owned(), sip, handle: Some(handle), traced: Vec::new() }
+    }
+
+    /// Switches on the phone of a subscriber at an address of its own, with its protected ports there.
+    pub fn secured(name: &str, config: &Config, place: &Place) -> Phone {
+        let subscriber = subscriber(name, config);
+        let private = &subscriber.private_identities[0];
+        let identities: Vec<_> = subscriber.implicit_sets[0].identities().collect();
+        let is_number = |uri: &str| uri.starts_with("sip:+");
+        let sip = identities.iter().map(|identity| identity.identity.as_str()).find(|uri| is_number(uri));
+        let usim = Usim::new(private.credentials.algorithm().expect("a USIM"));
+        let policy = Policy { answering: Answering::After(Duration::from_millis(200)), ..Policy::default() };
+        let ue = UeConfig {
+            policy,
+            security: Some(place.security.clone()),
+            ..UeConfig::new(
+                &private.impi,
+                identities[0].identity.as_str(),
+                config.home.domain(),
+                usim,
+                place.pcscf,
+            )
+        };
+        let local = |transport| Local {
+            side: Side::Access,
+            transport,
+            address: SocketAddr::new(place.address, 5060),
+        };
+        let mut locals = [Transport::Udp, Transport::Tcp].map(local).to_vec();
+        locals.extend(place.security.locals(place.address));
+        let sockets =
+            Sockets::bind(locals.iter().map(Binding::from)).unwrap_or_else(|error| panic!("{error}"));
+        let station = assembly::sip_station(Ue::new(ue), config, locals, None, entropy());
+        let security = Security::Xfrm { guarded: Vec::new() };
+        let setup = Setup { trace: true, security, ..Setup::new(sockets, Clock::start(), entropy()) };
+        let handle = Driver::spawn(name, station, setup).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let sip = sip.expect("a number as a SIP URI").to_owned();
         Phone { name: name.to_owned(), sip, handle: Some(handle), traced: Vec::new() }
     }
 

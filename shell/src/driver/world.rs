@@ -3,6 +3,7 @@
 use super::Setup;
 use super::company::Company;
 use super::inbox::{Accepted, Inbox};
+use super::security::Associations;
 use crate::clock::Clock;
 use crate::datagram::DatagramPorts;
 use crate::dns::Desk;
@@ -27,6 +28,7 @@ pub(super) struct World {
     pub(super) spare: Spare,
     /// What the world answered at once.
     pub(super) inputs: VecDeque<WireInput>,
+    security: Option<Associations>,
     shard: ShardId,
     company: Arc<Company>,
     inbox: Arc<Inbox>,
@@ -59,6 +61,7 @@ impl World {
         let datagrams = DatagramPorts::new(setup.sockets.datagrams, registry)?;
         let listeners = Listeners::new(setup.sockets.streams, registry, datagrams.len())?;
         let first_link = datagrams.len() + listeners.len();
+        let security = setup.security.open().map_err(io::Error::other)?;
         let inbox = company.inboxes.get(usize::from(shard.0)).cloned();
         let inbox = inbox.ok_or_else(|| io::Error::other("a shard without an inbox"))?;
         Ok(World {
@@ -67,6 +70,7 @@ impl World {
             listeners,
             spare: Spare::default(),
             inputs: VecDeque::new(),
+            security,
             shard,
             parcels: company.inboxes.iter().map(|_| VecDeque::new()).collect(),
             company,
@@ -195,8 +199,11 @@ impl World {
                 let answer = self.names.resolve(id, lookup, self.entropy.fork(), &self.inbox);
                 self.inputs.extend(answer.map(|answer| WireInput::Answered { id, answer }));
             }
-            WireOutput::Query { id, query: Query::Secure(_) } => {
-                let answer = Answer::Secured(Err(SecureFailure("there is no back end for IPsec".to_owned())));
+            WireOutput::Query { id, query: Query::Secure(wish) } => {
+                let none = || Err(SecureFailure("there is no back end for IPsec".to_owned()));
+                let answer = Answer::Secured(
+                    self.security.as_mut().map_or_else(none, |security| security.carry_out(&wish)),
+                );
                 self.inputs.push_back(WireInput::Answered { id, answer });
             }
             WireOutput::Query { id, query: Query::Cx { .. } } => {

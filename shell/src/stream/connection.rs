@@ -73,7 +73,7 @@ impl Connection {
         }
     }
 
-    /// A connection that is being opened.
+    /// A connection that is being opened, from just the port of `local` where that is not 0.
     pub(super) fn connect(
         id: LinkId,
         transport: StreamTransport,
@@ -87,7 +87,12 @@ impl Connection {
         };
         socket.set_nonblocking(true)?;
         if let Some(local) = local {
-            socket.bind(&SockAddr::from(SocketAddr::new(local.ip(), 0)))?;
+            if local.port() != 0 {
+                // One port is the end of connections to many peers, and of one that has just closed.
+                socket.set_reuse_address(true)?;
+                socket.set_reuse_port(true)?;
+            }
+            socket.bind(&SockAddr::from(local))?;
         }
         match socket.connect(&SockAddr::from(remote)) {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
@@ -172,3 +177,24 @@ impl Connection {
 
 /// Messages of one system call.
 const SLICES: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    /// TS 33.203 §7.1: the connections to all UEs come from one protected client port.
+    #[test]
+    fn connections_to_several_peers_come_from_the_port_that_was_asked_for() {
+        let peers = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let opened = peers.each_ref().map(|peer| {
+            let remote = peer.local_addr().unwrap();
+            Connection::connect(LinkId(1), StreamTransport::Tcp, Some(free), remote).unwrap()
+        });
+        for peer in &peers {
+            assert_eq!(peer.accept().unwrap().1, free);
+        }
+        drop(opened);
+    }
+}

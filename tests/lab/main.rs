@@ -1,0 +1,215 @@
+//! Gm on the real wire (TS 33.203): a core in one network namespace, phones in another, ESP by the kernel between them.
+//!
+//! The running kernel may lack ESP, so that each story runs again under `tests/lab-kernel`; within, the phones are a third
+//! life of this program, in the namespace of the UEs.
+#![allow(clippy::print_stderr, reason = "a failing test shows what every process has said")]
+
+mod network;
+
+use carillon_tests::kernel;
+use carillon_tests::phone::{Phone, Place};
+use carillon_tests::process::Process;
+use cscf::config::Config;
+use cscf::flow::{Hop, Transport};
+use ipsec::Algorithms;
+use network::{CORE, Core, UE, in_namespace};
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use ue::SecurityConfig;
+
+/// Register, call, message, re-register with new associations, de-register: over UDP and TCP, IPv4 and IPv6, by every pair
+/// of algorithms of the permissive profile; and the kernel's own tool sees the traffic in the associations.
+#[test]
+fn phones_live_in_esp_by_every_pair_of_algorithms() {
+    on_a_kernel("phones_live_in_esp_by_every_pair_of_algorithms", |core| {
+        core.phones("play_every_pair");
+        let left = in_namespace(CORE, &["ip", "xfrm", "state"]);
+        assert!(left.contains("proto esp"), "what was de-registered lingers for the last 200: {left}");
+        let counters = in_namespace(CORE, &["cat", "/proc/net/xfrm_stat"]);
+        for wrong in ["XfrmInStateProtoError", "XfrmInStateSeqError", "XfrmInTmplMismatch"] {
+            let count = counters.lines().find_map(|line| line.strip_prefix(wrong)).map(str::trim);
+            assert_eq!(count, Some("0"), "{wrong}");
+        }
+    });
+}
+
+/// What those who listen on the access network see: one REGISTER and its 401, and ESP from there on.
+#[test]
+fn a_capture_shows_no_sip_behind_the_first_401() {
+    on_a_kernel("a_capture_shows_no_sip_behind_the_first_401", |core| {
+        let Some(tshark) = carillon_tests::find("tshark") else {
+            return eprintln!("left out: tshark is not here");
+        };
+        let mut capture = Command::new("ip");
+        capture.args(["netns", "exec", UE]).arg(tshark).args(["-i", "ue", "-l", "-T", "fields"]);
+        let fields = ["ip.proto", "esp.spi", "sip.Method", "sip.Status-Code"];
+        capture.args(fields.iter().flat_map(|field| ["-e", field]));
+        let mut capture = Process::start("tshark", &mut capture, core.folder());
+        capture.wait_for_output("Capture started", START);
+        core.phones("play_one_pair");
+        let output = capture.output();
+        let rows: Vec<Vec<&str>> = output.lines().map(|line| line.split('\t').collect()).collect();
+        let of_sip: Vec<(&str, &str)> = rows
+            .iter()
+            .filter(|row| row.len() == fields.len() && (!row[2].is_empty() || !row[3].is_empty()))
+            .map(|row| (row[2], row[3]))
+            .collect();
+        assert_eq!(
+            of_sip,
+            [("REGISTER", ""), ("", "401"), ("REGISTER", ""), ("", "401")],
+            "alice's and bob's: {output}"
+        );
+        let esp = rows.iter().filter(|row| row.first() == Some(&"50")).count();
+        assert!(esp > 40, "{esp} packets of ESP: {output}");
+    });
+}
+
+/// The associations of 20 phones survive a kill -9 of the P-CSCF: no phone registers anew, and all of them reach each other.
+#[test]
+fn a_killed_pcscf_takes_its_associations_up_again() {
+    on_a_kernel("a_killed_pcscf_takes_its_associations_up_again", |core| {
+        let mut phones = core.start_phones("play_around_a_crash");
+        phones.wait_for_output("ready for the crash", START);
+        core.crash_pcscf();
+        core.tell("restarted");
+        let status = phones.wait(Duration::from_secs(120));
+        assert!(status.success(), "{}\n{}", phones.output(), core.said());
+    });
+}
+
+// --- the stories of the phones, each in the namespace of the UEs ------------------------------------------------------
+
+#[test]
+fn play_every_pair() {
+    let Some(stage) = Stage::of_phones() else { return };
+    let mut host = 10;
+    for ip in [IPV4, IPV6] {
+        for transport in [Transport::Udp, Transport::Tcp] {
+            for pair in Algorithms::ALL {
+                println!("{pair} over {transport} to {ip}");
+                let mut phone = |name| {
+                    host += 1;
+                    stage.phone(name, ip, host, transport, pair)
+                };
+                let (mut alice, mut bob) = (phone("alice"), phone("bob"));
+                assert!(!alice.register() && !bob.register());
+                live(&mut alice, &mut bob);
+                let states = in_namespace(UE, &["ip", "-s", "xfrm", "state"]);
+                assert!(states.contains(kernel_name(pair)), "{pair}: {states}");
+                assert!(alice.register(), "with new associations");
+                live(&mut alice, &mut bob);
+                alice.deregister();
+                bob.deregister();
+                let states = in_namespace(UE, &["ip", "xfrm", "state"]);
+                assert!(!states.contains("proto esp"), "{pair}: {states}");
+            }
+        }
+    }
+}
+
+#[test]
+fn play_one_pair() {
+    let Some(stage) = Stage::of_phones() else { return };
+    let phone = |name, host| stage.phone(name, IPV4, host, Transport::Udp, Algorithms::ALL[0]);
+    let (mut alice, mut bob) = (phone("alice", 11), phone("bob", 12));
+    assert!(!alice.register() && !bob.register());
+    live(&mut alice, &mut bob);
+    assert!(alice.register());
+    live(&mut alice, &mut bob);
+    alice.deregister();
+    bob.deregister();
+}
+
+#[test]
+fn play_around_a_crash() {
+    let Some(stage) = Stage::of_phones() else { return };
+    let phone = |name, host, transport| stage.phone(name, IPV4, host, transport, Algorithms::ALL[2]);
+    let mut alice = phone("alice", 11, Transport::Udp);
+    let mut bob = phone("bob", 12, Transport::Tcp);
+    assert!(!alice.register() && !bob.register());
+    live(&mut alice, &mut bob);
+    println!("ready for the crash");
+    stage.wait_for("restarted");
+    live(&mut alice, &mut bob);
+    live(&mut bob, &mut alice);
+    for phone in [&mut alice, &mut bob] {
+        let story = phone.story();
+        assert_eq!(story.matches("REGISTER").count(), story.matches("REGISTER").count().min(4), "{story}");
+        assert!(phone.register(), "the registration of before the crash is refreshed");
+        phone.deregister();
+    }
+}
+
+/// A call that stands and ends, and a text in each direction.
+fn live(one: &mut Phone, other: &mut Phone) {
+    one.call(other);
+    one.message(other, "there");
+    other.message(one, "and back");
+}
+
+/// What `ip xfrm` calls the algorithm that stands for a pair.
+fn kernel_name(pair: Algorithms) -> &'static str {
+    match pair.name() {
+        "null/aes-gcm" => "rfc4106(gcm(aes))",
+        "aes-gmac/null" => "rfc4543(gcm(aes))",
+        name if name.ends_with("aes-cbc") => "cbc(aes)",
+        name if name.ends_with("des-ede3-cbc") => "cbc(des3_ede)",
+        name if name.starts_with("hmac-md5") => "hmac(md5)",
+        _ => "hmac(sha1)",
+    }
+}
+
+/// What the phones know of the core, in their own life of this program.
+struct Stage {
+    config: Config,
+    folder: PathBuf,
+}
+
+impl Stage {
+    /// `None` outside of the namespace of the UEs.
+    fn of_phones() -> Option<Stage> {
+        let folder = PathBuf::from(std::env::var_os(network::PHONES)?);
+        let file = folder.join("lab.toml");
+        let text = std::fs::read_to_string(&file).expect("the core has written it");
+        let config =
+            Config::parse(&text, &file.display().to_string()).unwrap_or_else(|errors| panic!("{errors:?}"));
+        Some(Stage { config, folder })
+    }
+
+    fn phone(&self, name: &str, pcscf: &str, host: u16, transport: Transport, pair: Algorithms) -> Phone {
+        let remote = SocketAddr::new(pcscf.parse().expect("an address"), 5060);
+        let address: IpAddr = match remote.is_ipv4() {
+            true => format!("192.0.2.{host}"),
+            false => format!("2001:db8::{host}"),
+        }
+        .parse()
+        .expect("an address");
+        network::add_address(UE, "ue", address);
+        let security = SecurityConfig { pairs: vec![pair], ..SecurityConfig::default() };
+        Phone::secured(name, &self.config, &Place { address, pcscf: Hop { transport, remote }, security })
+    }
+
+    /// Waits until the other life of this program has said something.
+    fn wait_for(&self, word: &str) {
+        let until = std::time::Instant::now() + START;
+        while !self.folder.join(word).exists() {
+            assert!(std::time::Instant::now() < until, "nobody says {word}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+/// Runs a story with a core, on a kernel that has ESP.
+fn on_a_kernel(test: &str, story: impl FnOnce(&mut Core)) {
+    match kernel::inside() {
+        Some(programs) => story(&mut Core::start(Path::new(&programs))),
+        None if kernel::can_be_started() => kernel::run_again(test, Duration::from_secs(400)),
+        None => {}
+    }
+}
+
+const IPV4: &str = "192.0.2.1";
+const IPV6: &str = "2001:db8::1";
+const START: Duration = Duration::from_secs(60);

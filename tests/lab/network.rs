@@ -1,0 +1,146 @@
+//! Two network namespaces with a wire between them: a core in the one, phones in the other.
+
+use carillon_tests::binaries::top;
+use carillon_tests::process::Process;
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// The namespace of the core.
+pub const CORE: &str = "core";
+/// The namespace of the UEs.
+pub const UE: &str = "ue";
+/// Names the folder of the core to the phones.
+pub const PHONES: &str = "CARILLON_LAB_OF_PHONES";
+
+/// A core whose P-CSCF is at 192.0.2.1 and 2001:db8::1.
+pub struct Core {
+    programs: PathBuf,
+    folder: tempfile::TempDir,
+    processes: Vec<Process>,
+    pcscf: Process,
+}
+
+impl Core {
+    pub fn start(programs: &Path) -> Core {
+        lay_wire();
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        fs::write(folder.path().join("lab.toml"), CONFIG).expect("the scratch folder is writable");
+        let subscribers = top().join("docs/config/lab-subscribers.csv");
+        fs::copy(subscribers, folder.path().join("subscribers.csv")).expect("the ready-made lab");
+        let start = |program: &str| run(program, programs, folder.path());
+        let mut processes = vec![start("hss-mock")];
+        processes.extend(["scscf", "icscf"].map(start));
+        for name in ["icscf", "scscf"] {
+            processes[0].wait_for_output(&format!("Diameter peer is up role=\"hss\" peer=\"{name}."), START);
+        }
+        let pcscf = start("pcscf");
+        let mut core = Core { programs: programs.to_path_buf(), folder, processes, pcscf };
+        core.wait_for_pcscf();
+        core
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Plays a story of the phones to its end.
+    pub fn phones(&mut self, story: &str) {
+        let mut phones = self.start_phones(story);
+        let status = phones.wait(Duration::from_secs(300));
+        assert!(
+            status.success() && phones.output().contains("1 passed"),
+            "{}\n{}",
+            phones.output(),
+            self.said()
+        );
+        eprint!("{}", phones.output());
+    }
+
+    pub fn start_phones(&self, story: &str) -> Process {
+        let own = std::env::current_exe().expect("a test knows its own file");
+        let mut phones = Command::new("ip");
+        phones.args(["netns", "exec", UE]).arg(own).args(["--exact", story, "--nocapture"]);
+        Process::start("phones", phones.env(PHONES, self.folder.path()), self.folder.path())
+    }
+
+    /// Kills the P-CSCF, and starts it again.
+    pub fn crash_pcscf(&mut self) {
+        self.pcscf.kill();
+        self.pcscf = run("pcscf", &self.programs, self.folder.path());
+        self.wait_for_pcscf();
+    }
+
+    /// Says a word to the phones.
+    pub fn tell(&self, word: &str) {
+        fs::write(self.folder.path().join(word), "").expect("the scratch folder is writable");
+    }
+
+    /// What the processes have said.
+    pub fn said(&self) -> String {
+        self.processes.iter().chain([&self.pcscf]).map(Process::output).collect()
+    }
+
+    fn wait_for_pcscf(&mut self) {
+        for ip in ["192.0.2.1", "2001:db8::1"] {
+            let at = SocketAddr::new(ip.parse().expect("an address"), 6100);
+            self.pcscf.wait_for_output(&format!("listens for SIP on tcp address={at}"), START);
+        }
+    }
+}
+
+fn run(program: &str, programs: &Path, folder: &Path) -> Process {
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", CORE]).arg(programs.join(program));
+    command.arg("--config").arg(folder.join("lab.toml"));
+    Process::start(program, &mut command, folder)
+}
+
+fn lay_wire() {
+    for words in [
+        "ip netns add core",
+        "ip netns add ue",
+        "ip link add core netns core type veth peer name ue netns ue",
+    ] {
+        sh(words);
+    }
+    for (namespace, host) in [(CORE, 1), (UE, 2)] {
+        for words in [
+            "ip link set lo up".to_owned(),
+            format!("ip link set {namespace} up"),
+            format!("ip addr add 192.0.2.{host}/24 dev {namespace}"),
+            format!("ip addr add 2001:db8::{host}/64 dev {namespace} nodad"),
+        ] {
+            sh(&format!("ip netns exec {namespace} {words}"));
+        }
+    }
+}
+
+/// Gives an interface one more address.
+pub fn add_address(namespace: &str, interface: &str, address: IpAddr) {
+    let (prefix, more) = if address.is_ipv4() { (24, "") } else { (64, " nodad") };
+    sh(&format!("ip netns exec {namespace} ip addr add {address}/{prefix} dev {interface}{more}"));
+}
+
+/// What a command says in a namespace.
+pub fn in_namespace(namespace: &str, words: &[&str]) -> String {
+    let mut command = Command::new("ip");
+    let ran = command.args(["netns", "exec", namespace]).args(words).output().expect("ip runs");
+    String::from_utf8_lossy(&ran.stdout).into_owned()
+}
+
+fn sh(words: &str) {
+    let ran = Command::new("sh").args(["-c", words]).output().expect("a shell");
+    assert!(ran.status.success(), "{words}: {}", String::from_utf8_lossy(&ran.stderr));
+}
+
+const START: Duration = Duration::from_secs(60);
+
+const CONFIG: &str = "[plmn]\nmcc = \"001\"\nmnc = \"01\"\n\
+    [pcscf]\nlisten = [\"192.0.2.1:5060\", \"[2001:db8::1]:5060\"]\ncore_listen = \"127.0.0.11:5060\"\n\
+    [ipsec]\npolicy = \"required\"\n\
+    [icscf]\nlisten = \"127.0.0.12:4060\"\n[scscf]\nlisten = \"127.0.0.13:6060\"\ncountry_code = \"49\"\n\
+    [hss]\nlisten = \"127.0.0.20:3868\"\nsubscribers = \"subscribers.csv\"\n\
+    [store]\nkind = \"file\"\npath = \"store\"\n";
