@@ -28,7 +28,7 @@ fn phones_live_in_esp_by_every_pair_of_algorithms() {
         let left = in_namespace(CORE, &["ip", "xfrm", "state"]);
         assert!(left.contains("proto esp"), "what was de-registered lingers for the last 200: {left}");
         let counters = in_namespace(CORE, &["cat", "/proc/net/xfrm_stat"]);
-        for wrong in ["XfrmInStateProtoError", "XfrmInStateSeqError", "XfrmInTmplMismatch"] {
+        for wrong in ["XfrmInStateProtoError", "XfrmInStateSeqError", "XfrmInNoStates"] {
             let count = counters.lines().find_map(|line| line.strip_prefix(wrong)).map(str::trim);
             assert_eq!(count, Some("0"), "{wrong}");
         }
@@ -66,7 +66,7 @@ fn a_capture_shows_no_sip_behind_the_first_401() {
     });
 }
 
-/// The associations of 20 phones survive a kill -9 of the P-CSCF: no phone registers anew, and all of them reach each other.
+/// The associations of two phones survive a kill -9 of the P-CSCF: no phone registers anew, and both reach each other.
 #[test]
 fn a_killed_pcscf_takes_its_associations_up_again() {
     on_a_kernel("a_killed_pcscf_takes_its_associations_up_again", |core| {
@@ -102,6 +102,7 @@ fn play_every_pair() {
                 live(&mut alice, &mut bob);
                 alice.deregister();
                 bob.deregister();
+                drop((alice, bob));
                 let states = in_namespace(UE, &["ip", "xfrm", "state"]);
                 assert!(!states.contains("proto esp"), "{pair}: {states}");
             }
@@ -136,7 +137,11 @@ fn play_around_a_crash() {
     live(&mut bob, &mut alice);
     for phone in [&mut alice, &mut bob] {
         let story = phone.story();
-        assert_eq!(story.matches("REGISTER").count(), story.matches("REGISTER").count().min(4), "{story}");
+        assert_eq!(
+            story.matches("REGISTER sip:").count(),
+            2,
+            "the one, and the answer to its challenge: {story}"
+        );
         assert!(phone.register(), "the registration of before the crash is refreshed");
         phone.deregister();
     }

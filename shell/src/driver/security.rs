@@ -1,10 +1,12 @@
 //! IPsec of a machine: who does ESP for it, and what becomes of a wish of its.
 
 use crate::ipsec::{SecurityBackEnd, SecurityError, Xfrm};
+use ambient::Instant;
 use cscf::query::{Secure, SecureFailure};
 use ipsec::{SaSet, Spi};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Who does ESP for a machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,7 +29,7 @@ impl Security {
             Security::Xfrm { guarded } => {
                 let mut back_end = SecurityBackEnd::Xfrm(Xfrm::open()?);
                 back_end.guard(guarded)?;
-                Ok(Some(Associations { back_end, standing: None }))
+                Ok(Some(Associations { back_end, standing: None, ending: Vec::new() }))
             }
         }
     }
@@ -38,20 +40,62 @@ pub(super) struct Associations {
     back_end: SecurityBackEnd,
     /// What an earlier process left in place, while a machine takes it up.
     standing: Option<BTreeSet<Spi>>,
+    /// Sets that go at a moment, the next one first: until then the connections through them end in good order, which in
+    /// clear they could not.
+    ending: Vec<(Instant, Box<SaSet>)>,
 }
 
 impl Associations {
     /// Does what a machine asks for.
-    pub(super) fn carry_out(&mut self, wish: &Secure) -> Result<(), SecureFailure> {
-        let done = match wish {
-            Secure::Install(set) => self.back_end.install(set),
-            Secure::Adopt(set) => self.adopt(set),
-            Secure::Remove(set) => self.back_end.remove(set),
-        };
+    pub(super) fn carry_out(&mut self, now: Instant, wish: Secure) -> Result<(), SecureFailure> {
         if !matches!(wish, Secure::Adopt(_)) {
             self.standing = None;
         }
+        let done = match wish {
+            Secure::Install(set) => self.make_way(&set).and_then(|()| self.back_end.install(&set)),
+            Secure::Adopt(set) => self.adopt(&set),
+            Secure::Remove(set) => {
+                self.ending.push((now + FAREWELL, set));
+                Ok(())
+            }
+        };
         done.map_err(|error| SecureFailure(error.to_string()))
+    }
+
+    /// When [`Associations::timeout`] is due.
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        self.ending.first().map(|(at, _)| *at)
+    }
+
+    /// Removes what has had its time.
+    pub(super) fn timeout(&mut self, now: Instant) {
+        let is_over = |(at, _): &mut (Instant, Box<SaSet>)| *at <= now;
+        let over: Vec<_> = self.ending.extract_if(.., is_over).collect();
+        over.iter().for_each(|(_, set)| self.remove(set));
+    }
+
+    /// Removes everything that has to go, at once.
+    pub(super) fn close(mut self) {
+        for (_, set) in std::mem::take(&mut self.ending) {
+            self.remove(&set);
+        }
+    }
+
+    fn remove(&mut self, set: &SaSet) {
+        if let Err(error) = self.back_end.remove(set) {
+            tracing::warn!(set = %set.own_spi_s, %error, "security associations that have ended stay in place");
+        }
+    }
+
+    /// Removes at once what is about to go and has the ports of a new set.
+    fn make_way(&mut self, set: &SaSet) -> Result<(), SecurityError> {
+        let selectors = |set: &SaSet| set.associations().map(|association| association.selector);
+        let new = selectors(set);
+        let clashes = |other: &SaSet| selectors(other).iter().any(|selector| new.contains(selector));
+        for (_, other) in self.ending.extract_if(.., |(_, other)| clashes(other)) {
+            self.back_end.remove(&other)?;
+        }
+        Ok(())
     }
 
     /// Leaves a set in place that stands whole, with its counters; else it is installed anew.
@@ -69,3 +113,6 @@ impl Associations {
         self.back_end.install(set)
     }
 }
+
+/// How long a set stays that a machine has no use for.
+const FAREWELL: Duration = Duration::from_secs(1);

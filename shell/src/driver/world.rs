@@ -123,7 +123,8 @@ impl World {
     /// How long the main loop may sleep: until `due` of the machine, or something of the world's own; `None` for ever.
     pub(super) fn wait(&self, due: Option<Instant>) -> Option<Duration> {
         let late = self.writes.front().map(|(at, _)| *at);
-        let ours = [due, late, self.drops_at].into_iter().flatten().map(|at| self.clock.system(at));
+        let ending = self.security.as_ref().and_then(Associations::next_timeout);
+        let ours = [due, late, self.drops_at, ending].into_iter().flatten().map(|at| self.clock.system(at));
         let theirs = [self.links.next_timeout(), self.listeners.next_timeout()];
         let first = ours.chain(theirs.into_iter().flatten()).min()?;
         Some(first.saturating_duration_since(std::time::Instant::now()))
@@ -140,6 +141,9 @@ impl World {
         if self.drops_at.is_some_and(|at| at <= now.instant) {
             self.drops_at = None;
             self.datagrams.tell_drops();
+        }
+        if let Some(security) = &mut self.security {
+            security.timeout(now.instant);
         }
         let moment = self.clock.system(now.instant);
         self.links.expire(moment, &mut self.inputs);
@@ -202,7 +206,9 @@ impl World {
             WireOutput::Query { id, query: Query::Secure(wish) } => {
                 let none = || Err(SecureFailure("there is no back end for IPsec".to_owned()));
                 let answer = Answer::Secured(
-                    self.security.as_mut().map_or_else(none, |security| security.carry_out(&wish)),
+                    self.security
+                        .as_mut()
+                        .map_or_else(none, |security| security.carry_out(now.instant, wish)),
                 );
                 self.inputs.push_back(WireInput::Answered { id, answer });
             }
@@ -248,6 +254,9 @@ impl World {
         if !at_once {
             self.links.close_all();
             self.last_words(poll);
+        }
+        if let Some(security) = self.security {
+            security.close();
         }
         self.store.close();
     }
