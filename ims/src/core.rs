@@ -46,7 +46,7 @@ impl CoreSockets {
     pub fn of(config: &Config) -> Result<CoreSockets, Failure> {
         let sip = |part: Part| {
             let shards = NonZeroU16::new(part.shards(config)).unwrap_or(NonZeroU16::MIN);
-            Sockets::bind_for(shards, part.locals(config).iter().map(Binding::from))
+            Sockets::bind_for(shards, process::bindings(part, config))
                 .map_err(|error| Failure::Failed(error.to_string()))
         };
         Ok(CoreSockets {

@@ -129,6 +129,14 @@ impl Sad {
         true
     }
 
+    /// The newest sequence numbers of the set of an inbound SPI, received and sent, in the order of [`Sad::resume`].
+    pub fn sequences(&self, inbound: Spi) -> Option<([u32; 2], [u32; 2])> {
+        let place = self.inbound.get(&inbound)?;
+        let held = self.sets.get(place.set as usize)?.as_ref()?;
+        let received = held.inbound.each_ref().map(|inbound| inbound.sequence());
+        Some((received, held.outbound.each_ref().map(|outbound| outbound.sequence())))
+    }
+
     /// How the packets between the ends of `selector` travel: in UDP, with the outer address of the peer as it is known now.
     pub fn encapsulation(&self, selector: &Selector) -> Option<Encapsulation> {
         let place = self.outbound.get(selector)?;

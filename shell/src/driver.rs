@@ -7,6 +7,8 @@ mod bell;
 mod company;
 mod handle;
 mod inbox;
+mod marks;
+mod protected;
 mod security;
 mod shard;
 mod world;

@@ -11,12 +11,12 @@ use crate::reload::Reload;
 use crate::sctp;
 use crate::sockets::{Binding, Sockets};
 use crate::store::Store;
-use cscf::Role;
 use cscf::assembly::{self, Part};
 use cscf::config::{Config, SecurityBackEnd, StoreKind};
 use cscf::query::Record;
 use cscf::station::{Operated, Station, StreamTransport};
 use cscf::wording::{Outcome, Wording};
+use cscf::{Role, Side};
 use std::fmt;
 use std::io::{self, Write};
 use std::num::NonZeroU16;
@@ -89,10 +89,9 @@ where
         }
         // The store is read before the first socket opens: nobody is served by a process that has forgotten.
         let (store, restored) = open_store(R::NAME, config)?;
-        let bindings = part.locals(config);
         let entropy = system_entropy().map_err(Failure::failed)?;
         let stations = assembly::shards(part, || role(Arc::clone(config)), config, entropy);
-        let bindings = bindings.iter().map(Binding::from);
+        let bindings = bindings(part, config);
         let security = security(part, config)?;
         serve_shards(R::NAME, stations, bindings, (store, restored, security), &deployment, wording)
     })
@@ -218,19 +217,28 @@ pub fn open_store(name: &str, config: &Config) -> Result<(Store, Vec<Record>), F
     }
 }
 
+/// The sockets of a part: none at the protected ports of an ESP of its own.
+pub fn bindings(part: Part, config: &Config) -> Vec<Binding> {
+    let is_own = config.ipsec.back_end == SecurityBackEnd::Userspace;
+    let locals = part.locals(config);
+    let of_system = locals.iter().filter(|local| local.side != Side::Protected || !is_own);
+    of_system.map(Binding::from).collect()
+}
+
 /// Who does ESP for a part: the P-CSCF alone has protected ports.
 pub fn security(part: Part, config: &Config) -> Result<Security, Failure> {
     if part != Part::Pcscf || !config.ipsec.is_on() {
         return Ok(Security::None);
     }
+    let locals = config.ipsec.locals(&config.pcscf.listen);
+    let protected: Vec<_> = locals.iter().map(|local| local.address).collect();
     match config.ipsec.back_end {
-        SecurityBackEnd::Xfrm => {
-            let protected = config.ipsec.locals(&config.pcscf.listen);
-            Ok(Security::Xfrm { guarded: protected.iter().map(|local| local.address).collect() })
-        }
-        SecurityBackEnd::Userspace => Err(Failure::Usage(
-            "ipsec.back_end: this build has no driver for \"userspace\"; write \"xfrm\"".to_owned(),
+        SecurityBackEnd::Xfrm => Ok(Security::Xfrm { guarded: protected }),
+        SecurityBackEnd::Userspace if config.pcscf.shards > 1 => Err(Failure::Usage(
+            "ipsec.back_end: \"userspace\" is for one shard; set pcscf.shards = 1, or write \"xfrm\""
+                .to_owned(),
         )),
+        SecurityBackEnd::Userspace => Ok(Security::Userspace { protected }),
     }
 }
 

@@ -2,12 +2,17 @@
 //!
 //! The running kernel may lack ESP, so that each story runs again under `tests/lab-kernel`; within, the phones are a third
 //! life of this program, in the namespace of the UEs.
-#![allow(clippy::print_stderr, reason = "a failing test shows what every process has said")]
+#![allow(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a failing test shows what every process has said"
+)]
 
+mod container;
 mod network;
 
 use carillon_tests::kernel;
-use carillon_tests::phone::{Phone, Place};
+use carillon_tests::phone::{Esp, Phone, Place};
 use carillon_tests::process::Process;
 use cscf::config::Config;
 use cscf::flow::{Hop, Transport};
@@ -23,8 +28,8 @@ use ue::SecurityConfig;
 /// of algorithms of the permissive profile; and the kernel's own tool sees the traffic in the associations.
 #[test]
 fn phones_live_in_esp_by_every_pair_of_algorithms() {
-    on_a_kernel("phones_live_in_esp_by_every_pair_of_algorithms", |core| {
-        core.phones("play_every_pair");
+    on_a_kernel("phones_live_in_esp_by_every_pair_of_algorithms", KERNEL, |core| {
+        core.phones("play_every_pair", KERNEL);
         let left = in_namespace(CORE, &["ip", "xfrm", "state"]);
         assert!(left.contains("proto esp"), "what was de-registered lingers for the last 200: {left}");
         let counters = in_namespace(CORE, &["cat", "/proc/net/xfrm_stat"]);
@@ -35,10 +40,49 @@ fn phones_live_in_esp_by_every_pair_of_algorithms() {
     });
 }
 
+/// The kernel's ESP and our own speak with each other, whichever is at which end.
+#[test]
+fn our_own_esp_and_the_kernels_speak_with_each_other() {
+    on_a_kernel("our_own_esp_and_the_kernels_speak_with_each_other", KERNEL, |core| {
+        core.phones("play_every_pair", OWN);
+    });
+}
+
+#[test]
+fn phones_of_the_kernel_speak_with_a_pcscf_of_our_own_esp() {
+    on_a_kernel("phones_of_the_kernel_speak_with_a_pcscf_of_our_own_esp", OWN, |core| {
+        core.phones("play_every_pair", KERNEL);
+    });
+}
+
+/// All of it by our own ESP, in a container that may open raw sockets and do nothing else: no IPsec of the kernel, no
+/// privilege over the network, no device.
+#[test]
+fn our_own_esp_needs_cap_net_raw_alone() {
+    let programs = carillon_tests::binaries::binary("");
+    if container::run_again("our_own_esp_needs_cap_net_raw_alone") {
+        return;
+    }
+    let core = Core::start_here(&programs, OWN);
+    every_pair(&Stage::at(core.folder(), Esp::Own));
+}
+
+/// A P-CSCF of our own ESP is killed: it takes the sequence numbers up where its marks are, and beyond.
+#[test]
+fn our_own_esp_goes_on_after_a_kill() {
+    let programs = carillon_tests::binaries::binary("");
+    if container::run_again("our_own_esp_goes_on_after_a_kill") {
+        return;
+    }
+    let mut core = Core::start_here(&programs, OWN);
+    let stage = Stage::at(core.folder(), Esp::Own);
+    around_a_crash(&stage, || core.crash_pcscf());
+}
+
 /// What those who listen on the access network see: one REGISTER and its 401, and ESP from there on.
 #[test]
 fn a_capture_shows_no_sip_behind_the_first_401() {
-    on_a_kernel("a_capture_shows_no_sip_behind_the_first_401", |core| {
+    on_a_kernel("a_capture_shows_no_sip_behind_the_first_401", KERNEL, |core| {
         let Some(tshark) = carillon_tests::find("tshark") else {
             return eprintln!("left out: tshark is not here");
         };
@@ -48,7 +92,7 @@ fn a_capture_shows_no_sip_behind_the_first_401() {
         capture.args(fields.iter().flat_map(|field| ["-e", field]));
         let mut capture = Process::start("tshark", &mut capture, core.folder());
         capture.wait_for_output("Capture started", START);
-        core.phones("play_one_pair");
+        core.phones("play_one_pair", KERNEL);
         let output = capture.output();
         let rows: Vec<Vec<&str>> = output.lines().map(|line| line.split('\t').collect()).collect();
         let of_sip: Vec<(&str, &str)> = rows
@@ -69,8 +113,8 @@ fn a_capture_shows_no_sip_behind_the_first_401() {
 /// The associations of two phones survive a kill -9 of the P-CSCF: no phone registers anew, and both reach each other.
 #[test]
 fn a_killed_pcscf_takes_its_associations_up_again() {
-    on_a_kernel("a_killed_pcscf_takes_its_associations_up_again", |core| {
-        let mut phones = core.start_phones("play_around_a_crash");
+    on_a_kernel("a_killed_pcscf_takes_its_associations_up_again", KERNEL, |core| {
+        let mut phones = core.start_phones("play_around_a_crash", KERNEL);
         phones.wait_for_output("ready for the crash", START);
         core.crash_pcscf();
         core.tell("restarted");
@@ -83,7 +127,12 @@ fn a_killed_pcscf_takes_its_associations_up_again() {
 
 #[test]
 fn play_every_pair() {
-    let Some(stage) = Stage::of_phones() else { return };
+    if let Some(stage) = Stage::of_phones() {
+        every_pair(&stage);
+    }
+}
+
+fn every_pair(stage: &Stage) {
     let mut host = 10;
     for ip in [IPV4, IPV6] {
         for transport in [Transport::Udp, Transport::Tcp] {
@@ -96,15 +145,17 @@ fn play_every_pair() {
                 let (mut alice, mut bob) = (phone("alice"), phone("bob"));
                 assert!(!alice.register() && !bob.register());
                 live(&mut alice, &mut bob);
-                let states = in_namespace(UE, &["ip", "-s", "xfrm", "state"]);
-                assert!(states.contains(kernel_name(pair)), "{pair}: {states}");
+                if stage.esp == Esp::Kernel {
+                    let states = in_namespace(UE, &["ip", "-s", "xfrm", "state"]);
+                    assert!(states.contains(kernel_name(pair)), "{pair}: {states}");
+                }
                 assert!(alice.register(), "with new associations");
                 live(&mut alice, &mut bob);
                 alice.deregister();
                 bob.deregister();
                 drop((alice, bob));
                 let states = in_namespace(UE, &["ip", "xfrm", "state"]);
-                assert!(!states.contains("proto esp"), "{pair}: {states}");
+                assert!(stage.esp == Esp::Own || !states.contains("proto esp"), "{pair}: {states}");
             }
         }
     }
@@ -125,14 +176,21 @@ fn play_one_pair() {
 
 #[test]
 fn play_around_a_crash() {
-    let Some(stage) = Stage::of_phones() else { return };
+    if let Some(stage) = Stage::of_phones() {
+        around_a_crash(&stage, || {
+            println!("ready for the crash");
+            stage.wait_for("restarted");
+        });
+    }
+}
+
+fn around_a_crash(stage: &Stage, crash: impl FnOnce()) {
     let phone = |name, host, transport| stage.phone(name, IPV4, host, transport, Algorithms::ALL[2]);
     let mut alice = phone("alice", 11, Transport::Udp);
     let mut bob = phone("bob", 12, Transport::Tcp);
     assert!(!alice.register() && !bob.register());
     live(&mut alice, &mut bob);
-    println!("ready for the crash");
-    stage.wait_for("restarted");
+    crash();
     live(&mut alice, &mut bob);
     live(&mut bob, &mut alice);
     for phone in [&mut alice, &mut bob] {
@@ -170,17 +228,26 @@ fn kernel_name(pair: Algorithms) -> &'static str {
 struct Stage {
     config: Config,
     folder: PathBuf,
+    esp: Esp,
 }
 
 impl Stage {
     /// `None` outside of the namespace of the UEs.
     fn of_phones() -> Option<Stage> {
         let folder = PathBuf::from(std::env::var_os(network::PHONES)?);
+        let esp = match std::env::var(network::ESP).as_deref() {
+            Ok(OWN) => Esp::Own,
+            _ => Esp::Kernel,
+        };
+        Some(Stage::at(&folder, esp))
+    }
+
+    fn at(folder: &Path, esp: Esp) -> Stage {
         let file = folder.join("lab.toml");
         let text = std::fs::read_to_string(&file).expect("the core has written it");
         let config =
             Config::parse(&text, &file.display().to_string()).unwrap_or_else(|errors| panic!("{errors:?}"));
-        Some(Stage { config, folder })
+        Stage { config, folder: folder.to_path_buf(), esp }
     }
 
     fn phone(&self, name: &str, pcscf: &str, host: u16, transport: Transport, pair: Algorithms) -> Phone {
@@ -191,9 +258,15 @@ impl Stage {
         }
         .parse()
         .expect("an address");
-        network::add_address(UE, "ue", address);
+        if kernel::inside().is_some() {
+            network::add_address(UE, "ue", address);
+        }
         let security = SecurityConfig { pairs: vec![pair], ..SecurityConfig::default() };
-        Phone::secured(name, &self.config, &Place { address, pcscf: Hop { transport, remote }, security })
+        Phone::secured(
+            name,
+            &self.config,
+            &Place { address, pcscf: Hop { transport, remote }, security, esp: self.esp },
+        )
     }
 
     /// Waits until the other life of this program has said something.
@@ -207,14 +280,17 @@ impl Stage {
 }
 
 /// Runs a story with a core, on a kernel that has ESP.
-fn on_a_kernel(test: &str, story: impl FnOnce(&mut Core)) {
+fn on_a_kernel(test: &str, back_end: &str, story: impl FnOnce(&mut Core)) {
     match kernel::inside() {
-        Some(programs) => story(&mut Core::start(Path::new(&programs))),
+        Some(programs) => story(&mut Core::start(Path::new(&programs), back_end)),
         None if kernel::can_be_started() => kernel::run_again(test, Duration::from_secs(400)),
         None => {}
     }
 }
 
+/// The values of `ipsec.back_end`.
+const KERNEL: &str = "xfrm";
+const OWN: &str = "userspace";
 const IPV4: &str = "192.0.2.1";
 const IPV6: &str = "2001:db8::1";
 const START: Duration = Duration::from_secs(60);

@@ -15,8 +15,12 @@ pub const UE: &str = "ue";
 /// Names the folder of the core to the phones.
 pub const PHONES: &str = "CARILLON_LAB_OF_PHONES";
 
+/// Tells the phones who does their ESP.
+pub const ESP: &str = "CARILLON_LAB_ESP";
+
 /// A core whose P-CSCF is at 192.0.2.1 and 2001:db8::1.
 pub struct Core {
+    namespace: Option<&'static str>,
     programs: PathBuf,
     folder: tempfile::TempDir,
     processes: Vec<Process>,
@@ -24,20 +28,31 @@ pub struct Core {
 }
 
 impl Core {
-    pub fn start(programs: &Path) -> Core {
+    /// A core in a namespace of its own, whose P-CSCF has this back end.
+    pub fn start(programs: &Path, back_end: &str) -> Core {
         lay_wire();
+        Core::start_in(Some(CORE), programs, back_end)
+    }
+
+    /// A core in the namespace where it is started.
+    pub fn start_here(programs: &Path, back_end: &str) -> Core {
+        Core::start_in(None, programs, back_end)
+    }
+
+    fn start_in(namespace: Option<&'static str>, programs: &Path, back_end: &str) -> Core {
         let folder = tempfile::tempdir().expect("a scratch folder");
-        fs::write(folder.path().join("lab.toml"), CONFIG).expect("the scratch folder is writable");
+        let config = CONFIG.replace("BACK_END", back_end);
+        fs::write(folder.path().join("lab.toml"), config).expect("the scratch folder is writable");
         let subscribers = top().join("docs/config/lab-subscribers.csv");
         fs::copy(subscribers, folder.path().join("subscribers.csv")).expect("the ready-made lab");
-        let start = |program: &str| run(program, programs, folder.path());
+        let start = |program: &str| run(namespace, program, programs, folder.path());
         let mut processes = vec![start("hss-mock")];
         processes.extend(["scscf", "icscf"].map(start));
         for name in ["icscf", "scscf"] {
             processes[0].wait_for_output(&format!("Diameter peer is up role=\"hss\" peer=\"{name}."), START);
         }
         let pcscf = start("pcscf");
-        let mut core = Core { programs: programs.to_path_buf(), folder, processes, pcscf };
+        let mut core = Core { namespace, programs: programs.to_path_buf(), folder, processes, pcscf };
         core.wait_for_pcscf();
         core
     }
@@ -47,8 +62,8 @@ impl Core {
     }
 
     /// Plays a story of the phones to its end.
-    pub fn phones(&mut self, story: &str) {
-        let mut phones = self.start_phones(story);
+    pub fn phones(&mut self, story: &str, esp: &str) {
+        let mut phones = self.start_phones(story, esp);
         let status = phones.wait(Duration::from_secs(300));
         assert!(
             status.success() && phones.output().contains("1 passed"),
@@ -59,17 +74,19 @@ impl Core {
         eprint!("{}", phones.output());
     }
 
-    pub fn start_phones(&self, story: &str) -> Process {
+    /// Begins a story of the phones in the namespace of the UEs, whose ESP is done so.
+    pub fn start_phones(&self, story: &str, esp: &str) -> Process {
         let own = std::env::current_exe().expect("a test knows its own file");
         let mut phones = Command::new("ip");
         phones.args(["netns", "exec", UE]).arg(own).args(["--exact", story, "--nocapture"]);
-        Process::start("phones", phones.env(PHONES, self.folder.path()), self.folder.path())
+        phones.env(PHONES, self.folder.path()).env(ESP, esp);
+        Process::start("phones", &mut phones, self.folder.path())
     }
 
     /// Kills the P-CSCF, and starts it again.
     pub fn crash_pcscf(&mut self) {
         self.pcscf.kill();
-        self.pcscf = run("pcscf", &self.programs, self.folder.path());
+        self.pcscf = run(self.namespace, "pcscf", &self.programs, self.folder.path());
         self.wait_for_pcscf();
     }
 
@@ -85,15 +102,22 @@ impl Core {
 
     fn wait_for_pcscf(&mut self) {
         for ip in ["192.0.2.1", "2001:db8::1"] {
-            let at = SocketAddr::new(ip.parse().expect("an address"), 6100);
+            let at = SocketAddr::new(ip.parse().expect("an address"), 5060);
             self.pcscf.wait_for_output(&format!("listens for SIP on tcp address={at}"), START);
         }
     }
 }
 
-fn run(program: &str, programs: &Path, folder: &Path) -> Process {
-    let mut command = Command::new("ip");
-    command.args(["netns", "exec", CORE]).arg(programs.join(program));
+fn run(namespace: Option<&str>, program: &str, programs: &Path, folder: &Path) -> Process {
+    let file = programs.join(program);
+    let mut command = match namespace {
+        Some(namespace) => {
+            let mut command = Command::new("ip");
+            command.args(["netns", "exec", namespace]).arg(file);
+            command
+        }
+        None => Command::new(file),
+    };
     command.arg("--config").arg(folder.join("lab.toml"));
     Process::start(program, &mut command, folder)
 }
@@ -140,7 +164,7 @@ const START: Duration = Duration::from_secs(60);
 
 const CONFIG: &str = "[plmn]\nmcc = \"001\"\nmnc = \"01\"\n\
     [pcscf]\nlisten = [\"192.0.2.1:5060\", \"[2001:db8::1]:5060\"]\ncore_listen = \"127.0.0.11:5060\"\n\
-    [ipsec]\npolicy = \"required\"\n\
+    [ipsec]\npolicy = \"required\"\nback_end = \"BACK_END\"\n\
     [icscf]\nlisten = \"127.0.0.12:4060\"\n[scscf]\nlisten = \"127.0.0.13:6060\"\ncountry_code = \"49\"\n\
     [hss]\nlisten = \"127.0.0.20:3868\"\nsubscribers = \"subscribers.csv\"\n\
     [store]\nkind = \"file\"\npath = \"store\"\n";

@@ -25,6 +25,17 @@ pub struct Place {
     pub pcscf: Hop,
     /// What it offers.
     pub security: SecurityConfig,
+    /// Who does its ESP.
+    pub esp: Esp,
+}
+
+/// Who does ESP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Esp {
+    /// The kernel.
+    Kernel,
+    /// Our own process.
+    Own,
 }
 
 /// A phone that is switched on.
@@ -96,10 +107,15 @@ impl Phone {
         };
         let mut locals = [Transport::Udp, Transport::Tcp].map(local).to_vec();
         locals.extend(place.security.locals(place.address));
-        let sockets =
-            Sockets::bind(locals.iter().map(Binding::from)).unwrap_or_else(|error| panic!("{error}"));
+        let is_bound = |local: &&Local| local.side != Side::Protected || place.esp == Esp::Kernel;
+        let bindings = locals.iter().filter(is_bound).map(Binding::from);
+        let sockets = Sockets::bind(bindings).unwrap_or_else(|error| panic!("{error}"));
+        let protected = place.security.locals(place.address).into_iter().map(|local| local.address);
+        let security = match place.esp {
+            Esp::Kernel => Security::Xfrm { guarded: Vec::new() },
+            Esp::Own => Security::Userspace { protected: protected.collect() },
+        };
         let station = assembly::sip_station(Ue::new(ue), config, locals, None, entropy());
-        let security = Security::Xfrm { guarded: Vec::new() };
         let setup = Setup { trace: true, security, ..Setup::new(sockets, Clock::start(), entropy()) };
         let handle = Driver::spawn(name, station, setup).unwrap_or_else(|error| panic!("{name}: {error}"));
         let sip = sip.expect("a number as a SIP URI").to_owned();

@@ -1,11 +1,16 @@
 //! IPsec of a machine: who does ESP for it, and what becomes of a wish of its.
 
-use crate::ipsec::{SecurityBackEnd, SecurityError, Xfrm};
-use ambient::Instant;
-use cscf::query::{Secure, SecureFailure};
-use ipsec::{SaSet, Spi};
-use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use super::marks::Marks;
+use super::protected::Protected;
+use crate::ipsec::{SecurityBackEnd, SecurityError, Userspace, Xfrm};
+use ambient::{Entropy, Instant, Now};
+use cscf::query::{Record, Secure, SecureFailure};
+use cscf::station::{LinkId, WireInput};
+use ipsec::{SaSet, Selector, Spi};
+use mio::Registry;
+use std::collections::{BTreeSet, VecDeque};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// Who does ESP for a machine.
@@ -19,17 +24,38 @@ pub enum Security {
         /// Protected ports that take nothing in clear, from wherever it is.
         guarded: Vec<SocketAddr>,
     },
+    /// The machine's own process. A machine of several shards cannot have it.
+    Userspace {
+        /// The protected ports, which are no sockets of the system.
+        protected: Vec<SocketAddr>,
+    },
 }
 
 impl Security {
-    /// Opens the way to it; ports are guarded from here on.
-    pub(super) fn open(&self) -> Result<Option<Associations>, SecurityError> {
+    /// Opens the way to it; ports are guarded from here on. Sockets have tokens from `first_token` up; gives how many.
+    pub(super) fn open(
+        &self,
+        restored: &mut Vec<Record>,
+        entropy: Entropy,
+        registry: &Registry,
+        first_token: usize,
+    ) -> io::Result<(Option<Associations>, usize)> {
+        let marks = Marks::taken_from(restored);
+        let of =
+            |back_end, traffic| Associations { back_end, traffic, standing: None, ending: Vec::new(), marks };
         match self {
-            Security::None => Ok(None),
+            Security::None => Ok((None, 0)),
             Security::Xfrm { guarded } => {
-                let mut back_end = SecurityBackEnd::Xfrm(Xfrm::open()?);
-                back_end.guard(guarded)?;
-                Ok(Some(Associations { back_end, standing: None, ending: Vec::new() }))
+                let mut back_end = SecurityBackEnd::Xfrm(Xfrm::open().map_err(io::Error::other)?);
+                back_end.guard(guarded).map_err(io::Error::other)?;
+                Ok((Some(of(back_end, None)), 0))
+            }
+            Security::Userspace { protected } => {
+                let own: BTreeSet<IpAddr> = protected.iter().map(SocketAddr::ip).collect();
+                let own: Vec<IpAddr> = own.into_iter().collect();
+                let userspace = Userspace::open(&own, entropy).map_err(io::Error::other)?;
+                let (traffic, count) = Protected::new(&userspace, protected.clone(), registry, first_token)?;
+                Ok((Some(of(SecurityBackEnd::Userspace(Box::new(userspace)), Some(traffic))), count))
             }
         }
     }
@@ -38,11 +64,14 @@ impl Security {
 /// The associations of one machine.
 pub(super) struct Associations {
     back_end: SecurityBackEnd,
+    /// What goes through them, where that is no matter of the kernel.
+    traffic: Option<Protected>,
     /// What an earlier process left in place, while a machine takes it up.
     standing: Option<BTreeSet<Spi>>,
     /// Sets that go at a moment, the next one first: until then the connections through them end in good order, which in
     /// clear they could not.
     ending: Vec<(Instant, Box<SaSet>)>,
+    marks: Marks,
 }
 
 impl Associations {
@@ -52,7 +81,10 @@ impl Associations {
             self.standing = None;
         }
         let done = match wish {
-            Secure::Install(set) => self.make_way(&set).and_then(|()| self.back_end.install(&set)),
+            Secure::Install(set) => {
+                self.marks.forget(set.own_spi_s);
+                self.make_way(&set).and_then(|()| self.back_end.install(&set))
+            }
             Secure::Adopt(set) => self.adopt(&set),
             Secure::Remove(set) => {
                 self.ending.push((now + FAREWELL, set));
@@ -64,14 +96,26 @@ impl Associations {
 
     /// When [`Associations::timeout`] is due.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        self.ending.first().map(|(at, _)| *at)
+        let due = match &self.back_end {
+            SecurityBackEnd::Userspace(userspace) => userspace.due(),
+            SecurityBackEnd::Xfrm(_) => None,
+        };
+        self.ending.first().map(|(at, _)| *at).into_iter().chain(due).min()
     }
 
     /// Removes what has had its time.
-    pub(super) fn timeout(&mut self, now: Instant) {
-        let is_over = |(at, _): &mut (Instant, Box<SaSet>)| *at <= now;
+    pub(super) fn timeout(&mut self, now: Now, inputs: &mut VecDeque<WireInput>) {
+        let is_over = |(at, _): &mut (Instant, Box<SaSet>)| *at <= now.instant;
         let over: Vec<_> = self.ending.extract_if(.., is_over).collect();
-        over.iter().for_each(|(_, set)| self.remove(set));
+        for (_, set) in over {
+            self.remove(&set);
+            if let Some(traffic) = &mut self.traffic {
+                traffic.removed(&set, inputs);
+            }
+        }
+        if let Some((traffic, userspace)) = self.own() {
+            traffic.timeout(userspace, now, inputs);
+        }
     }
 
     /// Removes everything that has to go, at once.
@@ -81,7 +125,114 @@ impl Associations {
         }
     }
 
+    // --- what goes through our own ESP ----------------------------------------------------------------------------
+
+    fn own(&mut self) -> Option<(&mut Protected, &mut Userspace)> {
+        match (&mut self.traffic, &mut self.back_end) {
+            (Some(traffic), SecurityBackEnd::Userspace(userspace)) => Some((traffic, userspace)),
+            _ => None,
+        }
+    }
+
+    /// A socket of ours has news.
+    pub(super) fn wake(&mut self) {
+        if let Some(traffic) = &mut self.traffic {
+            traffic.wake();
+        }
+    }
+
+    /// Whether there is work without waiting for the system.
+    pub(super) fn has_work(&self) -> bool {
+        self.traffic.as_ref().is_some_and(Protected::has_work)
+    }
+
+    /// Takes a batch of what has come.
+    pub(super) fn receive(&mut self, now: Now, inputs: &mut VecDeque<WireInput>) {
+        let Some((traffic, userspace)) = self.own() else { return };
+        let first = inputs.len();
+        traffic.receive(userspace, now, inputs);
+        let ends = inputs.iter().skip(first).filter_map(|input| match input {
+            WireInput::Datagram { local, remote, .. } | WireInput::Accepted { local, remote, .. } => {
+                Some(Selector { local: *local, remote: *remote })
+            }
+            _ => None,
+        });
+        let ends: Vec<Selector> = ends.collect();
+        ends.into_iter().for_each(|ends| self.carried(&ends));
+    }
+
+    /// Sends a datagram from a protected port; false when the port is not one of ours.
+    pub(super) fn send(&mut self, ends: Selector, bytes: &[u8], now: Now) -> bool {
+        let Some((traffic, userspace)) = self.own() else { return false };
+        if !traffic.has_port(ends.local) {
+            return false;
+        }
+        if let Err(error) = userspace.send(&ends, bytes, now) {
+            tracing::debug!(remote = %ends.remote, %error, "a protected datagram is lost");
+        }
+        self.carried(&ends);
+        true
+    }
+
+    /// Opens a connection from a protected port; false when the port is not one of ours.
+    pub(super) fn connect(
+        &mut self,
+        link: LinkId,
+        ends: Selector,
+        now: Now,
+        inputs: &mut VecDeque<WireInput>,
+    ) -> bool {
+        let Some((traffic, userspace)) = self.own() else { return false };
+        let is_ours = traffic.has_port(ends.local);
+        if is_ours {
+            traffic.connect(userspace, (link, ends), now, inputs);
+            self.carried(&ends);
+        }
+        is_ours
+    }
+
+    /// Writes to a connection; false when it is not one of ours.
+    pub(super) fn write(
+        &mut self,
+        link: LinkId,
+        bytes: &[u8],
+        now: Now,
+        inputs: &mut VecDeque<WireInput>,
+    ) -> bool {
+        let Some((traffic, userspace)) = self.own() else { return false };
+        let is_ours = traffic.has_link(link);
+        if is_ours {
+            traffic.write(userspace, (link, bytes), now, inputs);
+        }
+        is_ours
+    }
+
+    /// Ends a connection; false when it is not one of ours.
+    pub(super) fn close_link(&mut self, link: LinkId, now: Now) -> bool {
+        let Some((traffic, userspace)) = self.own() else { return false };
+        let is_ours = traffic.has_link(link);
+        if is_ours {
+            traffic.close(userspace, link, now);
+        }
+        is_ours
+    }
+
+    /// Something went through an association of ours.
+    fn carried(&mut self, ends: &Selector) {
+        if let SecurityBackEnd::Userspace(userspace) = &self.back_end
+            && let Some(set) = userspace.set_of(ends)
+        {
+            self.marks.carried(set, || userspace.sequences(set));
+        }
+    }
+
+    /// What has to be stored, so that a later process takes up where this one is.
+    pub(super) fn take_records(&mut self) -> Vec<Record> {
+        self.marks.take_records()
+    }
+
     fn remove(&mut self, set: &SaSet) {
+        self.marks.end(set.own_spi_s);
         if let Err(error) = self.back_end.remove(set) {
             tracing::warn!(set = %set.own_spi_s, %error, "security associations that have ended stay in place");
         }
@@ -110,7 +261,13 @@ impl Associations {
             return Ok(());
         }
         self.back_end.remove(set)?;
-        self.back_end.install(set)
+        self.back_end.install(set)?;
+        if let (SecurityBackEnd::Userspace(userspace), Some(mark)) =
+            (&mut self.back_end, self.marks.get(set.own_spi_s))
+        {
+            userspace.resume(set, mark.received, mark.sent_at_most());
+        }
+        Ok(())
     }
 }
 

@@ -79,6 +79,7 @@ impl<M: Operated> Shard<M> {
             }
             self.handle_mail(now);
             self.handle_time(now);
+            self.world.receive_protected(now);
             // A connection is known to the machine before anything is read from it.
             self.handle_told(now);
             self.handle_datagrams(now);

@@ -13,6 +13,7 @@ use crate::stream::{Links, Listeners};
 use ambient::{Entropy, Instant, Now};
 use cscf::query::{Answer, Query, QueryId, Record, SecureFailure, StoreFailure};
 use cscf::station::{Parcel, ShardId, WireInput, WireOutput};
+use ipsec::Selector;
 use mio::event::Event;
 use mio::{Events, Poll, Token};
 use std::collections::VecDeque;
@@ -29,6 +30,8 @@ pub(super) struct World {
     /// What the world answered at once.
     pub(super) inputs: VecDeque<WireInput>,
     security: Option<Associations>,
+    /// How many sockets of our own ESP there are.
+    protected: usize,
     shard: ShardId,
     company: Arc<Company>,
     inbox: Arc<Inbox>,
@@ -60,8 +63,12 @@ impl World {
         let registry = poll.registry();
         let datagrams = DatagramPorts::new(setup.sockets.datagrams, registry)?;
         let listeners = Listeners::new(setup.sockets.streams, registry, datagrams.len())?;
-        let first_link = datagrams.len() + listeners.len();
-        let security = setup.security.open().map_err(io::Error::other)?;
+        let first_protected = datagrams.len() + listeners.len();
+        let mut restored = setup.restored;
+        let mut entropy = setup.entropy;
+        let (security, protected) =
+            setup.security.open(&mut restored, entropy.fork(), registry, first_protected)?;
+        let first_link = first_protected + protected;
         let inbox = company.inboxes.get(usize::from(shard.0)).cloned();
         let inbox = inbox.ok_or_else(|| io::Error::other("a shard without an inbox"))?;
         Ok(World {
@@ -77,11 +84,12 @@ impl World {
             inbox,
             clock: setup.clock,
             store: setup.store,
-            restored: setup.restored,
+            restored,
+            protected,
             writes: VecDeque::new(),
             has_written: false,
             names,
-            entropy: setup.entropy,
+            entropy,
             drain_max: setup.drain_max,
             drops_at: None,
         })
@@ -107,6 +115,10 @@ impl World {
             self.datagrams.event(token, event, &mut self.inputs);
         } else if token < ports + self.listeners.len() {
             self.listeners.event(token);
+        } else if token < ports + self.listeners.len() + self.protected {
+            if let Some(security) = &mut self.security {
+                security.wake();
+            }
         } else {
             self.links.event(token, event, &mut self.inputs);
         }
@@ -117,6 +129,7 @@ impl World {
         self.datagrams.has_work()
             || self.links.readable() > 0
             || self.listeners.has_work()
+            || self.security.as_ref().is_some_and(Associations::has_work)
             || !self.inputs.is_empty()
     }
 
@@ -143,7 +156,7 @@ impl World {
             self.datagrams.tell_drops();
         }
         if let Some(security) = &mut self.security {
-            security.timeout(now.instant);
+            security.timeout(now, &mut self.inputs);
         }
         let moment = self.clock.system(now.instant);
         self.links.expire(moment, &mut self.inputs);
@@ -157,6 +170,13 @@ impl World {
             self.drops_at = Some(now.instant + DROPS_LOOK);
         }
         has_received
+    }
+
+    /// Takes a batch of what came through our own ESP.
+    pub(super) fn receive_protected(&mut self, now: Now) {
+        if let Some(security) = &mut self.security {
+            security.receive(now, &mut self.inputs);
+        }
     }
 
     /// Takes over a connection, and tells the machine of it.
@@ -181,12 +201,36 @@ impl World {
     /// Does what the machine asks for; what moves bytes is done by [`World::flush`].
     pub(super) fn carry_out(&mut self, now: Now, output: WireOutput) {
         match output {
-            WireOutput::Datagram { local, remote, bytes } => self.datagrams.send(local, remote, bytes),
-            WireOutput::Write { link, bytes } => self.links.write(link, bytes, &mut self.inputs),
-            WireOutput::Connect { link, transport, local, remote, .. } => {
-                self.links.connect(link, transport, local, remote, &mut self.inputs);
+            WireOutput::Datagram { local, remote, bytes } => {
+                let ends = Selector { local, remote };
+                match self.security.as_mut().is_some_and(|security| security.send(ends, &bytes, now)) {
+                    true => drop(self.spare.keep(bytes)),
+                    false => self.datagrams.send(local, remote, bytes),
+                }
             }
-            WireOutput::Close { link } => self.links.close(link),
+            WireOutput::Write { link, bytes } => {
+                let inputs = &mut self.inputs;
+                let security = self.security.as_mut();
+                match security.is_some_and(|security| security.write(link, &bytes, now, inputs)) {
+                    true => drop(self.spare.keep(bytes)),
+                    false => self.links.write(link, bytes, inputs),
+                }
+            }
+            WireOutput::Connect { link, transport, local, remote, .. } => {
+                let inputs = &mut self.inputs;
+                let ends = local.map(|local| Selector { local, remote });
+                let is_protected = ends
+                    .zip(self.security.as_mut())
+                    .is_some_and(|(ends, security)| security.connect(link, ends, now, inputs));
+                if !is_protected {
+                    self.links.connect(link, transport, local, remote, inputs);
+                }
+            }
+            WireOutput::Close { link } => {
+                if !self.security.as_mut().is_some_and(|security| security.close_link(link, now)) {
+                    self.links.close(link);
+                }
+            }
             WireOutput::Query { id, query: Query::Store(records) } => {
                 match self.store.write(id, records, &self.inbox) {
                     Some(result) => {
@@ -226,6 +270,12 @@ impl World {
     ///
     /// Buffers that are free now are kept; those beyond go to `surplus`.
     pub(super) fn flush(&mut self, now: Now, mut surplus: impl FnMut(Vec<u8>)) {
+        let marks = self.security.as_mut().map(Associations::take_records).unwrap_or_default();
+        if !marks.is_empty() {
+            // Nobody waits for it: a mark that is lost is one that is older.
+            self.store.write(MARKS_QUERY, marks, &self.inbox);
+            self.has_written = true;
+        }
         if std::mem::take(&mut self.has_written) {
             self.store.flush();
         }
@@ -285,6 +335,8 @@ impl World {
     }
 }
 
+/// Stores the marks of our own ESP: no machine has a query of this name.
+const MARKS_QUERY: QueryId = QueryId(u64::MAX - 1);
 /// How long a write may take before the request that waits for it is refused.
 const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the last bytes of all connections may take at the end.

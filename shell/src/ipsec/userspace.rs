@@ -53,6 +53,13 @@ pub struct ConnectionId {
     number: u32,
 }
 
+impl ConnectionId {
+    /// Whether it goes through an association of this set.
+    pub fn is_of(self, set: &SaSet) -> bool {
+        self.set == set.own_spi_s
+    }
+}
+
 /// What came through an association.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival<'a> {
@@ -210,15 +217,25 @@ impl Userspace {
         }
     }
 
-    /// Takes what has come, at most `most` packets, and hands what was in them to `take`.
+    /// Takes what has come, about `most` packets and of each socket its share, and hands what was in them to `take`.
     ///
-    /// Returns how many packets there were: fewer than `most` when no more were waiting.
+    /// Returns how many packets there were: none when no more are waiting.
     pub fn receive(&mut self, most: usize, now: Now, mut take: impl FnMut(Arrival<'_>)) -> io::Result<usize> {
         let mut count = 0;
         let mut touched = BTreeSet::new();
+        let share = most.div_ceil(self.ports.len().max(1));
+        let mut failed = None;
         for port in &self.ports {
-            while count < most {
-                let Some((source, packet)) = port.receive(&mut self.received)? else { break };
+            for _ in 0..share {
+                let (source, packet) = match port.receive(&mut self.received) {
+                    Ok(Some(received)) => received,
+                    Ok(None) => break,
+                    // What other sockets have brought is still to be told.
+                    Err(error) => {
+                        failed = Some(error);
+                        break;
+                    }
+                };
                 count += 1;
                 let accepted = match port.carries {
                     Carries::Esp => self.sad.accept(source.ip(), packet, now.wall),
@@ -247,7 +264,21 @@ impl Userspace {
             self.turn(set, now);
             self.tell(set, now, &mut take);
         }
-        Ok(count)
+        match failed {
+            Some(error) if count == 0 => Err(error),
+            _ => Ok(count),
+        }
+    }
+
+    /// The name of the set whose association goes between the ends of `selector`: the inbound SPI of its server port.
+    pub fn set_of(&self, selector: &Selector) -> Option<Spi> {
+        let inbound = self.sad.inbound(selector)?;
+        Some(self.clients.get(&inbound).copied().unwrap_or(inbound))
+    }
+
+    /// How far a set has come: what [`Userspace::resume`] takes.
+    pub fn sequences(&self, set: Spi) -> Option<([u32; 2], [u32; 2])> {
+        self.sad.sequences(set)
     }
 
     /// When [`expire`](Userspace::expire) is due.

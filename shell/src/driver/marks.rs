@@ -1,0 +1,144 @@
+//! How far the sequence numbers of our own ESP have come, as a store keeps it (RFC 4303 §2.2): a process that takes a set up
+//! again sends no number twice, for to the peer that would be a replay, and hears none that was heard before its mark.
+//!
+//! A mark is written with every [`EVERY`]th packet of a set, so that so many packets may be heard again after a crash.
+
+use cscf::query::Record;
+use ipsec::Spi;
+use std::collections::BTreeMap;
+
+/// How far a set has come, at its server port and at its client port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// The newest number that came.
+    pub(super) received: [u32; 2],
+    sent: [u32; 2],
+}
+
+impl Mark {
+    /// The newest number that may have been sent since.
+    ///
+    /// TCP sends segments that nobody counts here, hence the second factor.
+    pub(super) fn sent_at_most(self) -> [u32; 2] {
+        self.sent.map(|sent| sent.saturating_add(EVERY * SEGMENTS))
+    }
+}
+
+/// The marks of one machine.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    /// Of an earlier process.
+    kept: BTreeMap<Spi, Mark>,
+    /// Packets since the last mark.
+    carried: BTreeMap<Spi, u32>,
+    records: Vec<Record>,
+}
+
+impl Marks {
+    /// Those among the records of a store, which are taken out.
+    pub(super) fn taken_from(records: &mut Vec<Record>) -> Marks {
+        let own: Vec<Record> = records.extract_if(.., |record| record.key.starts_with(KEY)).collect();
+        let read = |record: &Record| {
+            let spi = Spi::new(u32::from_be_bytes(record.key.strip_prefix(KEY)?.try_into().ok()?))?;
+            let (words, []) = record.value.as_deref()?.as_chunks::<4>() else { return None };
+            let [received, received_c, sent, sent_c] = *words else { return None };
+            let numbers = |pair: [[u8; 4]; 2]| pair.map(u32::from_be_bytes);
+            Some((spi, Mark { received: numbers([received, received_c]), sent: numbers([sent, sent_c]) }))
+        };
+        Marks { kept: own.iter().filter_map(read).collect(), ..Marks::default() }
+    }
+
+    /// The mark that an earlier process left for a set.
+    pub(super) fn get(&self, set: Spi) -> Option<Mark> {
+        self.kept.get(&set).copied()
+    }
+
+    /// A set begins anew.
+    pub(super) fn forget(&mut self, set: Spi) {
+        self.kept.remove(&set);
+        self.carried.insert(set, 0);
+    }
+
+    /// A set has ended.
+    pub(super) fn end(&mut self, set: Spi) {
+        let was_marked = self.kept.remove(&set).is_some();
+        if self.carried.remove(&set).is_some() || was_marked {
+            self.records.push(Record { key: key(set), value: None });
+        }
+    }
+
+    /// A packet of a set came or went; `sequences` tells how far it is by that.
+    pub(super) fn carried(&mut self, set: Spi, sequences: impl FnOnce() -> Option<([u32; 2], [u32; 2])>) {
+        let carried = self.carried.entry(set).or_default();
+        // The first one leaves a mark as well: there is none yet.
+        let is_due = carried.is_multiple_of(EVERY);
+        *carried += 1;
+        if is_due && let Some((received, sent)) = sequences() {
+            let octets = [received, sent].concat().iter().flat_map(|number| number.to_be_bytes()).collect();
+            self.records.push(Record { key: key(set), value: Some(octets) });
+        }
+    }
+
+    /// What is to be stored.
+    pub(super) fn take_records(&mut self) -> Vec<Record> {
+        std::mem::take(&mut self.records)
+    }
+}
+
+fn key(set: Spi) -> Vec<u8> {
+    [KEY, &set.get().to_be_bytes()].concat()
+}
+
+/// Of records that are the driver's own: a machine never sees them.
+const KEY: &[u8] = b"\0esp/";
+/// Packets between two marks.
+const EVERY: u32 = 64;
+/// Segments of TCP for each message, at most.
+const SEGMENTS: u32 = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spi(number: u32) -> Spi {
+        Spi::new(number).unwrap()
+    }
+
+    #[test]
+    fn a_mark_comes_back_from_the_store_and_leaves_room_for_what_was_sent_since() {
+        let mut marks = Marks::default();
+        marks.forget(spi(300));
+        for packet in 0..130 {
+            marks.carried(spi(300), || Some(([packet, 7], [packet, 9])));
+        }
+        let mut records = marks.take_records();
+        assert_eq!(records.len(), 3, "the first, the 65th and the 129th");
+        records.remove(0);
+        records.remove(0);
+        records.push(Record { key: b"pcscf/binding/1".to_vec(), value: None });
+        let next = Marks::taken_from(&mut records);
+        assert_eq!(records.len(), 1, "what is not ours stays");
+        let mark = next.get(spi(300)).unwrap();
+        assert_eq!(mark.received, [128, 7]);
+        assert!(mark.sent_at_most()[0] >= 130 && mark.sent_at_most()[1] > 9);
+    }
+
+    #[test]
+    fn a_set_that_has_ended_leaves_no_mark() {
+        let mut marks = Marks::default();
+        marks.carried(spi(300), || Some(([1, 1], [1, 1])));
+        marks.end(spi(300));
+        marks.end(spi(301));
+        let records = marks.take_records();
+        assert_eq!(records.iter().map(|record| record.value.is_some()).collect::<Vec<_>>(), [true, false]);
+    }
+
+    #[test]
+    fn a_broken_record_is_no_mark() {
+        for value in [None, Some(vec![1; 15]), Some(vec![1; 20])] {
+            let mut records = vec![Record { key: key(spi(300)), value }];
+            assert_eq!(Marks::taken_from(&mut records).get(spi(300)), None);
+            assert!(records.is_empty());
+        }
+    }
+}
