@@ -5,7 +5,7 @@
 
 use cscf::query::Record;
 use ipsec::Spi;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How far a set has come, at its server port and at its client port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,12 +13,14 @@ pub(super) struct Mark {
     /// The newest number that came.
     pub(super) received: [u32; 2],
     sent: [u32; 2],
+    /// Whether connections went through it.
+    pub(super) has_streams: bool,
 }
 
 impl Mark {
     /// The newest number that may have been sent since.
     ///
-    /// TCP sends segments that nobody counts here, hence the second factor.
+    /// TCP cuts what it sends into segments, and acknowledges, hence the second factor.
     pub(super) fn sent_at_most(self) -> [u32; 2] {
         self.sent.map(|sent| sent.saturating_add(EVERY * SEGMENTS))
     }
@@ -31,6 +33,8 @@ pub(super) struct Marks {
     kept: BTreeMap<Spi, Mark>,
     /// Packets since the last mark.
     carried: BTreeMap<Spi, u32>,
+    /// Sets that connections went through.
+    streams: BTreeSet<Spi>,
     records: Vec<Record>,
 }
 
@@ -40,10 +44,12 @@ impl Marks {
         let own: Vec<Record> = records.extract_if(.., |record| record.key.starts_with(KEY)).collect();
         let read = |record: &Record| {
             let spi = Spi::new(u32::from_be_bytes(record.key.strip_prefix(KEY)?.try_into().ok()?))?;
-            let (words, []) = record.value.as_deref()?.as_chunks::<4>() else { return None };
+            let (streams, numbers) = record.value.as_deref()?.split_last()?;
+            let (words, []) = numbers.as_chunks::<4>() else { return None };
             let [received, received_c, sent, sent_c] = *words else { return None };
             let numbers = |pair: [[u8; 4]; 2]| pair.map(u32::from_be_bytes);
-            Some((spi, Mark { received: numbers([received, received_c]), sent: numbers([sent, sent_c]) }))
+            let (received, sent) = (numbers([received, received_c]), numbers([sent, sent_c]));
+            Some((spi, Mark { received, sent, has_streams: *streams == 1 }))
         };
         Marks { kept: own.iter().filter_map(read).collect(), ..Marks::default() }
     }
@@ -57,10 +63,19 @@ impl Marks {
     pub(super) fn forget(&mut self, set: Spi) {
         self.kept.remove(&set);
         self.carried.insert(set, 0);
+        self.streams.remove(&set);
+    }
+
+    /// A connection begins in a set: the next packet leaves a mark that says so.
+    pub(super) fn begins_stream(&mut self, set: Spi) {
+        if self.streams.insert(set) {
+            self.carried.insert(set, 0);
+        }
     }
 
     /// A set has ended.
     pub(super) fn end(&mut self, set: Spi) {
+        self.streams.remove(&set);
         let was_marked = self.kept.remove(&set).is_some();
         if self.carried.remove(&set).is_some() || was_marked {
             self.records.push(Record { key: key(set), value: None });
@@ -74,7 +89,9 @@ impl Marks {
         let is_due = carried.is_multiple_of(EVERY);
         *carried += 1;
         if is_due && let Some((received, sent)) = sequences() {
-            let octets = [received, sent].concat().iter().flat_map(|number| number.to_be_bytes()).collect();
+            let mut octets: Vec<u8> =
+                [received, sent].concat().iter().flat_map(|number| number.to_be_bytes()).collect();
+            octets.push(self.streams.contains(&set).into());
             self.records.push(Record { key: key(set), value: Some(octets) });
         }
     }
@@ -119,7 +136,11 @@ mod tests {
         let next = Marks::taken_from(&mut records);
         assert_eq!(records.len(), 1, "what is not ours stays");
         let mark = next.get(spi(300)).unwrap();
-        assert_eq!(mark.received, [128, 7]);
+        assert_eq!((mark.received, mark.has_streams), ([128, 7], false));
+        marks.begins_stream(spi(300));
+        marks.carried(spi(300), || Some(([131, 7], [131, 9])));
+        let next = Marks::taken_from(&mut marks.take_records());
+        assert!(next.get(spi(300)).unwrap().has_streams);
         assert!(mark.sent_at_most()[0] >= 130 && mark.sent_at_most()[1] > 9);
     }
 
@@ -135,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_broken_record_is_no_mark() {
-        for value in [None, Some(vec![1; 15]), Some(vec![1; 20])] {
+        for value in [None, Some(vec![1; 16]), Some(vec![1; 21]), Some(vec![])] {
             let mut records = vec![Record { key: key(spi(300)), value }];
             assert_eq!(Marks::taken_from(&mut records).get(spi(300)), None);
             assert!(records.is_empty());

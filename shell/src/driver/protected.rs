@@ -5,7 +5,7 @@ use crate::ipsec::userspace::{Arrival, ConnectionId};
 use crate::stream;
 use ambient::Now;
 use cscf::station::{LinkId, Protocol, WireInput};
-use ipsec::{SaSet, Selector};
+use ipsec::{SaSet, Selector, Spi};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use std::collections::{BTreeMap, VecDeque};
@@ -20,6 +20,8 @@ pub(super) struct Protected {
     links: BTreeMap<LinkId, ConnectionId>,
     connections: BTreeMap<ConnectionId, Link>,
     accepted_count: u64,
+    /// Sets whose connections have carried something, once for each piece.
+    carried: Vec<Spi>,
     /// Whether a socket may have more: the system tells of news only.
     has_more: bool,
 }
@@ -50,6 +52,7 @@ impl Protected {
             links: BTreeMap::new(),
             connections: BTreeMap::new(),
             accepted_count: 0,
+            carried: Vec::new(),
             has_more: true,
         };
         Ok((protected, count))
@@ -115,10 +118,11 @@ impl Protected {
                     }
                 })
             }
-            Arrival::Octets(connection, octets) => self
-                .connections
-                .get(&connection)
-                .map(|link| WireInput::Received { link: link.id, bytes: octets.to_vec() }),
+            Arrival::Octets(connection, octets) => {
+                self.carried.push(connection.set());
+                let link = self.connections.get(&connection);
+                link.map(|link| WireInput::Received { link: link.id, bytes: octets.to_vec() })
+            }
             Arrival::Closed(connection) => self.ended(connection, "connection refused"),
         });
     }
@@ -148,11 +152,17 @@ impl Protected {
         inputs: &mut VecDeque<WireInput>,
     ) {
         let Some(connection) = self.links.get(&link).copied() else { return };
+        self.carried.push(connection.set());
         if let Err(error) = userspace.write(connection, bytes, now) {
             tracing::debug!(%error, "a connection through a security association ends");
             userspace.close(connection, now);
             inputs.extend(self.ended(connection, stream::why(&error)));
         }
+    }
+
+    /// The sets whose connections have carried something since the last time, once for each piece.
+    pub(super) fn take_carried(&mut self) -> Vec<Spi> {
+        std::mem::take(&mut self.carried)
     }
 
     /// Ends a connection of ours, once what was written is out.

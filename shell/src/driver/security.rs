@@ -76,7 +76,7 @@ pub(super) struct Associations {
 
 impl Associations {
     /// Does what a machine asks for.
-    pub(super) fn carry_out(&mut self, now: Instant, wish: Secure) -> Result<(), SecureFailure> {
+    pub(super) fn carry_out(&mut self, now: Now, wish: Secure) -> Result<(), SecureFailure> {
         if !matches!(wish, Secure::Adopt(_)) {
             self.standing = None;
         }
@@ -85,9 +85,9 @@ impl Associations {
                 self.marks.forget(set.own_spi_s);
                 self.make_way(&set).and_then(|()| self.back_end.install(&set))
             }
-            Secure::Adopt(set) => self.adopt(&set),
+            Secure::Adopt(set) => self.adopt(now, &set),
             Secure::Remove(set) => {
-                self.ending.push((now + FAREWELL, set));
+                self.ending.push((now.instant + FAREWELL, set));
                 Ok(())
             }
         };
@@ -152,13 +152,17 @@ impl Associations {
         let first = inputs.len();
         traffic.receive(userspace, now, inputs);
         let ends = inputs.iter().skip(first).filter_map(|input| match input {
-            WireInput::Datagram { local, remote, .. } | WireInput::Accepted { local, remote, .. } => {
-                Some(Selector { local: *local, remote: *remote })
+            WireInput::Datagram { local, remote, .. } => {
+                Some((Selector { local: *local, remote: *remote }, Carries::Datagram))
+            }
+            WireInput::Accepted { local, remote, .. } => {
+                Some((Selector { local: *local, remote: *remote }, Carries::Stream))
             }
             _ => None,
         });
-        let ends: Vec<Selector> = ends.collect();
-        ends.into_iter().for_each(|ends| self.carried(&ends));
+        let ends: Vec<_> = ends.collect();
+        ends.into_iter().for_each(|(ends, what)| self.carried(&ends, what));
+        self.streams_carried();
     }
 
     /// Sends a datagram from a protected port; false when the port is not one of ours.
@@ -170,7 +174,7 @@ impl Associations {
         if let Err(error) = userspace.send(&ends, bytes, now) {
             tracing::debug!(remote = %ends.remote, %error, "a protected datagram is lost");
         }
-        self.carried(&ends);
+        self.carried(&ends, Carries::Datagram);
         true
     }
 
@@ -186,7 +190,7 @@ impl Associations {
         let is_ours = traffic.has_port(ends.local);
         if is_ours {
             traffic.connect(userspace, (link, ends), now, inputs);
-            self.carried(&ends);
+            self.carried(&ends, Carries::Stream);
         }
         is_ours
     }
@@ -203,6 +207,7 @@ impl Associations {
         let is_ours = traffic.has_link(link);
         if is_ours {
             traffic.write(userspace, (link, bytes), now, inputs);
+            self.streams_carried();
         }
         is_ours
     }
@@ -218,11 +223,23 @@ impl Associations {
     }
 
     /// Something went through an association of ours.
-    fn carried(&mut self, ends: &Selector) {
+    fn carried(&mut self, ends: &Selector, what: Carries) {
         if let SecurityBackEnd::Userspace(userspace) = &self.back_end
             && let Some(set) = userspace.set_of(ends)
         {
+            if what == Carries::Stream {
+                self.marks.begins_stream(set);
+            }
             self.marks.carried(set, || userspace.sequences(set));
+        }
+    }
+
+    /// Connections have carried something.
+    fn streams_carried(&mut self) {
+        if let (Some(traffic), SecurityBackEnd::Userspace(userspace)) = (&mut self.traffic, &self.back_end) {
+            for set in traffic.take_carried() {
+                self.marks.carried(set, || userspace.sequences(set));
+            }
         }
     }
 
@@ -250,7 +267,7 @@ impl Associations {
     }
 
     /// Leaves a set in place that stands whole, with its counters; else it is installed anew.
-    fn adopt(&mut self, set: &SaSet) -> Result<(), SecurityError> {
+    fn adopt(&mut self, now: Now, set: &SaSet) -> Result<(), SecurityError> {
         if self.standing.is_none() {
             let listed = self.back_end.list()?;
             self.standing = Some(listed.into_iter().map(|usage| usage.spi).collect());
@@ -266,9 +283,19 @@ impl Associations {
             (&mut self.back_end, self.marks.get(set.own_spi_s))
         {
             userspace.resume(set, mark.received, mark.sent_at_most());
+            if mark.has_streams {
+                userspace.reset_streams(set, now);
+            }
         }
         Ok(())
     }
+}
+
+/// What an association carries.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Carries {
+    Datagram,
+    Stream,
 }
 
 /// How long a set stays that a machine has no use for.

@@ -250,9 +250,7 @@ impl World {
             WireOutput::Query { id, query: Query::Secure(wish) } => {
                 let none = || Err(SecureFailure("there is no back end for IPsec".to_owned()));
                 let answer = Answer::Secured(
-                    self.security
-                        .as_mut()
-                        .map_or_else(none, |security| security.carry_out(now.instant, wish)),
+                    self.security.as_mut().map_or_else(none, |security| security.carry_out(now, wish)),
                 );
                 self.inputs.push_back(WireInput::Answered { id, answer });
             }

@@ -54,6 +54,11 @@ pub struct ConnectionId {
 }
 
 impl ConnectionId {
+    /// The set whose association it goes through, by the inbound SPI of its server port.
+    pub const fn set(self) -> Spi {
+        self.set
+    }
+
     /// Whether it goes through an association of this set.
     pub fn is_of(self, set: &SaSet) -> bool {
         self.set == set.own_spi_s
@@ -138,6 +143,23 @@ impl Userspace {
     /// Takes up a set that is installed where it was before a restart: see [`Sad::resume`].
     pub fn resume(&mut self, set: &SaSet, received: [u32; 2], sent: [u32; 2]) -> bool {
         self.sad.resume(set.own_spi_s, received, sent)
+    }
+
+    /// Ends the connections of an earlier life of this process, of which the peer has not heard that they are gone.
+    ///
+    /// Nobody knows their sequence numbers here: an acknowledgement that fits none of them makes the peer tell
+    /// (RFC 9293 §3.10.7.4), and to that the answer is a reset. One of two acknowledgements that are far apart lies ahead of
+    /// what the peer has sent, which every stack minds.
+    pub fn reset_streams(&mut self, set: &SaSet, now: Now) {
+        for association in set.associations().iter().step_by(2) {
+            for acknowledged in [0, 1 << 31] {
+                let segment =
+                    tcp::acknowledgement(&association.selector, self.entropy.next_u64() as u32, acknowledged);
+                let Userspace { sad, ports, packet, .. } = self;
+                // One that does not leave is one that is lost: the peer finds out when it sends next.
+                let _ = emit(sad, ports, packet, &association.selector, Protocol::Tcp, &[&segment], now);
+            }
+        }
     }
 
     /// Removes a set with its connections, of which nothing is told any more; tells whether it was there.

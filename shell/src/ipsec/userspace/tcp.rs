@@ -27,6 +27,8 @@ pub(super) struct Stack {
     listening: SocketHandle,
     connections: Vec<Connection>,
     next: u32,
+    /// The sequence number of the peer's newest SYN.
+    syn: Option<u32>,
 }
 
 struct Connection {
@@ -63,13 +65,41 @@ impl Stack {
         });
         let mut sockets = SocketSet::new(Vec::new());
         let listening = listen(&mut sockets, server.local);
-        Stack { interface, sockets, link, server, client, listening, connections: Vec::new(), next: 0 }
+        Stack {
+            interface,
+            sockets,
+            link,
+            server,
+            client,
+            listening,
+            connections: Vec::new(),
+            next: 0,
+            syn: None,
+        }
     }
 
     /// Takes a segment that came by the association between the ends of `selector`.
     pub(super) fn take(&mut self, selector: &Selector, segment: &[u8]) {
+        if let Some(sequence) = syn(segment)
+            && self.syn.replace(sequence) != Some(sequence)
+        {
+            self.peer_begins_anew(selector);
+        }
         if self.link.incoming.len() < QUEUE_MAX {
             self.link.incoming.push_back(packet(selector.remote.ip(), selector.local.ip(), segment));
+        }
+    }
+
+    /// The peer opens a connection: one that we still have from it is of a life that it has lost.
+    ///
+    /// RFC 5961 §4 asks the peer first, lest somebody else ends it. Nobody else can send through the association, and a
+    /// copy of an old SYN would be a replay to ESP.
+    fn peer_begins_anew(&mut self, selector: &Selector) {
+        for connection in &self.connections {
+            let socket = self.sockets.get_mut::<Socket<'_>>(connection.handle);
+            if socket.local_endpoint().map(|local| local.port) == Some(selector.local.port()) {
+                socket.abort();
+            }
         }
     }
 
@@ -252,6 +282,29 @@ fn segment(packet: &[u8]) -> Option<&[u8]> {
         6 if packet.get(6) == Some(&6) => packet.get(40..),
         _ => None,
     }
+}
+
+/// A segment without data that acknowledges so much.
+pub(super) fn acknowledgement(ends: &Selector, sequence: u32, acknowledged: u32) -> [u8; 20] {
+    let mut segment = [0; 20];
+    segment[..2].copy_from_slice(&ends.local.port().to_be_bytes());
+    segment[2..4].copy_from_slice(&ends.remote.port().to_be_bytes());
+    segment[4..8].copy_from_slice(&sequence.to_be_bytes());
+    segment[8..12].copy_from_slice(&acknowledged.to_be_bytes());
+    // Five words of header, and the flag ACK.
+    segment[12..14].copy_from_slice(&[0x50, 0x10]);
+    let protocol = ipsec::Protocol::Tcp.number();
+    let checksum = ipsec::udp::checksum(ends.local.ip(), ends.remote.ip(), protocol, &[&segment]);
+    segment[16..18].copy_from_slice(&checksum.to_be_bytes());
+    segment
+}
+
+/// The sequence number of a segment that asks for a connection.
+fn syn(segment: &[u8]) -> Option<u32> {
+    const SYN: u8 = 2;
+    const ACK: u8 = 16;
+    let asks = segment.get(13)? & (SYN | ACK) == SYN;
+    Some(u32::from_be_bytes(*segment.get(4..)?.first_chunk()?)).filter(|_| asks)
 }
 
 /// What a stack takes for its network.
