@@ -35,6 +35,8 @@ pub enum Command {
     Hss(Hss),
     /// Ends registrations at a running S-CSCF.
     Reg(Reg),
+    /// Shows the security associations of a running P-CSCF.
+    Sa(Sa),
     /// Has every running process read the configuration again.
     Reload(Reload),
 }
@@ -207,6 +209,40 @@ pub enum RegCommand {
         /// A name, number or identity.
         who: String,
     },
+}
+
+/// `ims sa`.
+#[derive(Debug, Args)]
+pub struct Sa {
+    /// The core.
+    #[command(flatten)]
+    pub core: Core,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: SaCommand,
+}
+
+/// What a running P-CSCF tells of its security associations.
+#[derive(Debug, Subcommand)]
+pub enum SaCommand {
+    /// Lists them: addresses, ports, SPIs, algorithms, how far each set has come, and its age.
+    List {
+        /// As text, or as rows of Wireshark's table `esp_sa`.
+        #[arg(short, long, value_enum, default_value_t = SaOutput::Text)]
+        output: SaOutput,
+        /// Puts the keys into the rows: whoever has them reads what the associations carry.
+        #[arg(long)]
+        with_keys: bool,
+    },
+}
+
+/// How security associations are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum SaOutput {
+    /// A line for each set.
+    Text,
+    /// A row for each association.
+    Wireshark,
 }
 
 /// `ims reload`.

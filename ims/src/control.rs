@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// The processes that take commands, by the names of their sockets.
-pub const PROCESSES: [&str; 4] = [HSS, SCSCF, "icscf", "pcscf"];
+pub const PROCESSES: [&str; 4] = [HSS, SCSCF, "icscf", PCSCF];
+/// The P-CSCF.
+pub const PCSCF: &str = "pcscf";
 /// The HSS.
 pub const HSS: &str = "hss-mock";
 /// The S-CSCF.

@@ -1,6 +1,6 @@
 //! A whole core in this process: four machines, each on a thread and on sockets of its own.
 
-use crate::control::{HSS, SCSCF};
+use crate::control::{HSS, PCSCF, SCSCF};
 use crate::exit::Failure;
 use crate::roster::{Roster, database_url};
 use cscf::assembly::{self, Part};
@@ -99,7 +99,7 @@ pub enum Tracing {
 /// A running core.
 pub struct Core {
     config: Arc<Config>,
-    pcscf: Handle<Infallible, Infallible>,
+    pcscf: Handle<pcscf::wording::Command, pcscf::wording::Notice>,
     icscf: Handle<Infallible, Infallible>,
     scscf: Handle<scscf::Command, scscf::Notice>,
     hss: Handle<HssCommand, HssNotice>,
@@ -140,7 +140,7 @@ impl Core {
             let (pcscf, icscf) = (self.pcscf.operator(), self.icscf.operator());
             let (scscf, hss) = (self.scscf.operator(), self.hss.operator());
             Ok([
-                socket("pcscf")?.serve(pcscf, Wording::NONE, reload.clone())?,
+                socket(PCSCF)?.serve(pcscf, pcscf::wording::WORDING, reload.clone())?,
                 socket("icscf")?.serve(icscf, Wording::NONE, reload.clone())?,
                 socket(SCSCF)?.serve(scscf, scscf::WORDING, reload.clone())?,
                 socket(HSS)?.serve(hss, hss_mock::WORDING, reload)?,

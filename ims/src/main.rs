@@ -14,6 +14,7 @@ mod phone;
 mod progress;
 mod reg;
 mod roster;
+mod sa;
 mod screen;
 mod settings;
 mod sub;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Command::Sub(sub) => sub::run(sub),
         Command::Hss(hss) => hss::run(hss),
         Command::Reg(reg) => reg::run(reg),
+        Command::Sa(sa) => sa::run(sa),
         Command::Reload(reload) => control::reload(reload),
     };
     match outcome {

@@ -3,6 +3,7 @@
 //! The record has the keys of ESP, as the store of a P-CSCF must: whoever may read it may read what they protect.
 
 use crate::agreements::{Agreement, State};
+use ambient::Wall;
 use cscf::query::Record;
 use ipsec::{Algorithms, Encapsulation, Fingerprint, Keys, SaSet, Spi};
 use std::net::IpAddr;
@@ -30,6 +31,7 @@ pub fn of(agreement: &Agreement, state: State) -> Record {
     value.extend_from_slice(&agreement.client.octets());
     value.extend_from_slice(&agreement.server.octets());
     put(&mut value, agreement.impi.as_bytes());
+    value.extend_from_slice(&agreement.since.as_millis().to_be_bytes());
     Record { key: key(agreement.name()), value: Some(value) }
 }
 
@@ -75,12 +77,15 @@ pub fn read(record: &Record) -> Option<Agreement> {
     };
     let client = Fingerprint::from_octets(take(&mut rest)?);
     let server = Fingerprint::from_octets(take(&mut rest)?);
+    let impi = text(&mut rest)?.into();
+    let since = Wall::from_millis(u64::from_be_bytes(take(&mut rest)?));
     Some(Agreement {
         set: Box::new(set),
-        impi: text(&mut rest)?.into(),
+        impi,
         client,
         server,
         previous: None,
+        since,
         state: if is_replaced == 0 { State::Current } else { State::Replaced },
         timer: None,
     })

@@ -11,7 +11,7 @@
 //! A UE is found by its address, which the network gave it, and a set by the SPI of our server port. The port that a
 //! packet came from says nothing by itself.
 
-use ambient::TimerId;
+use ambient::{TimerId, Wall};
 use cscf::Source;
 use ipsec::{Fingerprint, SaSet, Spi};
 use smallvec::SmallVec;
@@ -31,6 +31,8 @@ pub struct Agreement {
     pub server: Fingerprint,
     /// The set that the REGISTER came through which asked for this one.
     pub previous: Option<Spi>,
+    /// When it was set up.
+    pub since: Wall,
     /// How far it has come.
     pub state: State,
     /// Ends it, in every state but [`State::Current`].
@@ -200,6 +202,7 @@ pub(crate) mod tests {
             client: print,
             server: print,
             previous: None,
+            since: Wall::from_millis(0),
             state,
             timer: None,
         }

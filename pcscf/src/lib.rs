@@ -24,6 +24,7 @@ pub mod restoration;
 pub mod route_set;
 pub mod securing;
 pub mod terminating;
+pub mod wording;
 
 use admission::Proposal;
 use agreements::Agreements;
@@ -36,9 +37,9 @@ use gm::Routes;
 use ipsec::Spi;
 use path::Token;
 use sip_core::{Message, Method, Status};
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use wording::{Command, Notice};
 
 /// The P-CSCF.
 #[derive(Debug)]
@@ -125,8 +126,8 @@ impl Role for Pcscf {
     type Waiting = Waiting;
     type Timer = Timer;
     type Data = Data;
-    type Command = Infallible;
-    type Notice = Infallible;
+    type Command = Command;
+    type Notice = Notice;
 
     const NAME: &'static str = "pcscf";
     const SUPPORTED: &'static [&'static str] = &[gm::SEC_AGREE, "path"];
@@ -263,7 +264,9 @@ impl Role for Pcscf {
             }
             Event::FlowLost(flow) => self.bindings.flow_lost(flow),
             Event::Draining => {}
-            Event::Command(never) => match never {},
+            Event::Command(Command::SecurityAssociations(form)) => {
+                turn.notice(wording::shown(&self.agreements, form, turn.wall()));
+            }
         }
     }
 

@@ -88,6 +88,7 @@ pub fn challenged(
         client: proposal.client,
         server,
         previous: proposal.previous,
+        since: turn.wall(),
         state: State::Awaiting,
         timer: Some(timer),
     });
