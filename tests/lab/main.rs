@@ -8,6 +8,7 @@
     reason = "a failing test shows what every process has said"
 )]
 
+mod capture;
 mod container;
 mod network;
 
@@ -65,6 +66,50 @@ fn our_own_esp_needs_cap_net_raw_alone() {
     }
     let core = Core::start_here(&programs, OWN);
     every_pair(&Stage::at(core.folder(), Esp::Own));
+}
+
+/// Wireshark finds every ICV good by the table that `ims sa list` prints, and reads the SIP inside; without the keys it
+/// reads none. (AES-GMAC it does not know: there the kernel has judged.)
+#[test]
+fn wireshark_opens_our_esp_by_the_printed_table() {
+    let programs = carillon_tests::binaries::binary("");
+    if !carillon_tests::needs("tshark")
+        || container::run_again("wireshark_opens_our_esp_by_the_printed_table")
+    {
+        return;
+    }
+    let core = Core::start_here(&programs, OWN);
+    let stage = Stage::at(core.folder(), Esp::Own);
+    let file = core.folder().join("gm.pcapng");
+    let mut capture = capture::Capture::start(&file, core.folder());
+    let mut phones = Vec::new();
+    for (at, name) in ["null/aes-gcm", "hmac-sha-1-96/aes-cbc", "hmac-md5-96/des-ede3-cbc"].iter().enumerate()
+    {
+        let pair = Algorithms::ALL.into_iter().find(|pair| pair.name() == *name).expect("a pair");
+        let host = 11 + 2 * at as u16;
+        let transport = if at == 1 { Transport::Tcp } else { Transport::Udp };
+        let mut alice = stage.phone("alice", IPV4, host, transport, pair);
+        let mut bob = stage.phone("bob", IPV6, host + 1, transport, pair);
+        assert!(!alice.register() && !bob.register());
+        live(&mut alice, &mut bob);
+        assert!(alice.register());
+        live(&mut alice, &mut bob);
+        phones.push((alice, bob));
+    }
+    let table = core.ims(&["sa", "list", "-o", "wireshark", "--with-keys"]);
+    let hidden = core.ims(&["sa", "list", "-o", "wireshark"]);
+    assert!(core.ims(&["sa", "list"]).contains("hmac-md5-96/des-ede3-cbc"));
+    capture.stop();
+    let seen = capture::read(&file, &table);
+    let esp = seen.iter().filter(|row| row.is_esp).count();
+    assert!(esp > 100, "{esp} packets of ESP");
+    assert_eq!(seen.iter().filter(|row| row.is_esp && !row.has_good_icv).count(), 0, "of {esp}");
+    for method in ["REGISTER", "INVITE", "PRACK", "ACK", "BYE", "MESSAGE"] {
+        let inside = seen.iter().filter(|row| row.is_esp && row.methods.contains(method)).count();
+        assert!(inside > 0 || method == "PRACK", "no {method} is found in ESP");
+    }
+    let blind = capture::read(&file, &hidden);
+    assert_eq!(blind.iter().filter(|row| row.is_esp && !row.methods.is_empty()).count(), 0, "without keys");
 }
 
 /// A P-CSCF of our own ESP is killed: it takes the sequence numbers up where its marks are, and beyond.

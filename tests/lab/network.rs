@@ -90,6 +90,19 @@ impl Core {
         self.wait_for_pcscf();
     }
 
+    /// What `ims` says to these words.
+    pub fn ims(&self, words: &[&str]) -> String {
+        let mut ims = Command::new(self.programs.join("ims"));
+        let ran = ims
+            .args(words)
+            .arg("--config")
+            .arg(self.folder.path().join("lab.toml"))
+            .output()
+            .expect("ims runs");
+        assert!(ran.status.success(), "{words:?}: {}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8_lossy(&ran.stdout).into_owned()
+    }
+
     /// Says a word to the phones.
     pub fn tell(&self, word: &str) {
         fs::write(self.folder.path().join(word), "").expect("the scratch folder is writable");
@@ -167,4 +180,4 @@ const CONFIG: &str = "[plmn]\nmcc = \"001\"\nmnc = \"01\"\n\
     [ipsec]\npolicy = \"required\"\nback_end = \"BACK_END\"\n\
     [icscf]\nlisten = \"127.0.0.12:4060\"\n[scscf]\nlisten = \"127.0.0.13:6060\"\ncountry_code = \"49\"\n\
     [hss]\nlisten = \"127.0.0.20:3868\"\nsubscribers = \"subscribers.csv\"\n\
-    [store]\nkind = \"file\"\npath = \"store\"\n";
+    [store]\nkind = \"file\"\npath = \"store\"\n[control]\npath = \"control\"\n";
