@@ -2,6 +2,8 @@
 //!
 //! Feeds the ladder. Off, it costs one test of an `Option` per message.
 
+mod secrets;
+
 use crate::station::{LinkId, Protocol};
 use ambient::Now;
 use std::collections::{BTreeMap, VecDeque};
@@ -20,7 +22,7 @@ pub struct Event {
     pub local: SocketAddr,
     /// The other end.
     pub remote: SocketAddr,
-    /// The whole message.
+    /// The whole message, without CK and IK.
     pub bytes: Vec<u8>,
 }
 
@@ -128,7 +130,9 @@ impl Tap {
         if self.events.len() == EVENTS_MAX {
             self.events.pop_front();
         }
-        self.events.push_back(Event { at, sent, protocol, local, remote, bytes: bytes.to_vec() });
+        let mut bytes = bytes.to_vec();
+        secrets::hide(protocol, &mut bytes);
+        self.events.push_back(Event { at, sent, protocol, local, remote, bytes });
     }
 
     pub fn opened(&mut self, link: LinkId, local: SocketAddr, remote: SocketAddr) {
