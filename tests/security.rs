@@ -11,7 +11,8 @@ use ue::{Command, Deregistration, Fault, Notice, RegistrationFailure, SecurityCo
 const OPTIONAL: &str = "[ipsec]\npolicy = \"optional\"";
 
 fn secured(plan: Plan) -> Ims {
-    plan.with_settings(OPTIONAL).start()
+    // Each REGISTER is challenged, so that each leads to new associations.
+    plan.with_settings(OPTIONAL).with_scscf_settings("reauthenticate = \"always\"").start()
 }
 
 fn phone(ims: &mut Ims) -> Phone {
@@ -21,6 +22,14 @@ fn phone(ims: &mut Ims) -> Phone {
 /// How many sets of associations stand at a host.
 fn sets(ims: &Ims, host: &str) -> usize {
     ims.world.hosts()[ims.world.host(host)].esp.sets().count()
+}
+
+/// The name of the only set at a host.
+fn newest(ims: &Ims, host: &str) -> ipsec::Spi {
+    let mut sets = ims.world.hosts()[ims.world.host(host)].esp.sets();
+    let set = sets.next().expect("a set");
+    assert!(sets.next().is_none());
+    set.own_spi_s
 }
 
 /// What left in clear between a phone and the P-CSCF since the tap was set, by its first line.
@@ -95,6 +104,7 @@ fn a_soak_through_reregistrations_loses_nothing() {
     for phone in [&alice, &bob] {
         ims.register_well(phone);
     }
+    let mut names = vec![newest(&ims, "alice")];
     for round in 0..3 {
         for (from, to) in [(&alice, &bob), (&bob, &alice)] {
             let notice = ims.message(from, &to.sip, "before");
@@ -111,7 +121,11 @@ fn a_soak_through_reregistrations_loses_nothing() {
         assert!(matches!(notice, Notice::MessageSent { .. }), "round {round}: {notice:?}");
         ims.advance(Duration::from_secs(140));
         assert_eq!((sets(&ims, "pcscf"), sets(&ims, "alice")), (2, 1), "round {round}");
+        names.push(newest(&ims, "alice"));
     }
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), 4, "each registration has had a set of its own");
     let notice = ims.deregister(&alice);
     assert_eq!(notice, Notice::Deregistered(Deregistration::Confirmed));
     ims.advance(Duration::from_secs(140));
@@ -132,8 +146,8 @@ fn a_call_outlives_the_set_that_it_began_in() {
     for phone in [&alice, &bob] {
         ims.register_well(phone);
     }
-    ims.advance(Duration::from_secs(600));
-    assert_eq!(sets(&ims, "pcscf"), 2, "{}", ims.ladder());
+    ims.advance(Duration::from_secs(300));
+    assert_eq!(sets(&ims, "pcscf"), 4, "nobody has used a newer set: {}", ims.ladder());
     let hold = ims.ask(&bob, Command::Hold { call: None }, Duration::from_secs(60), |notice| {
         matches!(notice, Notice::Changed { .. } | Notice::Refused { .. })
     });
@@ -146,7 +160,45 @@ fn a_call_outlives_the_set_that_it_began_in() {
             .iter()
             .any(|(_, notice)| matches!(notice, Notice::Ended { .. }))
     );
+    ims.advance(Duration::from_secs(140));
+    assert_eq!(sets(&ims, "pcscf"), 2, "the older ones have ended");
     settled(ims, &[&alice, &bob]);
+}
+
+/// TS 33.203 §6.1.1: CK and IK are for the P-CSCF and the UE alone: no trace of any function shows them, and no message
+/// towards the phone.
+#[test]
+fn ck_and_ik_are_seen_nowhere() {
+    let mut ims = secured(Plan::seeded(4));
+    ims.world.tap();
+    let pair = ipsec::Algorithms::ALL[2];
+    let alice = ims.phone_with(|config| {
+        config.security = Some(SecurityConfig { pairs: vec![pair], ..SecurityConfig::default() });
+    });
+    ims.register_well(&alice);
+    ims.register_well(&alice);
+    let pcscf = ims.world.host("pcscf");
+    let keys: Vec<Vec<u8>> = ims.world.hosts()[pcscf]
+        .esp
+        .sets()
+        .flat_map(|set| [set.keys.expose_encryption().to_vec(), set.keys.expose_integrity()[..16].to_vec()])
+        .collect();
+    assert_eq!(keys.len(), 4, "CK and IK of both registrations");
+    let hex = |key: &[u8]| key.iter().map(|octet| format!("{octet:02x}")).collect::<String>().into_bytes();
+    let secrets: Vec<Vec<u8>> = keys.iter().flat_map(|key| [key.clone(), hex(key)]).collect();
+    let shows = |bytes: &[u8]| {
+        let lower = bytes.to_ascii_lowercase();
+        secrets.iter().any(|secret| {
+            [bytes, &lower].iter().any(|text| text.windows(secret.len()).any(|part| part == secret))
+        })
+    };
+    assert!(ims.world.taken().iter().any(|packet| shows(&packet.bytes)), "on Mw and Cx they travel");
+    for packet in ims.world.taken().iter().filter(|packet| packet.to == alice.host) {
+        assert!(!shows(&packet.bytes), "towards the phone");
+    }
+    for traced in ims.world.traced() {
+        assert!(!shows(&traced.event.bytes), "in a trace: {}", String::from_utf8_lossy(&traced.event.bytes));
+    }
 }
 
 /// The same with every transport and spread over shards: requests to a phone go by a connection of the P-CSCF's own.

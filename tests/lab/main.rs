@@ -108,6 +108,16 @@ fn wireshark_opens_our_esp_by_the_printed_table() {
         let inside = seen.iter().filter(|row| row.is_esp && row.methods.contains(method)).count();
         assert!(inside > 0 || method == "PRACK", "no {method} is found in ESP");
     }
+    let keys: Vec<&str> =
+        table.split('"').filter_map(|word| word.strip_prefix("0x")).filter(|word| word.len() >= 32).collect();
+    assert!(keys.len() > 12, "{table}");
+    let said = core.said();
+    assert!(said.contains("TRACE") || said.contains("DEBUG"), "the log tells everything: {said}");
+    for key in keys {
+        // Of HMAC-SHA-1 it is the first 16 octets that are IK.
+        let key = &key[..32];
+        assert!(!said.to_ascii_lowercase().contains(key) && !hidden.contains(key), "a key is in a log");
+    }
     let blind = capture::read(&file, &hidden);
     assert_eq!(blind.iter().filter(|row| row.is_esp && !row.methods.is_empty()).count(), 0, "without keys");
 }

@@ -178,6 +178,6 @@ const START: Duration = Duration::from_secs(60);
 const CONFIG: &str = "[plmn]\nmcc = \"001\"\nmnc = \"01\"\n\
     [pcscf]\nlisten = [\"192.0.2.1:5060\", \"[2001:db8::1]:5060\"]\ncore_listen = \"127.0.0.11:5060\"\n\
     [ipsec]\npolicy = \"required\"\nback_end = \"BACK_END\"\n\
-    [icscf]\nlisten = \"127.0.0.12:4060\"\n[scscf]\nlisten = \"127.0.0.13:6060\"\ncountry_code = \"49\"\n\
+    [icscf]\nlisten = \"127.0.0.12:4060\"\n[scscf]\nlisten = \"127.0.0.13:6060\"\ncountry_code = \"49\"\nreauthenticate = \"always\"\n\
     [hss]\nlisten = \"127.0.0.20:3868\"\nsubscribers = \"subscribers.csv\"\n\
-    [store]\nkind = \"file\"\npath = \"store\"\n[control]\npath = \"control\"\n";
+    [store]\nkind = \"file\"\npath = \"store\"\n[control]\npath = \"control\"\n[log]\nlevel = \"trace\"\n";
