@@ -12,7 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ambient", &[]),
     ("sip-core", &["ambient"]),
     ("ims-aka", &["ambient"]),
-    ("ipsec", &["ambient"]),
+    ("ipsec", &["ambient", "sip-core"]),
     ("diameter-client", &["ambient"]),
     ("cscf", &["ambient", "sip-core", "ipsec", "diameter-client"]),
     // `shell` is for the main.rs of these packages; `shell_is_seen_by_main_only` holds that.
