@@ -1,5 +1,6 @@
 //! Gm through security associations (TS 33.203), in simulation: phones, the P-CSCF and ESP between them.
 
+use ambient::Entropy;
 use carillon_tests::story::{refusal, settled};
 use cscf::flow::Transport;
 use ipsec::Refusal;
@@ -422,6 +423,92 @@ fn bad_links_are_borne() {
         assert!(matches!(notice, Notice::MessageSent { .. }), "seed {seed}: {notice:?}\n{}", ims.ladder());
         ims.set_links(Link::GOOD);
         settled(ims, &[&alice, &bob]);
+    }
+}
+
+/// All phones share one server port and a ring of client ports, and none of them can use them up.
+#[test]
+fn a_hundred_phones_share_the_protected_ports() {
+    let mut ims = secured(Plan::seeded(35).with_subscribers(100).untraced());
+    let phones: Vec<Phone> = (0..100).map(|_| phone(&mut ims)).collect();
+    for phone in &phones {
+        ims.register_well(phone);
+    }
+    let pcscf = &ims.world.hosts()[ims.world.host("pcscf")];
+    let mut own: Vec<(u16, u16)> =
+        pcscf.esp.sets().map(|set| (set.own_client_port, set.own_server_port)).collect();
+    assert_eq!(own.len(), 100);
+    own.sort_unstable();
+    own.dedup();
+    assert_eq!(own, [(5100, 6100)], "SPIs tell them apart");
+    let notice = ims.message(&phones[0], &phones[99].sip, "from one end to the other");
+    assert!(matches!(notice, Notice::MessageSent { .. }), "{notice:?}");
+    settled(ims, &phones.iter().collect::<Vec<_>>());
+}
+
+/// RFC 3261 §18.1.1 within an association: what is too long for a datagram goes by TCP between the same ports.
+#[test]
+fn a_long_request_goes_by_tcp_through_the_same_association() {
+    let mut ims = secured(Plan::seeded(36));
+    let (alice, bob) = (phone(&mut ims), phone(&mut ims));
+    for phone in [&alice, &bob] {
+        ims.register_well(phone);
+    }
+    ims.world.tap();
+    let text = "long ".repeat(240);
+    let notice = ims.message(&alice, &bob.sip, &text);
+    assert!(matches!(notice, Notice::MessageSent { .. }), "{notice:?}\n{}", ims.ladder());
+    let to_bob = ims.received("bob", "MESSAGE");
+    assert!(to_bob[0].contains("SIP/2.0/TCP 127.0.0.10:6100"), "{to_bob:?}");
+    assert_eq!(in_clear(&ims, &bob), [""; 0]);
+    settled(ims, &[&alice, &bob]);
+}
+
+/// A registered phone that says nothing hears nothing: no ping through the tunnel whose loss would end its registration.
+#[test]
+fn nobody_pings_a_phone_through_its_association() {
+    let mut ims = secured(Plan::seeded(37));
+    let alice = phone(&mut ims);
+    ims.register_well(&alice);
+    ims.advance(Duration::from_secs(200));
+    ims.world.tap();
+    ims.advance(Duration::from_secs(3600));
+    let heard =
+        ims.world.taken().iter().filter(|packet| [packet.from, packet.to].contains(&alice.host)).count();
+    assert_eq!(heard, 0);
+    assert!(ims.registered_at(&alice).is_some());
+    settled(ims, &[&alice]);
+}
+
+/// A phone that registers, de-registers, restarts and is cut off in any order leaves what its last word asks for, and
+/// no more: neither set nor binding is freed twice, or forgotten.
+#[test]
+fn races_of_one_phone_with_itself_leave_nothing_behind() {
+    for seed in 0..30 {
+        let mut ims = secured(Plan::seeded(2000 + seed));
+        let alice = phone(&mut ims);
+        let mut chance = Entropy::seeded(seed);
+        for _ in 0..12 {
+            match chance.below(6) {
+                0 | 1 => ims.world.command(alice.host, Command::Register),
+                2 => ims.world.command(alice.host, Command::Deregister),
+                3 => ims.world.network.cut("alice", "pcscf"),
+                4 => ims.world.network.heal("alice", "pcscf"),
+                _ => {
+                    ims.world.crash(alice.host);
+                    ims.world.start(alice.host);
+                }
+            }
+            ims.advance(Duration::from_millis(chance.below(3000)));
+        }
+        ims.world.network.heal_all();
+        ims.advance(Duration::from_secs(400));
+        let notice = ims.register(&alice);
+        assert!(matches!(notice, Notice::Registered { .. }), "seed {seed}: {notice:?}\n{}", ims.ladder());
+        let notice = ims.deregister(&alice);
+        assert_eq!(notice, Notice::Deregistered(Deregistration::Confirmed), "seed {seed}");
+        ims.advance(Duration::from_secs(800));
+        assert_eq!((sets(&ims, "pcscf"), sets(&ims, "alice")), (0, 0), "seed {seed}\n{}", ims.ladder());
     }
 }
 
