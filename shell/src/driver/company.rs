@@ -1,6 +1,7 @@
 //! The shards of one function, as they know of each other: how many run, and how many are done.
 
 use super::inbox::Inbox;
+use super::leftovers::Leftovers;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::Notify;
@@ -10,6 +11,8 @@ use tokio::sync::Notify;
 pub(crate) struct Company {
     /// By shard number.
     pub(crate) inboxes: Vec<Arc<Inbox>>,
+    /// What an earlier process left to them.
+    pub(crate) leftovers: Arc<Leftovers>,
     running: AtomicUsize,
     drained: AtomicUsize,
     broken: AtomicBool,
@@ -19,10 +22,11 @@ pub(crate) struct Company {
 
 impl Company {
     /// Shards that are about to run.
-    pub(crate) fn new(inboxes: Vec<Arc<Inbox>>) -> Company {
+    pub(crate) fn new(inboxes: Vec<Arc<Inbox>>, leftovers: Leftovers) -> Company {
         let running = AtomicUsize::new(inboxes.len());
         Company {
             inboxes,
+            leftovers: Arc::new(leftovers),
             running,
             drained: AtomicUsize::new(0),
             broken: AtomicBool::new(false),

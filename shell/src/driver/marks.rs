@@ -29,7 +29,7 @@ impl Mark {
 /// The marks of one machine.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
-    /// Of an earlier process.
+    /// Of an earlier process, until the sets are taken up.
     kept: BTreeMap<Spi, Mark>,
     /// Packets since the last mark.
     carried: BTreeMap<Spi, u32>,
@@ -54,14 +54,21 @@ impl Marks {
         Marks { kept: own.iter().filter_map(read).collect(), ..Marks::default() }
     }
 
-    /// The mark that an earlier process left for a set.
-    pub(super) fn get(&self, set: Spi) -> Option<Mark> {
-        self.kept.get(&set).copied()
+    /// A set of an earlier process is taken up: the mark that it left. The next packet leaves another.
+    pub(super) fn take_up(&mut self, set: Spi) -> Option<Mark> {
+        let mark = self.kept.remove(&set)?;
+        self.carried.insert(set, 0);
+        Some(mark)
+    }
+
+    /// Everything that is known has been taken up: marks of other sets are of no use to anybody.
+    pub(super) fn started(&mut self) {
+        let unknown = std::mem::take(&mut self.kept);
+        self.records.extend(unknown.into_keys().map(|set| Record { key: key(set), value: None }));
     }
 
     /// A set begins anew.
     pub(super) fn forget(&mut self, set: Spi) {
-        self.kept.remove(&set);
         self.carried.insert(set, 0);
         self.streams.remove(&set);
     }
@@ -76,8 +83,7 @@ impl Marks {
     /// A set has ended.
     pub(super) fn end(&mut self, set: Spi) {
         self.streams.remove(&set);
-        let was_marked = self.kept.remove(&set).is_some();
-        if self.carried.remove(&set).is_some() || was_marked {
+        if self.carried.remove(&set).is_some() {
             self.records.push(Record { key: key(set), value: None });
         }
     }
@@ -88,12 +94,26 @@ impl Marks {
         // The first one leaves a mark as well: there is none yet.
         let is_due = carried.is_multiple_of(EVERY);
         *carried += 1;
-        if is_due && let Some((received, sent)) = sequences() {
-            let mut octets: Vec<u8> =
-                [received, sent].concat().iter().flat_map(|number| number.to_be_bytes()).collect();
-            octets.push(self.streams.contains(&set).into());
-            self.records.push(Record { key: key(set), value: Some(octets) });
+        if is_due && let Some(numbers) = sequences() {
+            self.note(set, numbers);
         }
+    }
+
+    /// A mark for all that went since the last ones: nothing more will.
+    pub(super) fn rest(&mut self, sequences: impl Fn(Spi) -> Option<([u32; 2], [u32; 2])>) {
+        let carried = std::mem::take(&mut self.carried);
+        for set in carried.into_iter().filter(|(_, packets)| *packets > 0).map(|(set, _)| set) {
+            if let Some(numbers) = sequences(set) {
+                self.note(set, numbers);
+            }
+        }
+    }
+
+    fn note(&mut self, set: Spi, (received, sent): ([u32; 2], [u32; 2])) {
+        let mut octets: Vec<u8> =
+            [received, sent].concat().iter().flat_map(|number| number.to_be_bytes()).collect();
+        octets.push(self.streams.contains(&set).into());
+        self.records.push(Record { key: key(set), value: Some(octets) });
     }
 
     /// What is to be stored.
@@ -133,15 +153,28 @@ mod tests {
         records.remove(0);
         records.remove(0);
         records.push(Record { key: b"pcscf/binding/1".to_vec(), value: None });
-        let next = Marks::taken_from(&mut records);
+        let mut next = Marks::taken_from(&mut records);
         assert_eq!(records.len(), 1, "what is not ours stays");
-        let mark = next.get(spi(300)).unwrap();
+        let mark = next.take_up(spi(300)).unwrap();
         assert_eq!((mark.received, mark.has_streams), ([128, 7], false));
         marks.begins_stream(spi(300));
         marks.carried(spi(300), || Some(([131, 7], [131, 9])));
-        let next = Marks::taken_from(&mut marks.take_records());
-        assert!(next.get(spi(300)).unwrap().has_streams);
+        let mut next = Marks::taken_from(&mut marks.take_records());
+        assert!(next.take_up(spi(300)).unwrap().has_streams);
         assert!(mark.sent_at_most()[0] >= 130 && mark.sent_at_most()[1] > 9);
+    }
+
+    #[test]
+    fn an_end_in_good_order_leaves_marks_of_the_last_packets() {
+        let mut marks = Marks::default();
+        marks.forget(spi(301));
+        for packet in 1..=40 {
+            marks.carried(spi(300), || Some(([packet, 0], [packet, 0])));
+        }
+        marks.rest(|_| Some(([40, 0], [41, 0])));
+        let mut next = Marks::taken_from(&mut marks.take_records());
+        assert_eq!(next.take_up(spi(300)).map(|mark| mark.received), Some([40, 0]));
+        assert_eq!(next.take_up(spi(301)), None, "it carried nothing");
     }
 
     #[test]
@@ -155,10 +188,24 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_whose_set_is_not_taken_up_leaves_the_store() {
+        let mut marks = Marks::default();
+        for set in [300, 301] {
+            marks.carried(spi(set), || Some(([1, 1], [1, 1])));
+        }
+        let mut next = Marks::taken_from(&mut marks.take_records());
+        assert!(next.take_up(spi(300)).is_some());
+        next.started();
+        assert_eq!(next.take_records(), [Record { key: key(spi(301)), value: None }]);
+        next.end(spi(300));
+        assert_eq!(next.take_records(), [Record { key: key(spi(300)), value: None }]);
+    }
+
+    #[test]
     fn a_broken_record_is_no_mark() {
         for value in [None, Some(vec![1; 16]), Some(vec![1; 21]), Some(vec![])] {
             let mut records = vec![Record { key: key(spi(300)), value }];
-            assert_eq!(Marks::taken_from(&mut records).get(spi(300)), None);
+            assert_eq!(Marks::taken_from(&mut records).take_up(spi(300)), None);
             assert!(records.is_empty());
         }
     }

@@ -138,7 +138,11 @@ impl Protected {
         match userspace.connect(&ends, now) {
             Ok(connection) => self.insert(link, connection, false),
             Err(error) => {
-                inputs.push_back(WireInput::ConnectFailed { link, why: stream::why(&error) });
+                let why = match error.kind() {
+                    io::ErrorKind::AddrNotAvailable => "no security association",
+                    _ => stream::why(&error),
+                };
+                inputs.push_back(WireInput::ConnectFailed { link, why });
             }
         }
     }
@@ -169,6 +173,14 @@ impl Protected {
     pub(super) fn close(&mut self, userspace: &mut Userspace, link: LinkId, now: Now) {
         if let Some(connection) = self.links.remove(&link) {
             self.connections.remove(&connection);
+            userspace.close(connection, now);
+        }
+    }
+
+    /// Ends all connections, each once what was written is out.
+    pub(super) fn close_all(&mut self, userspace: &mut Userspace, now: Now) {
+        self.links.clear();
+        for connection in std::mem::take(&mut self.connections).into_keys() {
             userspace.close(connection, now);
         }
     }

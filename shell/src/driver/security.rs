@@ -1,16 +1,18 @@
 //! IPsec of a machine: who does ESP for it, and what becomes of a wish of its.
 
+use super::leftovers::Leftovers;
 use super::marks::Marks;
 use super::protected::Protected;
 use crate::ipsec::{SecurityBackEnd, SecurityError, Userspace, Xfrm};
 use ambient::{Entropy, Instant, Now};
 use cscf::query::{Record, Secure, SecureFailure};
 use cscf::station::{LinkId, WireInput};
-use ipsec::{SaSet, Selector, Spi};
+use ipsec::{SaSet, Selector};
 use mio::Registry;
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Who does ESP for a machine.
@@ -36,13 +38,13 @@ impl Security {
     pub(super) fn open(
         &self,
         restored: &mut Vec<Record>,
+        leftovers: Arc<Leftovers>,
         entropy: Entropy,
         registry: &Registry,
         first_token: usize,
     ) -> io::Result<(Option<Associations>, usize)> {
         let marks = Marks::taken_from(restored);
-        let of =
-            |back_end, traffic| Associations { back_end, traffic, standing: None, ending: Vec::new(), marks };
+        let of = |back_end, traffic| Associations { back_end, traffic, leftovers, ending: Vec::new(), marks };
         match self {
             Security::None => Ok((None, 0)),
             Security::Xfrm { guarded } => {
@@ -66,8 +68,8 @@ pub(super) struct Associations {
     back_end: SecurityBackEnd,
     /// What goes through them, where that is no matter of the kernel.
     traffic: Option<Protected>,
-    /// What an earlier process left in place, while a machine takes it up.
-    standing: Option<BTreeSet<Spi>>,
+    /// What an earlier process left in place.
+    leftovers: Arc<Leftovers>,
     /// Sets that go at a moment, the next one first: until then the connections through them end in good order, which in
     /// clear they could not.
     ending: Vec<(Instant, Box<SaSet>)>,
@@ -76,14 +78,17 @@ pub(super) struct Associations {
 
 impl Associations {
     /// Does what a machine asks for.
-    pub(super) fn carry_out(&mut self, now: Now, wish: Secure) -> Result<(), SecureFailure> {
-        if !matches!(wish, Secure::Adopt(_)) {
-            self.standing = None;
-        }
+    pub(super) fn carry_out(
+        &mut self,
+        now: Now,
+        wish: Secure,
+        inputs: &mut VecDeque<WireInput>,
+    ) -> Result<(), SecureFailure> {
         let done = match wish {
             Secure::Install(set) => {
+                self.make_way(&set, inputs);
                 self.marks.forget(set.own_spi_s);
-                self.make_way(&set).and_then(|()| self.back_end.install(&set))
+                self.back_end.install(&set)
             }
             Secure::Adopt(set) => self.adopt(now, &set),
             Secure::Remove(set) => {
@@ -92,6 +97,22 @@ impl Associations {
             }
         };
         done.map_err(|error| SecureFailure(error.to_string()))
+    }
+
+    /// The machine has taken up what it knows: what else an earlier process left goes, once all shards are so far.
+    pub(super) fn started(&mut self) {
+        self.marks.started();
+        let unknown = self.leftovers.started();
+        if unknown.is_empty() {
+            return;
+        }
+        let count = unknown.len();
+        match self.back_end.discard(&unknown) {
+            Ok(()) => tracing::info!(count, "security associations of an earlier process are removed"),
+            Err(error) => {
+                tracing::warn!(count, %error, "security associations of an earlier process stay in place");
+            }
+        }
     }
 
     /// When [`Associations::timeout`] is due.
@@ -108,21 +129,37 @@ impl Associations {
         let is_over = |(at, _): &mut (Instant, Box<SaSet>)| *at <= now.instant;
         let over: Vec<_> = self.ending.extract_if(.., is_over).collect();
         for (_, set) in over {
-            self.remove(&set);
-            if let Some(traffic) = &mut self.traffic {
-                traffic.removed(&set, inputs);
-            }
+            self.remove(&set, inputs);
         }
         if let Some((traffic, userspace)) = self.own() {
             traffic.timeout(userspace, now, inputs);
         }
     }
 
-    /// Removes everything that has to go, at once.
-    pub(super) fn close(mut self) {
-        for (_, set) in std::mem::take(&mut self.ending) {
-            self.remove(&set);
+    /// Ends the connections through our own ESP in good order.
+    pub(super) fn close_links(&mut self, now: Now) {
+        if let Some((traffic, userspace)) = self.own() {
+            traffic.close_all(userspace, now);
         }
+    }
+
+    /// Whether the peers have acknowledged all that went to them on connections of our own ESP.
+    pub(super) fn is_quiet(&self) -> bool {
+        match &self.back_end {
+            SecurityBackEnd::Userspace(userspace) => userspace.due().is_none(),
+            SecurityBackEnd::Xfrm(_) => true,
+        }
+    }
+
+    /// Removes everything that has to go, at once; gives what is to be stored at the end.
+    pub(super) fn close(mut self) -> Vec<Record> {
+        for (_, set) in std::mem::take(&mut self.ending) {
+            self.remove(&set, &mut VecDeque::new());
+        }
+        if let SecurityBackEnd::Userspace(userspace) = &self.back_end {
+            self.marks.rest(|set| userspace.sequences(set));
+        }
+        self.marks.take_records()
     }
 
     // --- what goes through our own ESP ----------------------------------------------------------------------------
@@ -248,39 +285,36 @@ impl Associations {
         self.marks.take_records()
     }
 
-    fn remove(&mut self, set: &SaSet) {
+    fn remove(&mut self, set: &SaSet, inputs: &mut VecDeque<WireInput>) {
         self.marks.end(set.own_spi_s);
         if let Err(error) = self.back_end.remove(set) {
             tracing::warn!(set = %set.own_spi_s, %error, "security associations that have ended stay in place");
         }
+        if let Some(traffic) = &mut self.traffic {
+            traffic.removed(set, inputs);
+        }
     }
 
     /// Removes at once what is about to go and has the ports of a new set.
-    fn make_way(&mut self, set: &SaSet) -> Result<(), SecurityError> {
+    fn make_way(&mut self, set: &SaSet, inputs: &mut VecDeque<WireInput>) {
         let selectors = |set: &SaSet| set.associations().map(|association| association.selector);
         let new = selectors(set);
         let clashes = |other: &SaSet| selectors(other).iter().any(|selector| new.contains(selector));
-        for (_, other) in self.ending.extract_if(.., |(_, other)| clashes(other)) {
-            self.back_end.remove(&other)?;
+        let clashing: Vec<_> = self.ending.extract_if(.., |(_, other)| clashes(other)).collect();
+        for (_, other) in clashing {
+            self.remove(&other, inputs);
         }
-        Ok(())
     }
 
     /// Leaves a set in place that stands whole, with its counters; else it is installed anew.
     fn adopt(&mut self, now: Now, set: &SaSet) -> Result<(), SecurityError> {
-        if self.standing.is_none() {
-            let listed = self.back_end.list()?;
-            self.standing = Some(listed.into_iter().map(|usage| usage.spi).collect());
-        }
-        let standing = self.standing.as_ref();
-        let stands = |spi| standing.is_some_and(|standing| standing.contains(spi));
-        if [set.own_spi_c, set.own_spi_s, set.peer_spi_c, set.peer_spi_s].iter().all(stands) {
+        if self.leftovers.take(set) {
             return Ok(());
         }
         self.back_end.remove(set)?;
         self.back_end.install(set)?;
         if let (SecurityBackEnd::Userspace(userspace), Some(mark)) =
-            (&mut self.back_end, self.marks.get(set.own_spi_s))
+            (&mut self.back_end, self.marks.take_up(set.own_spi_s))
         {
             userspace.resume(set, mark.received, mark.sent_at_most());
             if mark.has_streams {

@@ -58,6 +58,7 @@ impl<M: Operated> Shard<M> {
         let restored = self.world.take_restored();
         let mut now = self.world.now();
         self.input(now, WireInput::Start { restored });
+        self.world.started();
         self.settle(now);
         let mut turns = 0;
         let ended = loop {

@@ -65,9 +65,10 @@ impl World {
         let listeners = Listeners::new(setup.sockets.streams, registry, datagrams.len())?;
         let first_protected = datagrams.len() + listeners.len();
         let mut restored = setup.restored;
+        let leftovers = Arc::clone(&company.leftovers);
         let mut entropy = setup.entropy;
         let (security, protected) =
-            setup.security.open(&mut restored, entropy.fork(), registry, first_protected)?;
+            setup.security.open(&mut restored, leftovers, entropy.fork(), registry, first_protected)?;
         let first_link = first_protected + protected;
         let inbox = company.inboxes.get(usize::from(shard.0)).cloned();
         let inbox = inbox.ok_or_else(|| io::Error::other("a shard without an inbox"))?;
@@ -105,6 +106,13 @@ impl World {
 
     pub(super) fn take_restored(&mut self) -> Vec<Record> {
         std::mem::take(&mut self.restored)
+    }
+
+    /// The machine has taken up what the store held.
+    pub(super) fn started(&mut self) {
+        if let Some(security) = &mut self.security {
+            security.started();
+        }
     }
 
     /// What the system says of a socket.
@@ -249,9 +257,10 @@ impl World {
             }
             WireOutput::Query { id, query: Query::Secure(wish) } => {
                 let none = || Err(SecureFailure("there is no back end for IPsec".to_owned()));
-                let answer = Answer::Secured(
-                    self.security.as_mut().map_or_else(none, |security| security.carry_out(now, wish)),
-                );
+                let inputs = &mut self.inputs;
+                let security = self.security.as_mut();
+                let done = security.map_or_else(none, |security| security.carry_out(now, wish, inputs));
+                let answer = Answer::Secured(done);
                 self.inputs.push_back(WireInput::Answered { id, answer });
             }
             WireOutput::Query { id, query: Query::Cx { .. } } => {
@@ -301,10 +310,16 @@ impl World {
     pub(super) fn close(mut self, poll: &mut Poll, at_once: bool) {
         if !at_once {
             self.links.close_all();
+            let now = self.now();
+            if let Some(security) = &mut self.security {
+                security.close_links(now);
+            }
             self.last_words(poll);
         }
-        if let Some(security) = self.security {
-            security.close();
+        let marks = self.security.take().map(Associations::close).unwrap_or_default();
+        if !marks.is_empty() {
+            self.store.write(MARKS_QUERY, marks, &self.inbox);
+            self.store.flush();
         }
         self.store.close();
     }
@@ -315,16 +330,25 @@ impl World {
         let mut events = Events::with_capacity(256);
         loop {
             let now = self.now();
+            self.receive_protected(now);
+            if let Some(security) = &mut self.security {
+                security.timeout(now, &mut self.inputs);
+            }
             self.flush(now, drop);
             self.inputs.clear();
             let left = until.saturating_duration_since(std::time::Instant::now());
-            if self.links.is_empty() {
+            let security = self.security.as_ref();
+            if self.links.is_empty() && security.is_none_or(Associations::is_quiet) {
                 return;
             }
             if left.is_zero() {
                 return tracing::warn!("some peers did not take the last bytes in time");
             }
-            match poll.poll(&mut events, Some(left)) {
+            let has_more = security.is_some_and(Associations::has_work);
+            let due = security.and_then(Associations::next_timeout).map(|at| self.clock.system(at));
+            let due = due.map(|at| at.saturating_duration_since(std::time::Instant::now()));
+            let wait = if has_more { Duration::ZERO } else { left.min(due.unwrap_or(left)) };
+            match poll.poll(&mut events, Some(wait)) {
                 Ok(()) => events.iter().for_each(|event| self.event(event)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return tracing::error!(%error, "the last bytes may be lost"),

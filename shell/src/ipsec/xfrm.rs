@@ -145,6 +145,17 @@ impl Xfrm {
         Ok(states)
     }
 
+    /// Those of [`list`](Xfrm::list) that have one of these ports at an end.
+    pub fn list_at(&mut self, ports: &[SocketAddr]) -> Result<Vec<Usage>, SecurityError> {
+        let mut states = Vec::new();
+        let is_at =
+            |body: &[u8]| read_ends(body).is_some_and(|ends| ends.iter().any(|end| ports.contains(end)));
+        self.netlink
+            .dump(GET_STATE, |body| states.extend(read_state(body).filter(|_| is_at(body))))
+            .map_err(SecurityError::system("list security associations"))?;
+        Ok(states)
+    }
+
     /// How many packets the kernel refused for a reason: see [`SecurityBackEnd::refused`](super::SecurityBackEnd::refused).
     pub fn refused(&self, reason: Refusal) -> Option<u64> {
         let counters = std::fs::read_to_string("/proc/thread-self/net/xfrm_stat").ok()?;
@@ -349,6 +360,15 @@ fn read_state(body: &[u8]) -> Option<Usage> {
         last_used,
         sequence,
     })
+}
+
+/// Reads the ends of the `xfrm_selector` that a state begins with: its receiver and its sender.
+fn read_ends(state: &[u8]) -> Option<[SocketAddr; 2]> {
+    let port = |at: usize| Some(u16::from_be_bytes(*state.get(at..)?.first_chunk()?));
+    let family = i32::from(u16::from_ne_bytes(*state.get(40..)?.first_chunk()?));
+    let destination = SocketAddr::new(read_address(state.get(..16)?, family)?, port(32)?);
+    let source = SocketAddr::new(read_address(state.get(16..32)?, family)?, port(36)?);
+    Some([destination, source])
 }
 
 /// Reads where and to which SPI the template of a policy leads.

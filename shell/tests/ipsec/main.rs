@@ -3,6 +3,7 @@
 //! The running kernel may lack ESP, so that these tests run again under `tests/lab-kernel`; one runs again in a container that
 //! may do nothing but open raw sockets. Where such a place cannot be had, a test says so and leaves it at that.
 
+mod driven;
 mod place;
 mod world;
 

@@ -45,7 +45,8 @@ pub fn in_a_bare_container(test: &str, story: impl FnOnce()) {
     match container.env(INSIDE, "1").output() {
         Ok(run) if String::from_utf8_lossy(&run.stdout).contains("running 1 test") => {
             let said = String::from_utf8_lossy(&run.stdout);
-            assert!(run.status.success() && said.contains("1 passed"), "{}: {said}", run.status);
+            let wrong = String::from_utf8_lossy(&run.stderr);
+            assert!(run.status.success() && said.contains("1 passed"), "{}: {said}\n{wrong}", run.status);
         }
         Ok(run) => eprintln!("left out: no container here: {}", String::from_utf8_lossy(&run.stderr)),
         Err(error) => eprintln!("left out: no unshare here: {error}"),

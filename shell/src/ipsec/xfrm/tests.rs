@@ -25,3 +25,19 @@ fn states_that_are_cut_or_of_others_are_passed_over() {
         assert_eq!(read_template(&state[..length]), None);
     }
 }
+
+#[test]
+fn the_ends_of_a_state_are_those_of_its_selector() {
+    let mut state = vec![0; STATE];
+    assert_eq!(read_ends(&state), None, "of no family");
+    state[..4].copy_from_slice(&[192, 0, 2, 1]);
+    state[16..20].copy_from_slice(&[192, 0, 2, 9]);
+    state[32..34].copy_from_slice(&6100_u16.to_be_bytes());
+    state[36..38].copy_from_slice(&31_000_u16.to_be_bytes());
+    state[40..42].copy_from_slice(&(libc::AF_INET as u16).to_ne_bytes());
+    let ends = [([192, 0, 2, 1], 6100).into(), ([192, 0, 2, 9], 31_000).into()];
+    assert_eq!(read_ends(&state), Some(ends));
+    for length in 0..42 {
+        assert_eq!(read_ends(&state[..length]), None);
+    }
+}
