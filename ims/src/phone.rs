@@ -3,18 +3,75 @@
 use crate::core::{Tracing, check, entropy, spawn};
 use crate::exit::Failure;
 use crate::roster::{card, reachable_at};
-use cscf::config::Config;
+use ambient::Entropy;
+use cscf::config::{Config, IpsecSection, SecurityBackEnd, SecurityPolicy};
 use cscf::flow::{Hop, Local, Side, Transport};
 use cscf::ladder::{Kind, Ladder, Party};
 use cscf::{assembly, trace};
 use hss_mock::Subscriber;
-use shell::{Clock, Handle, Setup, Sockets};
+use shell::{Binding, Clock, Handle, Security, Setup, Sockets};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 use ue::{
     Answering, CallNumber, Command, Deregistration, Ending, Notice, Policy, RegistrationFailure,
-    RequestFailure, Ue, UeConfig,
+    RequestFailure, SecurityConfig, Ue, UeConfig,
 };
+
+/// Where a phone listens.
+struct Ports {
+    sockets: Sockets,
+    locals: Vec<Local>,
+    /// Where it takes what is not protected.
+    address: SocketAddr,
+    /// What it offers for security associations, where the P-CSCF requires them.
+    offers: Option<SecurityConfig>,
+    security: Security,
+}
+
+impl Ports {
+    /// Free ports of an address.
+    fn bind(ip: IpAddr, ipsec: &IpsecSection, entropy: &mut Entropy) -> Result<Ports, Failure> {
+        let failed = |error: shell::BindError| Failure::Failed(error.to_string());
+        let local = |address| move |transport| Local { side: Side::Access, transport, address };
+        if ipsec.policy != SecurityPolicy::Required {
+            let sockets = Sockets::bind_free(ip).map_err(failed)?;
+            let address = sockets.addresses().first().map(|binding| binding.address);
+            let address = address.ok_or_else(|| Failure::Failed("no socket is bound".to_owned()))?;
+            let locals = [Transport::Udp, Transport::Tcp].map(local(address)).to_vec();
+            return Ok(Ports { sockets, locals, address, offers: None, security: Security::None });
+        }
+        let mut tries_left = FREE_PORTS_TRIES;
+        loop {
+            let first = FIRST_FREE_PORT + entropy.below(FREE_PORTS) as u16;
+            let address = SocketAddr::new(ip, first);
+            let client_ports = (2..5).map(|step| first + step).collect();
+            let offers = SecurityConfig { server_port: first + 1, client_ports, ..SecurityConfig::default() };
+            let protected = offers.locals(ip);
+            let security = match ipsec.back_end {
+                SecurityBackEnd::Xfrm => Security::Xfrm { guarded: Vec::new() },
+                SecurityBackEnd::Userspace => {
+                    let protected = protected.iter().map(|local| local.address).collect();
+                    Security::Userspace { protected }
+                }
+            };
+            let open = [Transport::Udp, Transport::Tcp].map(local(address));
+            let bound = protected.iter().filter(|_| ipsec.back_end == SecurityBackEnd::Xfrm);
+            match Sockets::bind(open.iter().chain(bound).map(Binding::from)) {
+                Ok(sockets) => {
+                    let locals = open.into_iter().chain(protected).collect();
+                    return Ok(Ports { sockets, locals, address, offers: Some(offers), security });
+                }
+                Err(_) if tries_left > 0 => tries_left -= 1,
+                Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+}
+
+/// Where runs of free ports are looked for: below those that the system gives out.
+const FIRST_FREE_PORT: u16 = 20_000;
+const FREE_PORTS: u64 = 12_000;
+const FREE_PORTS_TRIES: u8 = 50;
 
 /// A running phone.
 pub struct Phone {
@@ -37,17 +94,15 @@ impl Phone {
         let pcscf =
             config.pcscf.listen.first().ok_or_else(|| Failure::Usage("pcscf.listen is empty".to_owned()))?;
         let hop = Hop { transport: pcscf.transport, remote: pcscf.address };
-        let sockets = Sockets::bind_free(source_towards(hop.remote)?)
-            .map_err(|error| Failure::Failed(error.to_string()))?;
-        let address = sockets.addresses().first().map(|binding| binding.address);
-        let address = address.ok_or_else(|| Failure::Failed("no socket is bound".to_owned()))?;
+        let Ports { sockets, locals, address, offers, security } =
+            Ports::bind(source_towards(hop.remote)?, &config.ipsec, &mut entropy()?)?;
         let (impi, impu, usim) = card(subscriber)?;
         let policy = Policy { answering: Answering::After(RING_TIME), ..Policy::default() };
-        let ue = Ue::new(UeConfig { policy, ..UeConfig::new(impi, impu, config.home.domain(), usim, hop) });
-        let local = |transport| Local { side: Side::Access, transport, address };
-        let locals = [Transport::Udp, Transport::Tcp].map(local).to_vec();
+        let ue = UeConfig::new(impi, impu, config.home.domain(), usim, hop);
+        let ue = Ue::new(UeConfig { policy, security: offers, ..ue });
         let station = assembly::sip_station(ue, config, locals, None, entropy()?);
-        let setup = Setup { trace: tracing == Tracing::On, ..Setup::new(sockets, clock, entropy()?) };
+        let setup =
+            Setup { trace: tracing == Tracing::On, security, ..Setup::new(sockets, clock, entropy()?) };
         let handle = spawn(&subscriber.name, station, setup)?;
         let (name, dialled) = (subscriber.name.clone(), reachable_at(subscriber)?.to_owned());
         Ok(Phone { name, dialled, address, handle, heard: Vec::new() })

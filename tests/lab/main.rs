@@ -68,6 +68,21 @@ fn our_own_esp_needs_cap_net_raw_alone() {
     every_pair(&Stage::at(core.folder(), Esp::Own));
 }
 
+/// The command that people type: its phones offer associations where the P-CSCF requires them.
+#[test]
+fn ims_calls_through_esp_where_it_is_required() {
+    let programs = carillon_tests::binaries::binary("");
+    if container::run_again("ims_calls_through_esp_where_it_is_required") {
+        return;
+    }
+    let core = Core::start_here(&programs, OWN);
+    let said = core.ims(&["call", "alice", "bob"]);
+    assert!(said.contains("bob has answered"), "{said}");
+    let table = core.ims(&["sa", "list"]);
+    let ending = table.matches("null/aes-gcm ending").count();
+    assert_eq!(ending, 4, "of two phones, each registered and de-registered by a challenge: {table}");
+}
+
 /// Wireshark finds every ICV good by the table that `ims sa list` prints, and reads the SIP inside; without the keys it
 /// reads none. (AES-GMAC it does not know: there the kernel has judged.)
 #[test]
