@@ -10,6 +10,7 @@ mod inbox;
 mod leftovers;
 mod marks;
 mod protected;
+mod refusals;
 mod security;
 mod shard;
 mod world;

@@ -3,6 +3,7 @@
 use super::leftovers::Leftovers;
 use super::marks::Marks;
 use super::protected::Protected;
+use super::refusals::Refusals;
 use crate::ipsec::{SecurityBackEnd, SecurityError, Userspace, Xfrm};
 use ambient::{Entropy, Instant, Now};
 use cscf::query::{Record, Secure, SecureFailure};
@@ -44,7 +45,15 @@ impl Security {
         first_token: usize,
     ) -> io::Result<(Option<Associations>, usize)> {
         let marks = Marks::taken_from(restored);
-        let of = |back_end, traffic| Associations { back_end, traffic, leftovers, ending: Vec::new(), marks };
+        let of = |back_end, traffic| Associations {
+            back_end,
+            traffic,
+            leftovers,
+            ending: Vec::new(),
+            marks,
+            sets: 0,
+            refusals: Refusals::default(),
+        };
         match self {
             Security::None => Ok((None, 0)),
             Security::Xfrm { guarded } => {
@@ -74,6 +83,9 @@ pub(super) struct Associations {
     /// clear they could not.
     ending: Vec<(Instant, Box<SaSet>)>,
     marks: Marks,
+    /// How many sets there are.
+    sets: usize,
+    refusals: Refusals,
 }
 
 impl Associations {
@@ -84,6 +96,10 @@ impl Associations {
         wish: Secure,
         inputs: &mut VecDeque<WireInput>,
     ) -> Result<(), SecureFailure> {
+        if !matches!(wish, Secure::Remove(_)) {
+            self.sets += 1;
+            self.refusals.begin(&self.back_end, now.instant);
+        }
         let done = match wish {
             Secure::Install(set) => {
                 self.make_way(&set, inputs);
@@ -121,7 +137,8 @@ impl Associations {
             SecurityBackEnd::Userspace(userspace) => userspace.due(),
             SecurityBackEnd::Xfrm(_) => None,
         };
-        self.ending.first().map(|(at, _)| *at).into_iter().chain(due).min()
+        let ending = self.ending.first().map(|(at, _)| *at);
+        [ending, due, self.refusals.next_look()].into_iter().flatten().min()
     }
 
     /// Removes what has had its time.
@@ -134,6 +151,7 @@ impl Associations {
         if let Some((traffic, userspace)) = self.own() {
             traffic.timeout(userspace, now, inputs);
         }
+        self.refusals.look(&self.back_end, self.sets > 0, now.instant);
     }
 
     /// Ends the connections through our own ESP in good order.
@@ -286,6 +304,7 @@ impl Associations {
     }
 
     fn remove(&mut self, set: &SaSet, inputs: &mut VecDeque<WireInput>) {
+        self.sets = self.sets.saturating_sub(1);
         self.marks.end(set.own_spi_s);
         if let Err(error) = self.back_end.remove(set) {
             tracing::warn!(set = %set.own_spi_s, %error, "security associations that have ended stay in place");

@@ -1,0 +1,94 @@
+//! ESP that was refused, told now and then: nothing else shows a phone whose packets nobody can open.
+
+use crate::ipsec::SecurityBackEnd;
+use ambient::Instant;
+use ipsec::Refusal;
+use std::time::Duration;
+
+/// What was refused before the last look.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    told: [u64; Refusal::ALL.len()],
+    look_at: Option<Instant>,
+}
+
+impl Refusals {
+    /// Begins to count from what there is; there is something to look for from here on.
+    pub(super) fn begin(&mut self, back_end: &SecurityBackEnd, now: Instant) {
+        if self.look_at.is_none() {
+            self.told = counts(back_end);
+            self.look_at = Some(now + EVERY);
+        }
+    }
+
+    /// When [`Refusals::look`] is due.
+    pub(super) const fn next_look(&self) -> Option<Instant> {
+        self.look_at
+    }
+
+    /// Tells what came since the last look; `is_needed` says whether to look again.
+    pub(super) fn look(&mut self, back_end: &SecurityBackEnd, is_needed: bool, now: Instant) {
+        if self.look_at.is_none_or(|at| at > now) {
+            return;
+        }
+        self.look_at = is_needed.then(|| now + EVERY);
+        for (reason, count) in news(&mut self.told, counts(back_end)) {
+            tracing::warn!(count, cause = meaning(reason), "ESP was refused: {reason:?}");
+        }
+    }
+}
+
+fn counts(back_end: &SecurityBackEnd) -> [u64; Refusal::ALL.len()] {
+    Refusal::ALL.map(|reason| back_end.refused(reason).unwrap_or(0))
+}
+
+/// What has grown, and by how much.
+fn news(
+    told: &mut [u64; Refusal::ALL.len()],
+    found: [u64; Refusal::ALL.len()],
+) -> impl Iterator<Item = (Refusal, u64)> {
+    let before = std::mem::replace(told, found);
+    let grown = Refusal::ALL.into_iter().zip(found.into_iter().zip(before));
+    grown.filter_map(|(reason, (found, before))| {
+        Some((reason, found.saturating_sub(before))).filter(|(_, count)| *count > 0)
+    })
+}
+
+/// What a reason means for whoever looks after a lab.
+fn meaning(reason: Refusal) -> &'static str {
+    match reason {
+        Refusal::Malformed => "no ESP of the agreed algorithms",
+        Refusal::UnknownSpi => {
+            "a UE sends through an association that is not here: it has ended, or the UE took another SPI"
+        }
+        Refusal::BadIcv => {
+            "another key, or changed on its way: CK and IK of UE and HSS differ, or the algorithms do"
+        }
+        Refusal::Replay => "heard before, or far too late",
+        Refusal::Source => "from another address than the UE's: there is a NAT between UE and P-CSCF",
+        Refusal::Selector => "inside are other ports than the agreed ones",
+    }
+}
+
+const EVERY: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_is_told_once_for_what_is_new() {
+        let mut told = [0; Refusal::ALL.len()];
+        let mut found = told;
+        found[1] = 3;
+        found[3] = 1;
+        assert_eq!(
+            news(&mut told, found).collect::<Vec<_>>(),
+            [(Refusal::UnknownSpi, 3), (Refusal::Replay, 1)]
+        );
+        found[3] = 2;
+        assert_eq!(news(&mut told, found).collect::<Vec<_>>(), [(Refusal::Replay, 1)]);
+        // Another namespace, or a kernel that began anew.
+        assert_eq!(news(&mut told, [0; Refusal::ALL.len()]).count(), 0);
+    }
+}
