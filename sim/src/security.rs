@@ -22,7 +22,8 @@ pub struct Esp {
     sad: Sad,
     sets: BTreeMap<Spi, SaSet>,
     clear_refused: u64,
-    unwritten: u32,
+    /// Packets since the marks were written; `None` when a set is newer than they are.
+    unwritten: Option<u32>,
 }
 
 /// What leaves a host.
@@ -39,7 +40,7 @@ pub enum Leaving {
 impl Esp {
     /// No associations.
     pub fn new(entropy: Entropy) -> Esp {
-        Esp { sad: Sad::new(entropy), sets: BTreeMap::new(), clear_refused: 0, unwritten: 0 }
+        Esp { sad: Sad::new(entropy), sets: BTreeMap::new(), clear_refused: 0, unwritten: None }
     }
 
     /// Does what a machine asks for.
@@ -78,12 +79,13 @@ impl Esp {
             )
         })?;
         self.sets.insert(set.own_spi_s, set);
+        self.unwritten = None;
         Ok(())
     }
 
     /// A datagram or a piece of a stream leaves between two ports.
     pub fn leave(&mut self, ends: Selector, protocol: Protocol, payload: Vec<u8>, now: Wall) -> Leaving {
-        if self.sad.inbound(&ends).is_none() {
+        if !self.is_protected(ends) {
             return Leaving::Clear(payload);
         }
         let header = match protocol {
@@ -113,31 +115,35 @@ impl Esp {
         Some((accepted.association.selector, accepted.protocol, accepted.payload.get(header..)?.to_vec()))
     }
 
-    /// Whether what comes in clear between two ports is let in: not where an association should have protected it.
-    pub fn lets_in(&mut self, local: SocketAddr, remote: SocketAddr) -> bool {
-        let is_protected = self.sad.inbound(&Selector { local, remote }).is_some();
+    /// Whether an association carries what goes between two ports.
+    pub fn is_protected(&self, ends: Selector) -> bool {
+        self.sad.inbound(&ends).is_some()
+    }
+
+    /// Whether what comes in clear is let in: not at a protected port, wherever it is from (TS 33.203 §7.1).
+    pub fn lets_in(&mut self, local: SocketAddr) -> bool {
+        let is_protected = self.sets.values().any(|set| {
+            set.own_ip == local.ip() && [set.own_client_port, set.own_server_port].contains(&local.port())
+        });
         self.clear_refused += u64::from(is_protected);
         !is_protected
     }
 
-    /// Writes down how far the associations are, now and then.
+    /// Writes down how far the associations are, now and then; at once when a set is new or taken up again, for a second
+    /// crash may come before the next time.
     pub fn mark(&mut self, marks: &mut Marks) {
-        self.unwritten += 1;
-        if self.unwritten < MARKED_EVERY && marks.len() == self.sets.len() {
-            return;
+        if let Some(unwritten) = &mut self.unwritten {
+            *unwritten += 1;
+            if *unwritten < MARKED_EVERY {
+                return;
+            }
         }
-        self.unwritten = 0;
-        let newest: BTreeMap<Spi, u32> = self.sad.usage().map(|usage| (usage.spi, usage.sequence)).collect();
-        let at = |spi| newest.get(spi).copied().unwrap_or(0);
-        *marks = self
-            .sets
-            .values()
-            .map(|set| {
-                let received = [at(&set.own_spi_s), at(&set.own_spi_c)];
-                let sent = [at(&set.peer_spi_c), at(&set.peer_spi_s)];
-                (set.own_spi_s, Mark { received, sent })
-            })
-            .collect();
+        self.unwritten = Some(0);
+        // Those of sets that are still to be adopted stay.
+        marks.extend(self.sets.keys().filter_map(|name| {
+            let (received, sent) = self.sad.sequences(*name)?;
+            Some((*name, Mark { received, sent }))
+        }));
     }
 
     /// What each association has carried.
@@ -163,3 +169,6 @@ impl Esp {
 
 /// After how many packets the marks are written.
 const MARKED_EVERY: u32 = 64;
+
+#[cfg(test)]
+mod tests;

@@ -37,6 +37,8 @@ enum Happening {
 
 #[derive(Debug)]
 enum StreamEvent {
+    /// It comes to the accepter, whose association has to open what is sealed.
+    Asked(Option<Vec<u8>>),
     Opened,
     Refused,
     Bytes(Vec<u8>),
@@ -62,6 +64,8 @@ struct Stream {
     /// When the last thing sent in each direction arrives: a stream keeps its order.
     arrives: [Instant; 2],
     is_open: bool,
+    /// Whether associations carry it: it never goes on in clear.
+    is_sealed: bool,
 }
 
 /// How long a connection attempt into silence takes to fail.
@@ -365,7 +369,7 @@ impl World {
     fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Datagram { to, local, remote, bytes } => {
-                if self.hosts[to].esp.lets_in(local, remote) {
+                if self.hosts[to].esp.lets_in(local) {
                     self.input(to, WireInput::Datagram { local, remote, bytes });
                 }
             }
@@ -478,6 +482,7 @@ impl World {
                         End::Accepter => (addresses.1, addresses.0),
                     };
                     match self.sealed(id, Selector { local, remote }, Protocol::Tcp, bytes) {
+                        Leaving::Clear(_) if self.streams[stream].is_sealed => {}
                         Leaving::Clear(bytes) => {
                             self.take(id, to, false, &bytes);
                             self.write(stream, end, StreamEvent::Bytes(bytes));
@@ -569,6 +574,7 @@ impl World {
             protocol,
             arrives: [now, now],
             is_open: true,
+            is_sealed: self.hosts[id].esp.is_protected(Selector { local, remote }),
         });
         let stream = self.streams.len() - 1;
         let delay = to.and_then(|to| {
@@ -577,10 +583,17 @@ impl World {
         });
         match (to, delay) {
             (Some(to), Some(delay)) if self.is_up(to) && self.takes(to, protocol) => {
-                let opened = |end| Happening::Stream { stream, end, what: StreamEvent::Opened };
+                let ask = match self.sealed(id, Selector { local, remote }, Protocol::Tcp, Vec::new()) {
+                    Leaving::Esp(packet) => {
+                        self.take(id, to, true, &packet);
+                        Some(packet)
+                    }
+                    Leaving::Clear(_) | Leaving::Nothing => None,
+                };
                 self.streams[stream].arrives = [now + delay, now + delay * 2];
-                self.schedule(now + delay, opened(End::Accepter));
-                self.schedule(now + delay * 2, opened(End::Opener));
+                let happens = |end, what| Happening::Stream { stream, end, what };
+                self.schedule(now + delay, happens(End::Accepter, StreamEvent::Asked(ask)));
+                self.schedule(now + delay * 2, happens(End::Opener, StreamEvent::Opened));
             }
             (Some(_), Some(delay)) => {
                 let refused = Happening::Stream { stream, end: End::Opener, what: StreamEvent::Refused };
@@ -644,6 +657,10 @@ impl World {
         let (host, life, link) = if end == End::Opener { opener } else { accepter };
         let other = if end == End::Opener { accepter.0 } else { opener.0 };
         let (a, b) = (self.hosts[host].name.clone(), self.hosts[other].name.clone());
+        let ends = match end {
+            End::Opener => Selector { local: addresses.0, remote: addresses.1 },
+            End::Accepter => Selector { local: addresses.1, remote: addresses.0 },
+        };
         if matches!(what, StreamEvent::Bytes(_) | StreamEvent::Sealed(_) | StreamEvent::Closed)
             && self.network.link(&a, &b).is_cut
         {
@@ -658,19 +675,31 @@ impl World {
             return;
         }
         match what {
-            StreamEvent::Opened if end == End::Accepter => {
+            StreamEvent::Asked(ask) => {
                 let (remote, local) = addresses;
-                self.input(host, WireInput::Accepted { link, protocol, local, remote });
+                if self.hears(host, Selector { local, remote }, ask).is_some() {
+                    self.input(host, WireInput::Accepted { link, protocol, local, remote });
+                } else {
+                    self.streams[stream].is_open = false;
+                }
+            }
+            // Nobody answered.
+            StreamEvent::Opened if !self.streams[stream].is_open => {
+                let refused = Happening::Stream { stream, end, what: StreamEvent::Refused };
+                self.schedule(self.now.instant + CONNECT_TIMEOUT, refused);
             }
             StreamEvent::Opened => self.input(host, WireInput::Connected { link, local: addresses.0 }),
             StreamEvent::Refused => {
                 self.streams[stream].is_open = false;
                 self.input(host, WireInput::ConnectFailed { link, why: "connection refused" });
             }
-            StreamEvent::Bytes(bytes) => self.input(host, WireInput::Received { link, bytes }),
-            StreamEvent::Sealed(mut packet) => {
-                let source = if end == End::Opener { addresses.1.ip() } else { addresses.0.ip() };
-                if let Some((_, Protocol::Tcp, bytes)) = self.unsealed(host, source, &mut packet) {
+            StreamEvent::Bytes(bytes) => {
+                if self.hosts[host].esp.lets_in(ends.local) {
+                    self.input(host, WireInput::Received { link, bytes });
+                }
+            }
+            StreamEvent::Sealed(packet) => {
+                if let Some(bytes) = self.hears(host, ends, Some(packet)) {
                     self.input(host, WireInput::Received { link, bytes });
                 }
             }
@@ -679,6 +708,15 @@ impl World {
                 self.input(host, WireInput::Closed { link });
             }
         }
+    }
+
+    /// What a segment says to an end of a stream, sealed or else in clear; `None` when it is not let in.
+    fn hears(&mut self, id: HostId, ends: Selector, sealed: Option<Vec<u8>>) -> Option<Vec<u8>> {
+        let Some(mut packet) = sealed else {
+            return self.hosts[id].esp.lets_in(ends.local).then(Vec::new);
+        };
+        let (opened, protocol, bytes) = self.unsealed(id, ends.remote.ip(), &mut packet)?;
+        (opened == ends && protocol == Protocol::Tcp).then_some(bytes)
     }
 
     /// A segment meets a cut link: it is sent again, with everything behind it, until the stream gives up.
