@@ -339,6 +339,8 @@ impl Associations {
             if mark.has_streams {
                 userspace.reset_streams(set, now);
             }
+            // A second crash may come before the first packet.
+            self.marks.carried(set.own_spi_s, || userspace.sequences(set.own_spi_s));
         }
         Ok(())
     }

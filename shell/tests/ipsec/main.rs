@@ -451,6 +451,35 @@ fn a_ue_behind_a_nat_is_served_in_udp_and_found_again_when_the_nat_moves() {
     });
 }
 
+/// Whoever floods one address of ours leaves the others theirs.
+#[test]
+fn each_address_has_its_share_of_a_turn() {
+    in_a_bare_container("each_address_has_its_share_of_a_turn", || {
+        let [(four, _), (six, _)] =
+            sets().into_iter().take(2).collect::<Vec<_>>().try_into().expect("two families");
+        let open = |addresses: [std::net::IpAddr; 2], mirrored: bool, seed| {
+            let mut own = Userspace::open(&addresses, Entropy::seeded(seed)).expect("CAP_NET_RAW");
+            for set in [&four, &six] {
+                own.install(&if mirrored { set.mirrored() } else { set.clone() }).expect("an empty database");
+            }
+            own
+        };
+        let mut pcscf = open([four.own_ip, six.own_ip], false, 1);
+        let mut ue = open([four.peer_ip, six.peer_ip], true, 2);
+        for _ in 0..20 {
+            ue.send(&four.mirrored().associations()[3].selector, b"flood", at(0)).expect("a loopback");
+        }
+        ue.send(&six.mirrored().associations()[3].selector, b"REGISTER", at(0)).expect("a loopback");
+        let mut got = Vec::new();
+        let count = pcscf
+            .receive(4, at(0), |arrival| {
+                got_datagram(&arrival, &mut got);
+            })
+            .expect("sockets");
+        assert_eq!((count, got), (3, vec![b"flood".to_vec(), b"flood".to_vec(), b"REGISTER".to_vec()]));
+    });
+}
+
 fn got_datagram(arrival: &Arrival<'_>, got: &mut Vec<Vec<u8>>) -> bool {
     let Arrival::Datagram(_, payload) = arrival else { return false };
     got.push(payload.to_vec());
