@@ -263,6 +263,24 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn what_a_protected_ue_costs_more_than_another_is_less_than_six_hundred_bytes() {
+        let mut table = Agreements::default();
+        let each = |from: u32, to: u32, table: &mut Agreements| {
+            for number in from..to {
+                let mut agreement = agreement(300, 5100, State::Current);
+                agreement.set.peer_ip = IpAddr::from((0x0a00_0000 + number).to_be_bytes());
+                agreement.set.own_spi_s = spi(1000 + 2 * number);
+                table.insert(agreement);
+            }
+        };
+        each(0, 10_000, &mut table);
+        let grown = allocation_counter::measure(|| each(10_000, 100_000, &mut table)).bytes_current;
+        let each = grown / 90_000;
+        println!("{each} bytes of heap for each set between 10,000 and 100,000");
+        assert!((200..600).contains(&each), "{each} bytes");
+    }
+
+    #[test]
     fn a_sender_is_known_by_its_server_port_whatever_it_sent_from() {
         let mut table = table(&[(300, 5100, State::Current)]);
         let source = Source {
