@@ -239,9 +239,9 @@ fn tcp_and_shards_make_no_difference() {
 #[test]
 fn associations_outlive_a_crash_of_the_pcscf() {
     for (seed, transport) in [(20, Transport::Udp), (21, Transport::Tcp)] {
-        let mut ims = secured(Plan::seeded(seed).with_subscribers(20));
+        let mut ims = secured(Plan::seeded(seed).with_subscribers(100));
         let mut phones = Vec::new();
-        for _ in 0..20 {
+        for _ in 0..100 {
             let phone = ims.phone_with(|config| {
                 config.security = Some(SecurityConfig::default());
                 config.pcscf.transport = transport;
@@ -249,17 +249,18 @@ fn associations_outlive_a_crash_of_the_pcscf() {
             ims.register_well(&phone);
             phones.push(phone);
         }
-        let calls: Vec<_> = phones[..8].chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
+        let calls: Vec<_> = phones[..40].chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
         for (from, to) in &calls {
             let notice = ims.call(from, &to.tel);
             assert!(matches!(notice, Notice::Established { .. }), "{notice:?}");
         }
         // More than a mark's worth of packets, so that what is taken up again is no first number.
         for _ in 0..70 {
-            let notice = ims.message(&phones[18], &phones[19].sip, "hello");
+            let notice = ims.message(&phones[98], &phones[99].sip, "hello");
             assert!(matches!(notice, Notice::MessageSent { .. }), "{notice:?}");
         }
         let before = ims.received("pcscf", "REGISTER").len();
+        assert!(before >= 200, "each was challenged: {before}");
         ims.restart("pcscf", Duration::from_secs(2));
         ims.advance(Duration::from_secs(5));
         for pair in phones.chunks(2) {
