@@ -149,6 +149,50 @@ fn our_own_esp_goes_on_after_a_kill() {
     around_a_crash(&stage, || core.crash_pcscf());
 }
 
+/// A hundred phones and twenty calls over a kill -9 of the P-CSCF: nobody registers anew, everybody is reached, and the calls
+/// are changed and ended from both sides.
+#[test]
+fn a_hundred_phones_do_not_notice_a_kill() {
+    let programs = carillon_tests::binaries::binary("");
+    if container::run_again("a_hundred_phones_do_not_notice_a_kill") {
+        return;
+    }
+    let mut core = Core::start_here(&programs, OWN);
+    let stage = Stage::at(core.folder(), Esp::Own);
+    let name = |number: u16| match number {
+        1 => "alice".to_owned(),
+        2 => "bob".to_owned(),
+        number => format!("user{:03}", number - 2),
+    };
+    let mut phones: Vec<Phone> = (1..=100)
+        .map(|number| {
+            let mut phone =
+                stage.phone(&name(number), IPV4, 100 + number, Transport::Udp, Algorithms::ALL[0]);
+            assert!(!phone.register());
+            phone
+        })
+        .collect();
+    for pair in phones[..40].chunks_mut(2) {
+        let [one, other] = pair else { continue };
+        let number = other.sip().to_owned();
+        one.call_and_stay(&number, other);
+    }
+    core.crash_pcscf();
+    for pair in phones.chunks_mut(2) {
+        let [one, other] = pair else { continue };
+        one.message(other, "there");
+        other.message(one, "and back");
+    }
+    for pair in phones[..40].chunks_mut(2) {
+        let [one, other] = pair else { continue };
+        one.hold();
+        other.hang_up(one);
+    }
+    for phone in &mut phones {
+        assert_eq!(phone.story().matches("REGISTER sip:").count(), 2, "one, and the answer to its challenge");
+    }
+}
+
 /// What those who listen on the access network see: one REGISTER and its 401, and ESP from there on.
 #[test]
 fn a_capture_shows_no_sip_behind_the_first_401() {

@@ -168,13 +168,31 @@ impl Phone {
 
     /// Calls `other` by this identity of theirs, lets both talk, and hangs up.
     pub fn call_number(&mut self, number: &str, other: &mut Phone) {
-        let is_over = |notice: &Notice| matches!(notice, Notice::Ended { .. });
+        self.call_and_stay(number, other);
+        std::thread::sleep(TALK);
+        self.hang_up(other);
+    }
+
+    /// Calls `other` by this identity of theirs, until both talk.
+    pub fn call_and_stay(&mut self, number: &str, other: &mut Phone) {
         let stands = |notice: &Notice| matches!(notice, Notice::Established { .. } | Notice::Ended { .. });
         let notice = self.ask(Command::Call { to: number.to_owned(), offer: None }, stands);
         assert!(matches!(notice, Notice::Established { .. }), "{notice:?}");
         let notice = other.listen(stands);
         assert!(matches!(notice, Notice::Established { .. }), "{notice:?}");
-        std::thread::sleep(TALK);
+    }
+
+    /// Puts the other end on hold, by a re-INVITE.
+    pub fn hold(&mut self) {
+        let notice = self.ask(Command::Hold { call: None }, |notice| {
+            matches!(notice, Notice::Changed { .. } | Notice::ChangeRefused { .. } | Notice::Ended { .. })
+        });
+        assert!(matches!(notice, Notice::Changed { .. }), "{}: {notice:?}", self.name);
+    }
+
+    /// Ends the call with `other`.
+    pub fn hang_up(&mut self, other: &mut Phone) {
+        let is_over = |notice: &Notice| matches!(notice, Notice::Ended { .. });
         let notice = self.ask(Command::Hangup { call: None }, is_over);
         assert!(matches!(notice, Notice::Ended { ending: Ending::Local, .. }), "{notice:?}");
         let notice = other.listen(is_over);
