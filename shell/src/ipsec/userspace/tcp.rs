@@ -39,6 +39,17 @@ struct Connection {
     unsent: VecDeque<u8>,
     /// Closed from here once nothing is left to be sent.
     is_ending: bool,
+    /// What the peer has to do, while there is something.
+    owed: Option<Owed>,
+}
+
+/// What a peer has to acknowledge or to end.
+#[derive(Clone, Copy)]
+struct Owed {
+    octets: usize,
+    state: State,
+    /// When it last did some of it.
+    since: Instant,
 }
 
 /// What a stack has to tell.
@@ -138,9 +149,11 @@ impl Stack {
     /// Moves on, and hands each segment that is to be sent to `send` with the ends between which it goes.
     pub(super) fn poll(&mut self, now: Instant, mut send: impl FnMut(&Selector, &[u8])) {
         self.flush();
+        self.watch(now);
         self.interface.poll(time(now), &mut self.link, &mut self.sockets);
         // What came made room, or opened what was waited for.
         self.flush();
+        self.watch(now);
         self.interface.poll(time(now), &mut self.link, &mut self.sockets);
         while let Some(packet) = self.link.outgoing.pop_front() {
             let Some(segment) = segment(&packet) else { continue };
@@ -203,17 +216,47 @@ impl Stack {
     /// When [`poll`](Stack::poll) is due, if nothing comes before.
     pub(super) fn due(&mut self, now: Instant) -> Option<Instant> {
         // Ending a connection takes another turn once its last octets have left.
-        let delay = self.interface.poll_delay(time(now), &self.sockets)?;
-        Some(now + Duration::from_micros(delay.total_micros()))
+        let delay = self.interface.poll_delay(time(now), &self.sockets);
+        let turn = delay.map(|delay| now + Duration::from_micros(delay.total_micros()));
+        let owed = self.connections.iter().filter_map(|connection| connection.owed);
+        owed.map(|owed| owed.since + SILENCE_MAX).chain(turn).min()
     }
 
     fn hold(&mut self, handle: SocketHandle) -> u32 {
         let number = self.next;
         self.next = self.next.wrapping_add(1);
-        let connection =
-            Connection { number, handle, is_open: false, unsent: VecDeque::new(), is_ending: false };
-        self.connections.push(connection);
+        // From here on it is watched in another way, which bears with silence where nothing is owed.
+        self.sockets.get_mut::<Socket<'_>>(handle).set_timeout(None);
+        self.connections.push(Connection {
+            number,
+            handle,
+            is_open: false,
+            unsent: VecDeque::new(),
+            is_ending: false,
+            owed: None,
+        });
         number
+    }
+
+    /// Gives up connections whose peer owes something and has done nothing for it in a long time.
+    ///
+    /// The timeout of smoltcp ends idle connections as well, and lets one that half-closes wait for ever.
+    fn watch(&mut self, now: Instant) {
+        for connection in &mut self.connections {
+            let socket = self.sockets.get_mut::<Socket<'_>>(connection.handle);
+            let (octets, state) = (connection.unsent.len() + socket.send_queue(), socket.state());
+            let rests = matches!(state, State::Established | State::CloseWait);
+            let is_over = matches!(state, State::Closed | State::TimeWait);
+            connection.owed = match connection.owed {
+                _ if is_over || (rests && octets == 0) => None,
+                Some(owed) if owed.state == state && owed.octets <= octets => Some(Owed { octets, ..owed }),
+                _ => Some(Owed { octets, state, since: now }),
+            };
+            if connection.owed.is_some_and(|owed| owed.since + SILENCE_MAX <= now) {
+                connection.owed = None;
+                socket.abort();
+            }
+        }
     }
 
     /// Fills the buffers of the sockets.
@@ -236,7 +279,7 @@ fn socket() -> Socket<'static> {
     // A message is written whole, and what waits for it waits for nothing else.
     socket.set_nagle_enabled(false);
     socket.set_ack_delay(None);
-    socket.set_timeout(Some(smoltcp::time::Duration::from_secs(SILENCE_MAX_S)));
+    socket.set_timeout(Some(SILENCE_MAX.into()));
     socket
 }
 
@@ -364,4 +407,7 @@ const UNSENT_MAX: usize = 1 << 20;
 /// Segments between two turns; what is more is lost and comes again.
 const QUEUE_MAX: usize = 64;
 /// As long as a transaction waits (64 times T1 of RFC 3261): a peer that does not acknowledge is gone.
-const SILENCE_MAX_S: u64 = 32;
+const SILENCE_MAX: Duration = Duration::from_secs(32);
+
+#[cfg(test)]
+mod tests;
