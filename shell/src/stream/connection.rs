@@ -181,6 +181,7 @@ const SLICES: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
     use std::net::TcpListener;
 
     /// TS 33.203 §7.1: the connections to all UEs come from one protected client port.
@@ -196,5 +197,20 @@ mod tests {
             assert_eq!(peer.accept().unwrap().1, free);
         }
         drop(opened);
+    }
+
+    /// A connection that ended here stays with the system for a while, and the next one has the same four ends.
+    #[test]
+    fn a_peer_is_connected_to_again_from_the_port_of_a_connection_that_has_ended() {
+        let peer = TcpListener::bind("127.0.0.1:0").unwrap();
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        for _ in 0..3 {
+            let remote = peer.local_addr().unwrap();
+            let opened = Connection::connect(LinkId(1), StreamTransport::Tcp, Some(free), remote).unwrap();
+            let (mut accepted, from) = peer.accept().unwrap();
+            assert_eq!(from, free);
+            drop(opened);
+            assert_eq!(accepted.read(&mut [0; 1]).unwrap(), 0, "our side ends first");
+        }
     }
 }
