@@ -1,7 +1,7 @@
 //! The list of what is measured.
 
 use crate::codec::{self, Kind};
-use crate::{cx, icscf, pcscf, scscf};
+use crate::{cx, esp, icscf, pcscf, scscf};
 
 /// Does what a case measures once. Making it does the rest: a registered user, an open call.
 pub type Round = Box<dyn FnMut()>;
@@ -144,6 +144,14 @@ pub const ALL: &[Case] = &[
         warm_up: FEW,
     },
     Case { key: "cx-saa", name: "Cx: decode a SAA with a profile", make: cx::decode_saa, warm_up: FEW },
+    Case { key: "esp-gcm", name: "ESP: seal and open 1,200 octets, AES-GCM", make: esp::gcm, warm_up: FEW },
+    Case {
+        key: "esp-sha1-cbc",
+        name: "ESP: the same, HMAC-SHA-1 and AES-CBC",
+        make: esp::sha1_cbc,
+        warm_up: FEW,
+    },
+    Case { key: "esp-md5", name: "ESP: the same, HMAC-MD5 alone", make: esp::md5, warm_up: FEW },
 ];
 
 /// The case of this key.

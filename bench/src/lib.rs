@@ -6,6 +6,7 @@
 pub mod cases;
 pub mod codec;
 pub mod cx;
+pub mod esp;
 pub mod icscf;
 pub mod instructions;
 pub mod pcscf;
