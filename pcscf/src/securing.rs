@@ -27,7 +27,7 @@ const SETS_PER_REGISTRATION: usize = 4;
 
 /// A challenge is on its way to a UE that offered IPsec: sets the associations up first, and takes the keys out.
 ///
-/// False when the challenge has no keys, so that nothing can be set up: it is passed as it is.
+/// False when nothing can be set up, for want of keys or of another port: the challenge is passed as it is.
 pub fn challenged(
     pcscf: &mut Pcscf,
     turn: &mut Turn<'_, Pcscf>,
@@ -40,6 +40,13 @@ pub fn challenged(
         turn.count("not_secured", "challenge without CK and IK");
         return Ok(false);
     };
+    let previous = proposal.previous.and_then(|previous| pcscf.agreements.get(previous));
+    if previous.is_some_and(|previous| previous.set.peer_client_port == proposal.ends.port_c) {
+        // TS 33.203 §7.4: port-uc changes. Two sets with the same cannot stand, and this one carries the challenge.
+        tracing::warn!("a UE asks for new security associations with the port-c of those that it has");
+        turn.count("not_secured", "port-c did not change");
+        return Ok(false);
+    }
     let config = pcscf.config.clone();
     let peer_ip = request.source.remote.ip();
     // TS 33.203 §7.3.1.4: what is left of an attempt that was not finished goes.

@@ -356,6 +356,21 @@ fn a_phone_that_restarted_may_come_with_its_old_ports_but_nobody_else_may() {
     assert_eq!(bench.sets.len(), 1);
 }
 
+/// TS 33.203 §7.4: a phone that keeps its client port gets no new set, and keeps the one that it has.
+#[test]
+fn a_refresh_with_the_same_client_port_leaves_the_set_alone() {
+    let mut bench = Bench::with(REQUIRED);
+    let mut phone = Phone::new();
+    phone.registers(&mut bench);
+    let set = phone.set.clone().expect("a set");
+    phone.offer = offer(25756, 6301);
+    let (to, challenge) = phone.challenged(&mut bench);
+    assert_eq!(to, through(&set));
+    assert!(challenge.starts_with("SIP/2.0 401 ") && values(&challenge, "Security-Server").is_empty());
+    assert!(!challenge.contains(CK), "{challenge}");
+    assert_eq!(bench.sets, [set]);
+}
+
 /// RFC 3329 §2.3.1 and TS 33.203 §7.1, each with a cause of its own.
 #[test]
 fn what_does_not_fit_the_agreement_is_refused() {
