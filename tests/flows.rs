@@ -2,10 +2,10 @@
 //!
 //! `CARILLON_BLESS=1 cargo test -p carillon-tests --test flows` writes `docs/flows/` anew: read the difference as code.
 
-use sim::{Ims, Phone, checker, ladder};
+use sim::{Ims, Phone, Plan, checker, ladder};
 use std::path::Path;
 use std::time::Duration;
-use ue::{Command, Deregistration, Ending, Notice};
+use ue::{Command, Deregistration, Ending, Notice, SecurityConfig};
 
 fn settled(mut ims: Ims, registered: &[&Phone]) {
     let broken = checker::settle(&mut ims, registered);
@@ -30,6 +30,18 @@ fn a_phone_registers_by_aka() {
     ims.register_well(&alice);
     golden("register.txt", &ims.ladder());
     assert!(ims.registered_at(&alice).unwrap().starts_with("sip:scscf1."));
+    settled(ims, &[&alice]);
+}
+
+/// TS 33.203 §6.1, §7.2: the same with security associations, and a refresh that moves to new ones.
+#[test]
+fn a_phone_registers_through_security_associations() {
+    let plan = Plan::seeded(1).with_settings("[ipsec]\npolicy = \"required\"");
+    let mut ims = plan.with_scscf_settings("reauthenticate = \"always\"").start();
+    let alice = ims.phone_with(|config| config.security = Some(SecurityConfig::default()));
+    ims.register_well(&alice);
+    ims.register_well(&alice);
+    golden("register-ipsec.txt", &ims.ladder());
     settled(ims, &[&alice]);
 }
 
