@@ -8,7 +8,7 @@ use crate::ipsec::{SecurityBackEnd, SecurityError, Userspace, Xfrm};
 use ambient::{Entropy, Instant, Now};
 use cscf::query::{Record, Secure, SecureFailure};
 use cscf::station::{LinkId, WireInput};
-use ipsec::{SaSet, Selector};
+use ipsec::{SaSet, Selector, Spi};
 use mio::Registry;
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
@@ -51,7 +51,7 @@ impl Security {
             leftovers,
             ending: Vec::new(),
             marks,
-            sets: 0,
+            sets: BTreeSet::new(),
             refusals: Refusals::default(),
         };
         match self {
@@ -83,8 +83,8 @@ pub(super) struct Associations {
     /// clear they could not.
     ending: Vec<(Instant, Box<SaSet>)>,
     marks: Marks,
-    /// How many sets there are.
-    sets: usize,
+    /// Those that are in place.
+    sets: BTreeSet<Spi>,
     refusals: Refusals,
 }
 
@@ -96,23 +96,28 @@ impl Associations {
         wish: Secure,
         inputs: &mut VecDeque<WireInput>,
     ) -> Result<(), SecureFailure> {
-        if !matches!(wish, Secure::Remove(_)) {
-            self.sets += 1;
-            self.refusals.begin(&self.back_end, now.instant);
-        }
-        let done = match wish {
+        let (name, done) = match wish {
             Secure::Install(set) => {
                 self.make_way(&set, inputs);
-                self.marks.forget(set.own_spi_s);
-                self.back_end.install(&set)
+                let done = self.back_end.install(&set);
+                if done.is_ok() {
+                    self.marks.forget(set.own_spi_s);
+                }
+                (set.own_spi_s, done)
             }
-            Secure::Adopt(set) => self.adopt(now, &set),
+            Secure::Adopt(set) => (set.own_spi_s, self.adopt(now, &set)),
             Secure::Remove(set) => {
-                self.ending.push((now.instant + FAREWELL, set));
-                Ok(())
+                // What was refused may have the ports of a set that stands, which would lose them.
+                if self.sets.contains(&set.own_spi_s) {
+                    self.ending.push((now.instant + FAREWELL, set));
+                }
+                return Ok(());
             }
         };
-        done.map_err(|error| SecureFailure(error.to_string()))
+        done.map_err(|error| SecureFailure(error.to_string()))?;
+        self.sets.insert(name);
+        self.refusals.begin(&self.back_end, now.instant);
+        Ok(())
     }
 
     /// The machine has taken up what it knows: what else an earlier process left goes, once all shards are so far.
@@ -151,7 +156,7 @@ impl Associations {
         if let Some((traffic, userspace)) = self.own() {
             traffic.timeout(userspace, now, inputs);
         }
-        self.refusals.look(&self.back_end, self.sets > 0, now.instant);
+        self.refusals.look(&self.back_end, !self.sets.is_empty(), now.instant);
     }
 
     /// Ends the connections through our own ESP in good order.
@@ -304,7 +309,7 @@ impl Associations {
     }
 
     fn remove(&mut self, set: &SaSet, inputs: &mut VecDeque<WireInput>) {
-        self.sets = self.sets.saturating_sub(1);
+        self.sets.remove(&set.own_spi_s);
         self.marks.end(set.own_spi_s);
         if let Err(error) = self.back_end.remove(set) {
             tracing::warn!(set = %set.own_spi_s, %error, "security associations that have ended stay in place");

@@ -301,6 +301,47 @@ fn what_no_shard_takes_up_of_an_earlier_process_goes() {
     });
 }
 
+/// The kernel knows policies by their ports alone: what was never set up must not take those of another set away.
+#[test]
+fn a_set_that_was_refused_takes_nothing_away_when_it_ends() {
+    on_a_kernel("driven::a_set_that_was_refused_takes_nothing_away_when_it_ends", || {
+        let world = World::new();
+        let [stands, ends] = [0, 2].map(|at| sets().swap_remove(at).0);
+        let mut refused = stands.clone();
+        (refused.own_spi_c, refused.own_spi_s) = (spi(77_001), spi(77_002));
+        (refused.peer_spi_c, refused.peer_spi_s) = (spi(77_003), spi(77_004));
+        let driven = world.at(PCSCF, || {
+            let setup = Setup {
+                security: Security::Xfrm { guarded: Vec::new() },
+                ..Driven::setup(Sockets::default())
+            };
+            Driven(Driver::spawn("puppet", Puppet::default(), setup).expect("CAP_NET_ADMIN"))
+        });
+        driven.hears("started");
+        driven.secure(Secure::Install, &stands);
+        driven.secure(Secure::Install, &ends);
+        driven.does(Ask::Secure(Secure::Install, refused.clone()));
+        let failed = driven.0.notices.recv_timeout(PATIENCE).expect("an answer");
+        assert!(
+            failed.contains("Err") && failed.contains("another set has the SPI or the ports"),
+            "{failed}"
+        );
+        driven.secure(Secure::Remove, &refused);
+        driven.secure(Secure::Remove, &ends);
+        let mut xfrm = world.at(PCSCF, || Xfrm::open().expect("CAP_NET_ADMIN"));
+        let mut turns = 0;
+        // Sets end in the order in which that was asked for.
+        while xfrm.list().expect("the kernel tells").len() > 4 {
+            assert!(turns < 1000, "what has ended stays");
+            turns += 1;
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ue = world.at(UE, || kernel(&stands.mirrored()));
+        world.udp(UE, &stands.associations()[0].selector, b"REGISTER");
+        world.udp(PCSCF, &stands.associations()[2].selector, b"200 OK");
+    });
+}
+
 /// The same associations between other ports.
 fn kernel_anew(old: &SaSet, new: &SaSet) -> shell::SecurityBackEnd {
     let mut back_end = shell::SecurityBackEnd::Xfrm(Xfrm::open().expect("CAP_NET_ADMIN"));
