@@ -2,6 +2,7 @@
 
 use super::inbox::Inbox;
 use super::leftovers::Leftovers;
+use super::refusals::Told;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::Notify;
@@ -13,6 +14,8 @@ pub(crate) struct Company {
     pub(crate) inboxes: Vec<Arc<Inbox>>,
     /// What an earlier process left to them.
     pub(crate) leftovers: Arc<Leftovers>,
+    /// Which refusals of ESP an operator knows of.
+    pub(crate) told: Arc<Told>,
     running: AtomicUsize,
     drained: AtomicUsize,
     broken: AtomicBool,
@@ -27,6 +30,7 @@ impl Company {
         Company {
             inboxes,
             leftovers: Arc::new(leftovers),
+            told: Arc::default(),
             running,
             drained: AtomicUsize::new(0),
             broken: AtomicBool::new(false),

@@ -3,20 +3,32 @@
 use crate::ipsec::SecurityBackEnd;
 use ambient::Instant;
 use ipsec::Refusal;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// What was refused before the last look.
+/// What has been told of, by any shard of a function: the kernel counts for all of them.
 #[derive(Debug, Default)]
+pub(crate) struct Told(Mutex<Option<Counts>>);
+
+type Counts = [u64; Refusal::ALL.len()];
+
+/// The looks of one shard.
+#[derive(Debug)]
 pub(super) struct Refusals {
-    told: [u64; Refusal::ALL.len()],
+    told: Arc<Told>,
     look_at: Option<Instant>,
 }
 
 impl Refusals {
-    /// Begins to count from what there is; there is something to look for from here on.
+    /// Looks that begin later.
+    pub(super) const fn new(told: Arc<Told>) -> Refusals {
+        Refusals { told, look_at: None }
+    }
+
+    /// There is something to look for from here on; what was refused before the first shard says so is no news.
     pub(super) fn begin(&mut self, back_end: &SecurityBackEnd, now: Instant) {
         if self.look_at.is_none() {
-            self.told = counts(back_end);
+            self.told.lock().get_or_insert_with(|| counts(back_end));
             self.look_at = Some(now + EVERY);
         }
     }
@@ -26,27 +38,32 @@ impl Refusals {
         self.look_at
     }
 
-    /// Tells what came since the last look; `is_needed` says whether to look again.
+    /// Tells what came since any shard looked; `is_needed` says whether to look again.
     pub(super) fn look(&mut self, back_end: &SecurityBackEnd, is_needed: bool, now: Instant) {
         if self.look_at.is_none_or(|at| at > now) {
             return;
         }
         self.look_at = is_needed.then(|| now + EVERY);
-        for (reason, count) in news(&mut self.told, counts(back_end)) {
+        let mut told = self.told.lock();
+        let Some(told) = told.as_mut() else { return };
+        for (reason, count) in news(told, counts(back_end)) {
             tracing::warn!(count, cause = meaning(reason), "ESP was refused: {reason:?}");
         }
     }
 }
 
-fn counts(back_end: &SecurityBackEnd) -> [u64; Refusal::ALL.len()] {
+impl Told {
+    fn lock(&self) -> MutexGuard<'_, Option<Counts>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn counts(back_end: &SecurityBackEnd) -> Counts {
     Refusal::ALL.map(|reason| back_end.refused(reason).unwrap_or(0))
 }
 
 /// What has grown, and by how much.
-fn news(
-    told: &mut [u64; Refusal::ALL.len()],
-    found: [u64; Refusal::ALL.len()],
-) -> impl Iterator<Item = (Refusal, u64)> {
+fn news(told: &mut Counts, found: Counts) -> impl Iterator<Item = (Refusal, u64)> {
     let before = std::mem::replace(told, found);
     let grown = Refusal::ALL.into_iter().zip(found.into_iter().zip(before));
     grown.filter_map(|(reason, (found, before))| {

@@ -3,7 +3,7 @@
 use super::leftovers::Leftovers;
 use super::marks::Marks;
 use super::protected::Protected;
-use super::refusals::Refusals;
+use super::refusals::{Refusals, Told};
 use crate::ipsec::{SecurityBackEnd, SecurityError, Userspace, Xfrm};
 use ambient::{Entropy, Instant, Now};
 use cscf::query::{Record, Secure, SecureFailure};
@@ -39,7 +39,7 @@ impl Security {
     pub(super) fn open(
         &self,
         restored: &mut Vec<Record>,
-        leftovers: Arc<Leftovers>,
+        (leftovers, told): (Arc<Leftovers>, Arc<Told>),
         entropy: Entropy,
         registry: &Registry,
         first_token: usize,
@@ -52,7 +52,7 @@ impl Security {
             ending: Vec::new(),
             marks,
             sets: BTreeSet::new(),
-            refusals: Refusals::default(),
+            refusals: Refusals::new(told),
         };
         match self {
             Security::None => Ok((None, 0)),

@@ -65,10 +65,10 @@ impl World {
         let listeners = Listeners::new(setup.sockets.streams, registry, datagrams.len())?;
         let first_protected = datagrams.len() + listeners.len();
         let mut restored = setup.restored;
-        let leftovers = Arc::clone(&company.leftovers);
+        let shared = (Arc::clone(&company.leftovers), Arc::clone(&company.told));
         let mut entropy = setup.entropy;
         let (security, protected) =
-            setup.security.open(&mut restored, leftovers, entropy.fork(), registry, first_protected)?;
+            setup.security.open(&mut restored, shared, entropy.fork(), registry, first_protected)?;
         let first_link = first_protected + protected;
         let inbox = company.inboxes.get(usize::from(shard.0)).cloned();
         let inbox = inbox.ok_or_else(|| io::Error::other("a shard without an inbox"))?;
