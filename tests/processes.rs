@@ -133,6 +133,86 @@ fn registered_users_are_reachable_after_a_crash_of_each_cscf() {
     bob.deregister();
 }
 
+/// The three CSCFs in one process: what passes between them is in memory, and nothing else differs.
+#[test]
+fn one_process_serves_as_three_do_and_remembers_after_a_crash() {
+    let mut lab = Lab::ready_made();
+    lab.start_in_one_process();
+    let (mut alice, mut bob) = (lab.phone("alice"), lab.phone("bob"));
+    alice.register();
+    bob.register();
+    alice.call(&mut bob);
+    alice.message(&mut bob, "in memory");
+    lab.process(Part::Core).kill();
+    lab.start(Part::Core);
+    lab.process(Part::Core).wait_for_output("Diameter peer is up role=\"icscf\"", START_MAX);
+    lab.process(Part::Core).wait_for_output("Diameter peer is up role=\"scscf\"", START_MAX);
+    bob.call(&mut alice);
+    assert!(alice.register(), "a refresh");
+
+    // Each function is commanded by its own name.
+    let shown = lab.ims(&["reg", "deregister", "sip:bob@ims.mnc001.mcc001.3gppnetwork.org"]);
+    assert!(shown.is_ok(), "{shown:?}");
+    lab.ims(&["sa", "list"]).unwrap();
+    let core = lab.process(Part::Core);
+    core.signal("TERM");
+    let status = core.wait(STOP_MAX);
+    assert_eq!(status.code(), Some(0), "{}", core.output());
+    assert!(!core.output().contains("ERROR"), "{}", core.output());
+}
+
+/// From three processes to one: the registrations go along. Back again is refused, lest they be forgotten.
+#[test]
+fn one_process_takes_over_what_three_have_kept() {
+    let mut lab = Lab::ready_made();
+    lab.start_all();
+    let (mut alice, mut bob) = (lab.phone("alice"), lab.phone("bob"));
+    alice.register();
+    bob.register();
+    for part in [Part::Pcscf, Part::Icscf, Part::Scscf, Part::Hss] {
+        lab.process(part).kill();
+    }
+    lab.start_in_one_process();
+    alice.call(&mut bob);
+    lab.process(Part::Core).kill();
+
+    let mut command = Command::new(binary("pcscf"));
+    command.arg("--config").arg(lab.config_file());
+    let mut alone = Process::start("pcscf-alone", &mut command, lab.folder());
+    assert_eq!(alone.wait(STOP_MAX).code(), Some(2), "{}", alone.output());
+    assert!(alone.output().contains("core.journal") && alone.output().contains("ims-core"), "{}", alone.output());
+}
+
+#[test]
+fn shards_that_share_threads_are_as_many_in_each_function() {
+    let lab = Lab::ready_made();
+    lab.set("[scscf]\n", "[scscf]\nshards = 2\n");
+    let mut command = Command::new(binary("ims-core"));
+    command.arg("--config").arg(lab.config_file());
+    let mut core = Process::start("ims-core", &mut command, lab.folder());
+    assert_eq!(core.wait(STOP_MAX).code(), Some(2), "{}", core.output());
+    assert!(core.output().contains("is 1, 1 and 2"), "{}", core.output());
+}
+
+/// With several shards a message may still belong to another thread than the one that has it.
+#[test]
+fn one_process_of_two_shards_serves_too() {
+    let mut lab = Lab::ready_made();
+    for section in ["[pcscf]\n", "[icscf]\n", "[scscf]\n"] {
+        lab.set(section, &format!("{section}shards = 2\n"));
+    }
+    lab.start_in_one_process();
+    let mut phones: Vec<_> = ["alice", "bob", "user001", "user002"].map(|name| lab.phone(name)).into();
+    phones.iter_mut().for_each(|phone| assert!(phone.register()));
+    for _ in 0..3 {
+        let [a, b, c, d] = &mut phones[..] else { unreachable!("four phones") };
+        a.call(b);
+        c.message(d, "two shards");
+        d.call(a);
+        phones.rotate_left(1);
+    }
+}
+
 #[test]
 fn a_mistake_in_the_configuration_is_told_before_a_socket_opens() {
     let lab = Lab::ready_made();

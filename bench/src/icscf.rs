@@ -21,7 +21,7 @@ fn run(request: String, remote: &'static str, method: &'static str, answer: fn()
         let serial = rig.next_round();
         rig.receive(source(ICSCF, remote, Trust::Domain), &request, serial);
         let (query, _) = rig.question();
-        rig.answer(query, Answer::Cx(Ok(answer())));
+        rig.answer(query, Answer::Cx(Ok(Box::new(answer()))));
         let forwarded = rig.expect(method);
         let ok = ok.get_or_insert_with(|| Template::answer(forwarded, serial, "200 OK", ""));
         rig.receive_answer(source(ICSCF, SCSCF, Trust::Domain), ok, serial);

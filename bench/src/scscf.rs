@@ -59,7 +59,7 @@ pub fn challenge() -> Round {
         let serial = rig.next_round();
         rig.receive(source(SCSCF, PCSCF, Trust::Domain), &request, serial);
         let (query, _) = rig.question();
-        rig.answer(query, Answer::Cx(Ok(maa())));
+        rig.answer(query, Answer::Cx(Ok(Box::new(maa()))));
         rig.expect("SIP/2.0 401 ");
     })
 }
@@ -71,7 +71,7 @@ fn registered() -> (Rig<Scscf>, String) {
     let serial = rig.next_round();
     rig.receive(from, &register_template("", "no"), serial);
     let (query, _) = rig.question();
-    rig.answer(query, Answer::Cx(Ok(maa())));
+    rig.answer(query, Answer::Cx(Ok(Box::new(maa()))));
     let challenge = String::from_utf8_lossy(rig.expect("SIP/2.0 401 ")).into_owned();
     let nonce = challenge.split("nonce=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a nonce");
     let ha1 = Ha1::from_password(Hash::Md5, format!("alice@{HOME}").as_bytes(), HOME.as_bytes(), &RES);
@@ -90,7 +90,7 @@ fn registered() -> (Rig<Scscf>, String) {
     rig.receive(from, &Template::new(&text), serial);
     let (query, _) = rig.question();
     let saa = Saa { result: CxResult::SUCCESS, user_data: Some(profile()), ..Saa::default() };
-    rig.answer(query, Answer::Cx(Ok(CxAnswer::Saa(saa))));
+    rig.answer(query, Answer::Cx(Ok(Box::new(CxAnswer::Saa(saa)))));
     let (query, _) = rig.question();
     rig.answer(query, Answer::Stored(Ok(())));
     let service_route = header(rig.expect("SIP/2.0 200 "), "Service-Route");
@@ -109,7 +109,7 @@ pub fn register() -> Round {
                 Query::Store(_) => Answer::Stored(Ok(())),
                 _ => {
                     let saa = Saa { result: CxResult::SUCCESS, user_data: Some(profile()), ..Saa::default() };
-                    Answer::Cx(Ok(CxAnswer::Saa(saa)))
+                    Answer::Cx(Ok(Box::new(CxAnswer::Saa(saa))))
                 }
             };
             rig.answer(query, answer);

@@ -72,7 +72,7 @@ impl User {
             ..AuthDataItem::default()
         };
         let maa = Maa { result: CxResult::SUCCESS, auth_data_items: vec![item], ..Maa::default() };
-        rig.answer(query, Answer::Cx(Ok(CxAnswer::Maa(maa))));
+        rig.answer(query, Answer::Cx(Ok(Box::new(CxAnswer::Maa(maa)))));
         let challenge = String::from_utf8_lossy(rig.expect("SIP/2.0 401 ")).into_owned();
         let nonce =
             challenge.split("nonce=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a nonce");
@@ -91,7 +91,7 @@ impl User {
             .replace("+4930100001", &format!("+49301{number:05}"));
         let user_data = Some(profile.into_bytes());
         let saa = Saa { result: CxResult::SUCCESS, user_data, ..Saa::default() };
-        rig.answer(query, Answer::Cx(Ok(CxAnswer::Saa(saa))));
+        rig.answer(query, Answer::Cx(Ok(Box::new(CxAnswer::Saa(saa)))));
         let (query, question) = rig.question();
         let Query::Store(records) = question else { panic!("a registration is stored: {question:?}") };
         rig.answer(query, Answer::Stored(Ok(())));

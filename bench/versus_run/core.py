@@ -20,6 +20,17 @@ ADDRESSES = {
     "hss": (f"{NETWORK}.20", 3868),
 }
 ROLES = ("pcscf", "icscf", "scscf")
+# The process that is all three.
+WHOLE = "core"
+PROGRAMS = {"hss": "hss-mock", WHOLE: "ims-core"}
+KAMAILIO, OURS, OURS_PROCESSES, OURS_MEMORY = "kamailio", "carillon", "carillon-processes", "carillon-memory"
+
+
+def total(per_role):
+    """Of P, I and S, whichever processes they are."""
+    return sum(value for role, value in per_role.items() if role != "hss")
+
+
 SHARED_MB = 512
 # For 100,000 registered UEs.
 SHARED_MEMORY_RUN_MB = 2048
@@ -82,14 +93,14 @@ class Core:
     def start(self):
         # The HSS keeps nothing, whoever asks it: its disk is not under test.
         self.run_ours("hss", configuration(self.folder, self.subscribers, "memory"))
-        if self.contender == "kamailio":
+        if self.contender == KAMAILIO:
             for role in reversed(ROLES):
                 self.run_kamailio(role)
         else:
-            store = "memory" if self.contender == "carillon-memory" else "file"
+            store = "memory" if self.contender == OURS_MEMORY else "file"
             shutil.rmtree(os.path.join(self.folder, "store"), ignore_errors=True)
             config = configuration(self.folder, self.subscribers, store)
-            for role in reversed(ROLES):
+            for role in reversed(ROLES) if self.contender == OURS_PROCESSES else [WHOLE]:
                 self.run_ours(role, config)
         self.wait_for_diameter()
 
@@ -113,10 +124,10 @@ class Core:
         return {role: process.pid for role, process in self.running.items()}
 
     def run_ours(self, role, config):
-        program = "hss-mock" if role == "hss" else role
+        program = PROGRAMS.get(role, role)
         process = Process(role, [self.programs / program, "--config", config], self.folder)
         self.running[role] = process
-        process.wait_for_port(ADDRESSES[role])
+        process.wait_for_port(ADDRESSES["pcscf" if role == WHOLE else role])
 
     def run_kamailio(self, role):
         folder = pathlib.Path(self.folder) / f"kamailio-{role}"

@@ -4,7 +4,7 @@ import json
 import os
 import time
 
-from .core import ADDRESSES, DOMAIN, ROLES
+from .core import ADDRESSES, DOMAIN, total
 from .process import Process
 from .processor import Sampler
 
@@ -73,7 +73,7 @@ def outcome(report, used):
         "is_held": inadequate <= INADEQUATE_MAX and retransmitted <= RETRANSMITTED_MAX,
         "generator_limited": report["generator_limited"],
         "generator_cpu_s_per_1000": 1000 * report["own_cpu_s"] / attempted,
-        "cpu_s_per_1000": dict(per_1000, total=sum(per_1000[role] for role in ROLES)),
+        "cpu_s_per_1000": dict(per_1000, total=total(per_1000)),
         "latency_us": {key: report["latency_us"][key] for key in ("p50", "p90", "p99", "max")},
         "parts_us": {name: {key: part[key] for key in ("p50", "p99")} for name, part in report["parts"].items()},
     }

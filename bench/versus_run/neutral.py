@@ -8,7 +8,7 @@ import re
 import shutil
 import time
 
-from .core import ADDRESSES, DOMAIN, NETWORK, ROLES
+from .core import ADDRESSES, DOMAIN, NETWORK, total
 from .process import Failed, Process
 from .processor import Sampler
 
@@ -141,6 +141,6 @@ def outcome(folder, calls, used, rate):
         "attempted": calls,
         "succeeded": int(last["SuccessfulCall(C)"]),
         "retransmissions": int(last["Retransmissions(C)"]),
-        "cpu_s_per_1000": dict(per_1000, total=sum(per_1000[role] for role in ROLES)),
+        "cpu_s_per_1000": dict(per_1000, total=total(per_1000)),
         "latency_us": {"p50": at(0.5), "p99": at(0.99)},
     }

@@ -25,6 +25,18 @@ pub enum Part {
 }
 
 impl Part {
+    /// All three.
+    pub const ALL: [Part; 3] = [Part::Pcscf, Part::Icscf, Part::Scscf];
+
+    /// The name of its process, its section and its journal.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Part::Pcscf => "pcscf",
+            Part::Icscf => "icscf",
+            Part::Scscf => "scscf",
+        }
+    }
+
     /// Where the part listens for SIP.
     pub fn locals(self, config: &Config) -> Vec<Local> {
         match self {

@@ -141,7 +141,7 @@ pub enum Output<R: Role> {
         /// The id of the request.
         id: RequestId,
         /// The answer.
-        answer: CxAnswer,
+        answer: Box<CxAnswer>,
     },
     /// Something that the owner of the node wants to hear of: at a UE, its user.
     Notice(R::Notice),

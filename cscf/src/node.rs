@@ -156,6 +156,8 @@ pub struct Core<R: Role> {
     pub(crate) timing: (Timing, Timing),
     pub(crate) timer_c: Duration,
     pub(crate) udp_request_max: usize,
+    /// Where other functions of this process take datagrams: none of these is lost, too large, or comes twice.
+    pub(crate) colocated: Vec<SocketAddr>,
     pub(crate) share: Share,
     pub(crate) edits_pool: Vec<Edits>,
     pub(crate) buffers: Buffers,
@@ -236,6 +238,7 @@ impl<R: Role> Node<R> {
                 timing: setup.timing,
                 timer_c: setup.timer_c,
                 udp_request_max: setup.udp_request_max,
+                colocated: Vec::new(),
                 share: setup.share,
                 edits_pool: Vec::new(),
                 buffers: Buffers::default(),
@@ -276,6 +279,11 @@ impl<R: Role> Node<R> {
     /// Takes over the key that the store held, before the first message.
     pub fn set_token_key(&mut self, key: TokenKey) {
         self.core.token_key = key;
+    }
+
+    /// Datagrams to and from these addresses stay in this process: a way as reliable as a connection, whatever their size.
+    pub fn set_colocated(&mut self, colocated: Vec<SocketAddr>) {
+        self.core.colocated = colocated;
     }
 
     /// How many contexts, client transactions and queries are open; all zero some time after the last message.

@@ -11,16 +11,12 @@ use std::fmt;
 pub struct QueryId(pub u64);
 
 /// A question to the world outside the node.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "made, handled and gone: boxing would cost an allocation per message"
-)]
 #[derive(Debug)]
 pub enum Query {
     /// A Cx request to the HSS (TS 29.228). `trace` becomes the optional part of the Session-Id (RFC 6733 §8.8).
     Cx {
         /// The command.
-        request: CxRequest,
+        request: Box<CxRequest>,
         /// The realm, and the host once it is known.
         destination: Destination,
         /// Correlates the Diameter session with the SIP dialog: the icid's trace id.
@@ -46,14 +42,10 @@ pub enum Secure {
 }
 
 /// What a query came to.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "made, handled and gone: boxing would cost an allocation per message"
-)]
 #[derive(Debug)]
 pub enum Answer {
     /// The HSS answered, or why it could not be asked.
-    Cx(Result<CxAnswer, CxFailure>),
+    Cx(Result<Box<CxAnswer>, CxFailure>),
     /// The hops in the order in which to try them; never empty when `Ok`.
     Resolved(Result<Vec<Hop>, Unresolved>),
     /// The records are durable.

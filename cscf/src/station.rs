@@ -3,6 +3,7 @@
 //! [`Station`] is a [`Machine`]: a driver, real or simulated, moves bytes in and out of it and knows nothing else.
 
 mod aliases;
+pub mod colocation;
 mod merge;
 mod neighbours;
 mod parcel;
@@ -12,6 +13,7 @@ mod shards;
 mod wire;
 
 pub use crate::bucket::ShardId;
+pub use colocation::{Colocation, OfPart};
 pub use diameter_client::endpoint::StreamTransport;
 pub use parcel::Parcel;
 pub use placement::AccessSide;
@@ -280,7 +282,7 @@ impl<R: Role> Station<R> {
             }
             Output::Send { exit, bytes, ticket } => self.transports.send(now.instant, exit, bytes, ticket),
             Output::Query { id, query: Query::Cx { request, destination, trace } } => {
-                self.ask(now, id, request, destination, trace);
+                self.ask(now, id, *request, destination, trace);
             }
             Output::Query { id, query } => {
                 match &query {
@@ -290,7 +292,7 @@ impl<R: Role> Station<R> {
                 }
                 self.outputs.push_back(WireOutput::Query { id, query });
             }
-            Output::PeerAnswer { id, answer } => self.peer_answer(now, id, answer),
+            Output::PeerAnswer { id, answer } => self.peer_answer(now, id, *answer),
             Output::Alias { identity, owner, change } => self.alias(identity, owner, change),
             Output::Notice(notice) => {
                 // A reader that never comes must not cost memory without end.

@@ -237,7 +237,7 @@ impl<'a, R: Role> Turn<'a, R> {
 
     /// Answers a Diameter request of a peer.
     pub fn answer_peer(&mut self, id: RequestId, answer: CxAnswer) {
-        self.core.outputs.push_back(Output::PeerAnswer { id, answer });
+        self.core.outputs.push_back(Output::PeerAnswer { id, answer: Box::new(answer) });
     }
 
     /// Whether the function has other shards, which must be told where identities are served.

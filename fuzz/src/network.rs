@@ -218,7 +218,7 @@ impl<R: Role> Stage<R> {
                 5 => Err(SecureFailure("fuzz".into())),
                 _ => Ok(()),
             }),
-            Query::Cx { request, .. } => Answer::Cx(cx_answer(&request, kind)),
+            Query::Cx { request, .. } => Answer::Cx(cx_answer(&request, kind).map(Box::new)),
         };
         self.input(Input::Answer { query: id, answer });
     }

@@ -59,7 +59,7 @@ impl Icscf {
         let own = || Some(turn.data().charging.as_ref()?.icid.trace());
         let trace = charging::trace(message).or_else(own);
         let destination = Destination { realm: self.config.home.realm().to_owned(), host: None };
-        turn.query(Query::Cx { request, destination, trace }, waiting);
+        turn.query(Query::Cx { request: Box::new(request), destination, trace }, waiting);
     }
 
     /// Mints the charging vector of a request that has none (TS 24.229 §4.5.2).

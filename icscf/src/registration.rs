@@ -31,7 +31,7 @@ pub fn assigned(
     let Answer::Cx(answer) = answer else {
         return Err(Reject::new(Status::SERVER_INTERNAL_ERROR, "another question was answered"));
     };
-    let assignment = assignment(answer)?;
+    let assignment = assignment(answer.map(|answer| *answer))?;
     turn.data().search.assign(assignment, &icscf.config.icscf.scscfs);
     let scscf = icscf.next_scscf(turn)?;
     forward(icscf, turn, request, scscf);

@@ -83,7 +83,7 @@ pub fn located(
             let any = Assignment::Select(ServerCapabilities::default());
             Location { assignment: any, profile_key: None }
         }
-        answer => location(answer)?,
+        answer => location(answer.map(|answer| *answer))?,
     };
     data.profile_key = profile_key;
     data.search.assign(assignment, &icscf.config.icscf.scscfs);

@@ -16,8 +16,9 @@ use cscf::node::ClientId;
 use cscf::query::Query;
 use cscf::role::Outcome;
 use cscf::{Answer, Branch, Event, Failure, Incoming, Next, Reject, Role, Turn};
-use diameter_client::cx::CxRequest;
-use diameter_client::endpoint::RequestId;
+
+use diameter_client::cx::{CxAnswer, CxRequest};
+use diameter_client::endpoint::{CxFailure, RequestId};
 use sip_core::{Method, Status};
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,13 +119,13 @@ impl Role for Scscf {
     ) -> Result<(), Reject> {
         match (waiting, answer, request) {
             (Waiting::Maa { register, scheme }, Answer::Cx(answer), Some(request)) => {
-                self.vectors_came(turn, request, register, scheme, answer)
+                self.vectors_came(turn, request, register, scheme, unboxed(answer))
             }
             (Waiting::Saa { register, asked, authentication_info }, Answer::Cx(answer), Some(_)) => {
-                self.assigned(turn, register, asked, authentication_info, answer)
+                self.assigned(turn, register, asked, authentication_info, unboxed(answer))
             }
             (Waiting::Released { register, authentication_info }, Answer::Cx(answer), Some(request)) => {
-                self.released(turn, request, register, authentication_info, answer)
+                self.released(turn, request, register, authentication_info, unboxed(answer))
             }
             (
                 Waiting::Stored { register, created, authentication_info },
@@ -132,7 +133,7 @@ impl Role for Scscf {
                 Some(request),
             ) => self.stored(turn, request, register, &created, authentication_info.as_deref(), stored),
             (Waiting::Profile { served, asked }, Answer::Cx(answer), Some(request)) => {
-                self.profile_came(turn, request, served, asked, answer)
+                self.profile_came(turn, request, served, asked, unboxed(answer))
             }
             (Waiting::StoredForPeer { id, answer, refusal }, Answer::Stored(stored), _) => {
                 turn.answer_peer(id, if stored.is_ok() { *answer } else { *refusal });
@@ -144,7 +145,7 @@ impl Role for Scscf {
                 Ok(())
             }
             (Waiting::Told { asked }, Answer::Cx(answer), _) => {
-                self.told(turn, asked, &answer);
+                self.told(turn, asked, &unboxed(answer));
                 Ok(())
             }
             // The request is over: its client went away, and nobody waits for an answer.
@@ -220,4 +221,8 @@ impl Role for Scscf {
             }
         }
     }
+}
+
+fn unboxed(answer: Result<Box<CxAnswer>, CxFailure>) -> Result<CxAnswer, CxFailure> {
+    answer.map(|answer| *answer)
 }

@@ -65,6 +65,11 @@ impl ControlSocket {
         Ok(ControlSocket { name: name.to_owned(), path, listener })
     }
 
+    /// It cannot be served.
+    pub(crate) fn error(&self, reason: &io::Error) -> ControlError {
+        ControlError { path: self.path.clone(), reason: reason.to_string() }
+    }
+
     /// Serves it: lines become commands of `operator` and `reload`.
     pub fn serve<C, N>(
         self,

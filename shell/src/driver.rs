@@ -4,6 +4,7 @@
 //! has to say to another goes through a bounded queue as a parcel.
 
 mod bell;
+mod colocated;
 mod company;
 mod handle;
 mod inbox;
@@ -17,6 +18,7 @@ mod world;
 
 pub use handle::{Ended, Gone, Handle, Operator};
 pub(crate) use inbox::{Accepted, Inbox};
+pub(crate) use marks::is_own;
 pub use security::Security;
 
 use crate::clock::Clock;

@@ -5,6 +5,7 @@
 //! only above: nothing here reads SIP or Diameter.
 
 pub mod clock;
+pub mod colocated;
 pub mod control;
 mod datagram;
 pub mod dns;

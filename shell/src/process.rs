@@ -4,7 +4,8 @@
 //! ([`Reload`]). Exit status: 0 stopped in good order, 1 failed, 2 usage or configuration.
 
 use crate::clock::{Clock, system_entropy};
-use crate::control::ControlSocket;
+use crate::colocated;
+use crate::control::{Control, ControlError, ControlSocket};
 use crate::driver::{Driver, Ended, Handle, Security, Setup};
 use crate::logging;
 use crate::reload::Reload;
@@ -79,7 +80,8 @@ pub fn run_role<R>(
 ) -> ExitCode
 where
     R: Role + Send + 'static,
-    R::Command: Clone,
+    R::Command: Clone + Send + 'static,
+    R::Notice: Send + 'static,
     Station<R>: Operated<Command = R::Command, Notice = R::Notice>,
 {
     run(R::NAME, about, |deployment| {
@@ -93,7 +95,8 @@ where
         let stations = assembly::shards(part, || role(Arc::clone(config)), config, entropy);
         let bindings = bindings(part, config);
         let security = security(part, config)?;
-        serve_shards(R::NAME, stations, bindings, (store, restored, security), &deployment, wording)
+        let controls = Controls::of(R::NAME, wording);
+        serve_shards(R::NAME, stations, bindings, (store, restored, security), &deployment, controls)
     })
 }
 
@@ -196,7 +199,7 @@ fn say(text: &str) -> Result<(), Failure> {
 }
 
 /// Whether this program and its system have the transports of the peers that it will connect to.
-fn check_transports(config: &Config) -> Result<(), Failure> {
+pub(crate) fn check_transports(config: &Config) -> Result<(), Failure> {
     let mut peers = config.diameter.hss.iter();
     match peers.find(|peer| peer.transport == StreamTransport::Sctp) {
         Some(peer) => sctp::probe().map_err(|error| {
@@ -211,6 +214,14 @@ pub fn open_store(name: &str, config: &Config) -> Result<(Store, Vec<Record>), F
     match config.store.kind {
         StoreKind::Memory => Ok((Store::memory(), Vec::new())),
         StoreKind::File => {
+            let common = colocated::journal(config);
+            if common.exists() && Part::ALL.iter().any(|part| part.name() == name) {
+                return Err(Failure::Usage(format!(
+                    "{} keeps what was registered at the three CSCFs as one process: run `ims-core`, point `store.path` \
+                     elsewhere, or move that file away to begin with no registrations",
+                    common.display()
+                )));
+            }
             let path = config.store.path.join(format!("{name}.journal"));
             Store::file(&path).map_err(Failure::failed)
         }
@@ -256,25 +267,56 @@ where
     M: Operated + 'static,
     M::Command: Clone,
 {
-    serve_shards(name, vec![machine], bindings, (store, restored, Security::None), deployment, wording)
+    let controls = Controls::of(name, wording);
+    serve_shards(name, vec![machine], bindings, (store, restored, Security::None), deployment, controls)
+}
+
+/// The control sockets of a process: their names, and who serves them for a running machine.
+pub(crate) struct Controls<C, N> {
+    pub(crate) names: Vec<&'static str>,
+    pub(crate) serve: Box<Serve<C, N>>,
+}
+
+/// Serves the bound sockets of these names; `None` where nobody commands the machine, whose notices nobody reads then.
+type Serve<C, N> =
+    dyn FnOnce(&mut Handle<C, N>, Vec<ControlSocket>, Arc<Reload>) -> Result<Vec<Control>, ControlError>;
+
+impl<C, N> Controls<C, N>
+where
+    C: Clone + Send + 'static,
+    N: Send + 'static,
+{
+    /// One socket, commanded in the words of `wording`.
+    fn of(name: &'static str, wording: Wording<C, N>) -> Controls<C, N> {
+        let serve = move |handle: &mut Handle<C, N>, sockets: Vec<ControlSocket>, reload: Arc<Reload>| {
+            let socket = sockets.into_iter().next();
+            let control =
+                socket.map(|socket| socket.serve(handle.operator(), wording, reload)).transpose()?;
+            Ok(control.into_iter().collect())
+        };
+        Controls { names: vec![name], serve: Box::new(serve) }
+    }
 }
 
 /// Runs the shards of one function until a signal asks it to stop.
-fn serve_shards<M>(
+pub(crate) fn serve_shards<M>(
     name: &'static str,
     machines: Vec<M>,
     bindings: impl IntoIterator<Item = Binding>,
     (store, restored, security): (Store, Vec<Record>, Security),
     deployment: &Deployment,
-    wording: Wording<M::Command, M::Notice>,
+    controls: Controls<M::Command, M::Notice>,
 ) -> Result<(), Failure>
 where
     M: Operated + 'static,
     M::Command: Clone,
 {
     let Deployment { config, file } = deployment;
-    let socket = config.control.path.as_deref().map(|directory| ControlSocket::bind(directory, name));
-    let socket = socket.transpose().map_err(Failure::failed)?;
+    let bind = |directory: &Path| {
+        let bind = |name: &&str| ControlSocket::bind(directory, name);
+        controls.names.iter().map(bind).collect::<Result<Vec<_>, _>>()
+    };
+    let sockets_of_control = config.control.path.as_deref().map(bind).transpose().map_err(Failure::failed)?;
     let shards = u16::try_from(machines.len()).ok().and_then(NonZeroU16::new).unwrap_or(NonZeroU16::MIN);
     let sockets = Sockets::bind_for(shards, bindings).map_err(Failure::failed)?;
     let setup = Setup {
@@ -298,13 +340,18 @@ where
             tracing::info!(%shards, "{name} runs in shards");
         }
         let reload = Arc::new(Reload::new(Arc::clone(config), Some(file.clone())));
-        let serve = |socket: ControlSocket| socket.serve(handle.operator(), wording, Arc::clone(&reload));
-        let control = socket.map(serve).transpose().map_err(Failure::failed)?;
-        if let Some(control) = &control {
+        let control = match sockets_of_control {
+            Some(sockets) => {
+                (controls.serve)(&mut handle, sockets, Arc::clone(&reload)).map_err(Failure::failed)?
+            }
+            None => {
+                // Nobody will read what the machine tells.
+                drop(handle.operator());
+                Vec::new()
+            }
+        };
+        for control in &control {
             tracing::info!(path = %control.path().display(), "{name} takes commands");
-        } else {
-            // Nobody will read what the machine tells.
-            drop(handle.operator());
         }
         stop.reload = Some(reload);
         until_stopped(&handle, &mut stop).await;

@@ -112,6 +112,18 @@ impl Store {
         locked(backend).write(records, acknowledge).err().map(Err)
     }
 
+    /// Makes records durable before anybody is served, and waits for it.
+    pub(crate) fn write_now(&mut self, records: Vec<Record>) -> Result<(), StoreFailure> {
+        let Some(backend) = &self.0 else { return Ok(()) };
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        let acknowledge = Acknowledge::new(move |result| {
+            let _ = tell.send(result);
+        });
+        locked(backend).write(records, acknowledge)?;
+        locked(backend).flush();
+        told.recv().unwrap_or_else(|_| Err(StoreFailure::Failed("the store has ended".to_owned())))
+    }
+
     /// Lets what was written go to the disk.
     pub(crate) fn flush(&mut self) {
         if let Some(backend) = &self.0 {

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The programs that the tests run.
-const PROGRAMS: [&str; 5] = ["pcscf", "icscf", "scscf", "hss-mock", "ims"];
+const PROGRAMS: [&str; 6] = ["pcscf", "icscf", "scscf", "ims-core", "hss-mock", "ims"];
 
 /// Where a program is. The first call builds them all: cargo gives a test only the programs of its own package.
 pub fn binary(name: &str) -> PathBuf {

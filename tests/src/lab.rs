@@ -24,16 +24,18 @@ pub enum Part {
     Scscf,
     /// The HSS.
     Hss,
+    /// P-, I- and S-CSCF in one process.
+    Core,
 }
 
 impl Part {
-    /// All, in the order in which they are started.
+    /// The four processes, in the order in which they are started.
     pub const ALL: [Part; 4] = [Part::Hss, Part::Scscf, Part::Icscf, Part::Pcscf];
 
     /// Its host number and port.
     const fn address(self) -> (u8, u16) {
         match self {
-            Part::Pcscf => (11, 5060),
+            Part::Pcscf | Part::Core => (11, 5060),
             Part::Icscf => (12, 4060),
             Part::Scscf => (13, 6060),
             Part::Hss => (20, 3868),
@@ -47,6 +49,7 @@ impl Part {
             Part::Icscf => "icscf",
             Part::Scscf => "scscf",
             Part::Hss => "hss-mock",
+            Part::Core => "ims-core",
         }
     }
 }
@@ -187,6 +190,13 @@ impl Lab {
         for part in Part::ALL {
             self.start(part);
         }
+        self.wait_for_diameter();
+    }
+
+    /// Starts the HSS, and the three CSCFs as one process, and waits until they know each other.
+    pub fn start_in_one_process(&mut self) {
+        self.start(Part::Hss);
+        self.start(Part::Core);
         self.wait_for_diameter();
     }
 

@@ -10,9 +10,12 @@ pub(crate) const MAGIC_COOKIE: &[u8] = b"z9hG4bK";
 const BUCKET: usize = 3;
 const SLOT: usize = 5;
 const GENERATION: usize = 3;
-const LOOP: usize = 4;
+const LOOP: usize = 8;
 const RANDOM: usize = 12;
 const LEN: usize = 7 + BUCKET + SLOT + GENERATION + LOOP + RANDOM;
+
+/// The bits of a loop hash that a branch has room for.
+pub(crate) const LOOP_MASK: u64 = (1 << (5 * LOOP)) - 1;
 
 /// What a branch of ours says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +25,9 @@ pub(crate) struct BranchId {
     pub(crate) slot: u32,
     /// Low 15 bits of the slot's generation.
     pub(crate) generation: u16,
-    /// Low 20 bits of [`sip_core::proxy::loop_detection::loop_hash`].
-    pub(crate) loop_hash: u32,
+    /// Low 40 bits of [`sip_core::proxy::loop_detection::loop_hash`]: what two requests have in common by chance is a
+    /// refusal of the second, so that it must not happen.
+    pub(crate) loop_hash: u64,
     /// 60 random bits.
     pub(crate) random: u64,
 }
@@ -34,7 +38,7 @@ impl BranchId {
         base32(u64::from(self.bucket.number()), 15, out);
         base32(u64::from(self.slot), 25, out);
         base32(u64::from(self.generation), 15, out);
-        base32(u64::from(self.loop_hash), 20, out);
+        base32(self.loop_hash, 40, out);
         base32(self.random, 60, out);
     }
 
@@ -53,7 +57,7 @@ impl BranchId {
             bucket: Bucket::new(take(BUCKET)? as u16),
             slot: take(SLOT)? as u32,
             generation: take(GENERATION)? as u16,
-            loop_hash: take(LOOP)? as u32,
+            loop_hash: take(LOOP)?,
             random: take(RANDOM)?,
         })
     }
@@ -69,7 +73,7 @@ mod tests {
             bucket: Bucket::new(4095),
             slot: (1 << 25) - 1,
             generation: 0x7fff,
-            loop_hash: 0xf_ffff,
+            loop_hash: LOOP_MASK,
             random: (1 << 60) - 1,
         };
         let mut text = Vec::new();

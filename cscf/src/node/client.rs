@@ -121,7 +121,7 @@ pub(crate) struct Client<W> {
     /// What is left to try (RFC 3263 §4.3), in order.
     pub(crate) rest: SmallVec<[Attempt; 2]>,
     pub(crate) random: u64,
-    pub(crate) loop_hash: u32,
+    pub(crate) loop_hash: u64,
     pub(crate) timing: Timing,
     pub(crate) timers: SmallVec<[(Timer, TimerId, Duration); 2]>,
     pub(crate) timer_c: Option<TimerId>,
@@ -267,8 +267,9 @@ impl<R: Role> Core<R> {
                 Action::Arm(timer) | Action::Rearm(timer) => {
                     let is_again = matches!(action, Action::Rearm(_));
                     let is_proceeding = client.is_proceeding();
-                    let is_reliable =
-                        client.attempt.is_some_and(|attempt| attempt.hop.transport.is_reliable());
+                    let is_reliable = client.attempt.is_some_and(|Attempt { hop, .. }| {
+                        hop.transport.is_reliable() || self.colocated.contains(&hop.remote)
+                    });
                     let last = client.timers.iter().find(|(t, ..)| *t == timer).map(|(_, _, last)| *last);
                     client.timers.retain(|(t, ..)| *t != timer);
                     let after = match last {

@@ -126,13 +126,14 @@ impl<R: Role> Node<R> {
             return self.core.refuse_stateless(&Incoming { message, source }, &reject);
         }
         let refusal = self.core.screen(&message, &via, R::SUPPORTED).err();
+        let is_inside = self.core.colocated.contains(&source.remote);
         let id = self.core.open_context(Incoming { message, source }, key, is_invite, exit);
         if let Some(reject) = refusal {
             self.hook(now, Some(id), |_, _, _| Err::<(), _>(reject));
         } else if let Some(invite_key) = invite_key {
             self.cancel(now, id, invite_key);
         } else {
-            if is_invite {
+            if is_invite && !is_inside {
                 // RFC 3261 §16.2: at once, so that the client stops retransmitting.
                 self.core.reply_to(now, id, Status::TRYING, |response| response);
             }

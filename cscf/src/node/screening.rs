@@ -1,7 +1,7 @@
 //! What every request must pass before a role sees it (RFC 3261 §16.3, §18.2.1; RFC 5393 §4.2 and §5.3).
 
 use crate::flow::Source;
-use crate::node::branch_id::BranchId;
+use crate::node::branch_id::{BranchId, LOOP_MASK};
 use crate::node::{Core, breadth_of};
 use crate::reject::Reject;
 use crate::role::Role;
@@ -93,8 +93,7 @@ impl<R: Role> Core<R> {
                     && via.sent_by().ip() == Some(local.address.ip())
             });
             is_ours && branch.loop_hash != 0 && {
-                let hash =
-                    *own_hash.get_or_insert_with(|| (loop_hash(message, &self.hash_state) & 0xf_ffff) as u32);
+                let hash = *own_hash.get_or_insert_with(|| loop_hash(message, &self.hash_state) & LOOP_MASK);
                 hash == branch.loop_hash
             }
         })

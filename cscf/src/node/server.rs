@@ -314,7 +314,9 @@ impl<R: Role> Core<R> {
     ) -> ContextId {
         let timing = self.timing_of(request.source.trust);
         let holder = self.quota.enter(&request.source);
-        let server = Server::new(is_invite, key, timing, request.source.transport.is_reliable());
+        let Source { transport, remote, .. } = request.source;
+        let is_reliable = transport.is_reliable() || self.colocated.contains(&remote);
+        let server = Server::new(is_invite, key, timing, is_reliable);
         let id = self.contexts.insert(Context::new(request, Some(server), exit, holder));
         self.server_keys.insert(key, Holder::Context(id));
         id

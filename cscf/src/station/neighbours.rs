@@ -89,7 +89,7 @@ impl<R: Role> Station<R> {
 
     /// Says something to another shard.
     pub(super) fn say(&mut self, shard: ShardId, content: Content) {
-        self.outputs.push_back(WireOutput::Parcel { shard, parcel: Parcel(content) });
+        self.outputs.push_back(WireOutput::Parcel { shard, parcel: Parcel::new(content) });
     }
 
     /// Says something to all other shards.
@@ -100,7 +100,7 @@ impl<R: Role> Station<R> {
     }
 
     /// Another shard says something.
-    pub(super) fn parcel(&mut self, now: Now, from: ShardId, Parcel(content): Parcel) {
+    pub(super) fn parcel(&mut self, now: Now, from: ShardId, Parcel { content, .. }: Parcel) {
         match content {
             Content::Datagram { local, remote, bytes } => self.transports.datagram(local, remote, bytes),
             Content::Message { source, bytes } => self.message(now, source, bytes),
@@ -124,7 +124,7 @@ impl<R: Role> Station<R> {
     }
 
     /// The queue of another shard is full.
-    pub(super) fn returned(&mut self, now: Now, shard: ShardId, Parcel(content): Parcel) {
+    pub(super) fn returned(&mut self, now: Now, shard: ShardId, Parcel { content, .. }: Parcel) {
         match content {
             Content::Datagram { local, remote, bytes } => {
                 let source = self.transports.datagram_source(local, remote);
@@ -215,7 +215,7 @@ impl<R: Role> Station<R> {
     }
 
     fn cx_answered(&mut self, now: Now, query: QueryId, result: Result<CxAnswer, CxFailure>) {
-        self.node.handle(now, Input::Answer { query, answer: Answer::Cx(result) });
+        self.node.handle(now, Input::Answer { query, answer: Answer::Cx(result.map(Box::new)) });
     }
 
     /// The HSS asks something: every shard answers, for it may name a private identity alone.

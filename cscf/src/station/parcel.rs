@@ -1,5 +1,6 @@
 //! What one shard of a function says to another.
 
+use crate::assembly::Part;
 use crate::bucket::Bucket;
 use crate::flow::{Flow, Source};
 use crate::input::{Exit, Ticket};
@@ -11,12 +12,20 @@ use std::net::SocketAddr;
 /// What one shard of a function says to another. A driver carries it, in order for each pair of shards, and does not look
 /// inside.
 #[derive(Debug)]
-pub struct Parcel(pub(super) Content);
+pub struct Parcel {
+    pub(super) content: Content,
+    /// Whose it is, where a driver's shard has several functions.
+    pub(super) part: Option<Part>,
+}
 
 impl Parcel {
+    pub(super) fn new(content: Content) -> Parcel {
+        Parcel { content, part: None }
+    }
+
     /// Says that the sender has no work left, which means nothing to one that is not draining.
     pub fn drained() -> Parcel {
-        Parcel(Content::Drained)
+        Parcel::new(Content::Drained)
     }
 }
 

@@ -55,7 +55,7 @@ impl Role for Probe {
             Event::Command(Ask::Cx) => {
                 let request = CxRequest::Lir(Lir::default());
                 let destination = Destination { realm: "home.example".to_owned(), host: None };
-                turn.query(Query::Cx { request, destination, trace: None }, ());
+                turn.query(Query::Cx { request: Box::new(request), destination, trace: None }, ());
             }
             Event::Command(Ask::Store) => {
                 turn.query(Query::Store(vec![Record { key: b"k".to_vec(), value: None }]), ());

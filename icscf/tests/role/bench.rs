@@ -66,7 +66,7 @@ impl Bench {
     pub fn answer(&mut self, answer: impl Into<Result<CxAnswer, CxFailure>>) -> Vec<(String, String)> {
         assert_eq!(self.asked.len(), 1, "open questions: {:?}", self.asked);
         let (query, _) = self.asked.remove(0);
-        self.node.handle(self.now, Input::Answer { query, answer: Answer::Cx(answer.into()) });
+        self.node.handle(self.now, Input::Answer { query, answer: Answer::Cx(answer.into().map(Box::new)) });
         self.drain().into_iter().map(|(to, text, _)| (to, text)).collect()
     }
 
@@ -76,7 +76,7 @@ impl Bench {
         answer: impl Into<Result<CxAnswer, CxFailure>>,
     ) -> Vec<(String, String)> {
         let (query, _) = self.asked.remove(0);
-        self.node.handle(self.now, Input::Answer { query, answer: Answer::Cx(answer.into()) });
+        self.node.handle(self.now, Input::Answer { query, answer: Answer::Cx(answer.into().map(Box::new)) });
         let mut seen = Vec::new();
         loop {
             let sent = self.drain();
@@ -118,7 +118,7 @@ impl Bench {
                 }
                 Output::Query { id, query: Query::Cx { request, destination, .. } } => {
                     assert_eq!((destination.realm.as_str(), destination.host), (HOME, None));
-                    self.asked.push((id, request));
+                    self.asked.push((id, *request));
                 }
                 other => panic!("unexpected output {other:?}"),
             }

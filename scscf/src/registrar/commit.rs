@@ -91,7 +91,7 @@ impl Scscf {
         register: Box<Register>,
     ) {
         let trace = register.trace.clone();
-        let query = Query::Cx { request: CxRequest::Sar(sar), destination: self.hss(), trace };
+        let query = Query::Cx { request: Box::new(CxRequest::Sar(sar)), destination: self.hss(), trace };
         turn.query(query, waiting(register));
     }
 

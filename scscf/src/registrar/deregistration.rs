@@ -127,7 +127,10 @@ impl Scscf {
         impu: &Impu,
     ) {
         let request = CxRequest::Sar(self.assignment(asked, impi, impu));
-        turn.query(Query::Cx { request, destination: self.hss(), trace: None }, Waiting::Told { asked });
+        turn.query(
+            Query::Cx { request: Box::new(request), destination: self.hss(), trace: None },
+            Waiting::Told { asked },
+        );
     }
 
     /// The HSS answered something that changes nothing here.

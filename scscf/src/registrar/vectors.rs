@@ -47,7 +47,7 @@ impl Scscf {
             ..Mar::default()
         };
         let trace = register.trace.clone();
-        let query = Query::Cx { request: CxRequest::Mar(mar), destination: self.hss(), trace };
+        let query = Query::Cx { request: Box::new(CxRequest::Mar(mar)), destination: self.hss(), trace };
         turn.query(query, Waiting::Maa { register, scheme });
     }
 

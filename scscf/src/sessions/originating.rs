@@ -52,7 +52,7 @@ impl Scscf {
         asked: ServerAssignmentType,
     ) {
         let request = CxRequest::Sar(self.assignment(asked, None, &served.impu));
-        let query = Query::Cx { request, destination: self.hss(), trace: None };
+        let query = Query::Cx { request: Box::new(request), destination: self.hss(), trace: None };
         turn.query(query, Waiting::Profile { served, asked });
     }
 

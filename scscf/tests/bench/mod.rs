@@ -102,7 +102,7 @@ impl Bench {
     }
 
     pub fn cx(&mut self, query: QueryId, answer: CxAnswer) -> Vec<Did> {
-        self.answer(query, Answer::Cx(Ok(answer)))
+        self.answer(query, Answer::Cx(Ok(Box::new(answer))))
     }
 
     pub fn cx_fails(&mut self, query: QueryId, failure: CxFailure) -> Vec<Did> {
@@ -170,10 +170,10 @@ impl Bench {
                     };
                     Did::Sip(to, String::from_utf8(bytes).unwrap())
                 }
-                Output::Query { id, query: Query::Cx { request, .. } } => Did::Cx(id, request),
+                Output::Query { id, query: Query::Cx { request, .. } } => Did::Cx(id, *request),
                 Output::Query { id, query: Query::Store(records) } => Did::Store(id, records),
                 Output::Query { query, .. } => panic!("nothing needs resolving: {query:?}"),
-                Output::PeerAnswer { answer, .. } => Did::Peer(answer),
+                Output::PeerAnswer { answer, .. } => Did::Peer(*answer),
                 // One shard has nobody to tell.
                 Output::Alias { .. } => continue,
                 Output::Notice(notice) => {

@@ -71,10 +71,20 @@ impl<C, N> Handle<C, N> {
     /// here on.
     ///
     /// It keeps no machine alive.
-    pub fn operator(&mut self) -> Operator<C, N> {
+    pub fn operator(&mut self) -> Operator<C, N>
+    where
+        C: Clone + Send + 'static,
+    {
+        let notices = self.take_notices();
+        let posts = self.orders.0.clone();
+        let (company, shards) = (Arc::clone(&posts.company), posts.posts.len());
+        let command = Box::new(move |command| posts.command(command));
+        Operator { command, company, shards, notices }
+    }
+
+    pub(super) fn take_notices(&mut self) -> Receiver<N> {
         let (_, silent) = sync_channel(1);
-        let notices = std::mem::replace(&mut self.notices, silent);
-        Operator { posts: self.orders.0.clone(), notices }
+        std::mem::replace(&mut self.notices, silent)
     }
 
     /// Where the machine listens, with the ports that the system chose.
@@ -138,30 +148,34 @@ pub(super) fn join_all(threads: Vec<JoinHandle<io::Result<Ended>>>) -> io::Resul
 }
 
 /// Who commands a running machine, and hears what it says of it.
-#[derive(Debug)]
 pub struct Operator<C, N> {
-    posts: Posts<C>,
+    pub(super) command: Box<dyn Fn(C) -> Result<(), Gone> + Send>,
+    pub(super) company: Arc<Company>,
+    pub(super) shards: usize,
     /// What the machine tells.
     pub notices: Receiver<N>,
 }
 
 impl<C, N> Operator<C, N> {
     /// Queues a command; every shard gets it.
-    pub fn command(&self, command: C) -> Result<(), Gone>
-    where
-        C: Clone,
-    {
-        self.posts.command(command)
+    pub fn command(&self, command: C) -> Result<(), Gone> {
+        (self.command)(command)
     }
 
     /// How many shards a command reaches: so many notices may tell of it.
     pub fn shards(&self) -> usize {
-        self.posts.posts.len()
+        self.shards
     }
 
     /// Whether the machine has ended.
     pub fn is_gone(&self) -> bool {
-        self.posts.company.running() == 0
+        self.company.running() == 0
+    }
+}
+
+impl<C, N> fmt::Debug for Operator<C, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Operator").field("shards", &self.shards).finish_non_exhaustive()
     }
 }
 
@@ -197,7 +211,7 @@ impl<C> Posts<C> {
 }
 
 impl<C: Clone> Posts<C> {
-    fn command(&self, command: C) -> Result<(), Gone> {
+    pub(super) fn command(&self, command: C) -> Result<(), Gone> {
         let is_full = |post: &Post<C>| post.locked().len() >= ORDERS_MAX;
         if self.company.running() < self.posts.len() || self.posts.iter().any(is_full) {
             return Err(Gone);

@@ -26,6 +26,11 @@ impl Mark {
     }
 }
 
+/// Whether a record is the driver's own, and no machine's.
+pub(crate) fn is_own(record: &Record) -> bool {
+    record.key.starts_with(KEY)
+}
+
 /// The marks of one machine.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
@@ -41,7 +46,7 @@ pub(super) struct Marks {
 impl Marks {
     /// Those among the records of a store, which are taken out.
     pub(super) fn taken_from(records: &mut Vec<Record>) -> Marks {
-        let own: Vec<Record> = records.extract_if(.., |record| record.key.starts_with(KEY)).collect();
+        let own: Vec<Record> = records.extract_if(.., |record| is_own(record)).collect();
         let read = |record: &Record| {
             let spi = Spi::new(u32::from_be_bytes(record.key.strip_prefix(KEY)?.try_into().ok()?))?;
             let (streams, numbers) = record.value.as_deref()?.split_last()?;

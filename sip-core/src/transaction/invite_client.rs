@@ -41,6 +41,10 @@ pub enum Event {
     TransportError,
 }
 
+/// What to do when it starts in [`State::Proceeding`], at a server that has the request as soon as it is sent: in the same
+/// process, where a 100 (Trying) has nothing to stop.
+pub const START_HEARD: &[Action] = &[Send];
+
 /// What to do when it starts.
 pub const START: &[Action] = &[Send, Arm(Timer::A), Arm(Timer::B)];
 

@@ -6,7 +6,7 @@ use crate::bucket::Bucket;
 use crate::context::{BranchEntry, BranchState, ContextId};
 use crate::flow::{Hop, Transport};
 use crate::input::{Output, Ticket};
-use crate::node::branch_id::BranchId;
+use crate::node::branch_id::{BranchId, LOOP_MASK};
 use crate::node::strict_routing::yield_to_strict_router;
 use crate::node::{Core, Pending, Wait, breadth_of};
 use crate::query::Query;
@@ -60,7 +60,7 @@ impl<R: Role> Core<R> {
         edits.render(message, &mut bytes);
         edits.clear();
         self.edits_pool.push(edits);
-        let loop_hash = (loop_hash(message, &self.hash_state) & 0xf_ffff) as u32;
+        let loop_hash = loop_hash(message, &self.hash_state) & LOOP_MASK;
         if message.method() == Method::Ack {
             self.send_stateless(now, bytes, target, Some(message));
             return Branch { number, hop: None };
@@ -96,7 +96,7 @@ impl<R: Role> Core<R> {
         now: Now,
         owner: Owner<R::Waiting>,
         request: Vec<u8>,
-        (is_invite, loop_hash): (bool, u32),
+        (is_invite, loop_hash): (bool, u64),
         target: Target,
         received: Option<&Message>,
     ) -> ClientId {
@@ -194,12 +194,7 @@ impl<R: Role> Core<R> {
     }
 
     pub(super) fn stateless_attempt(&self, attempt: Attempt, len: usize) -> Attempt {
-        let is_large = self.udp_request_max > 0 && len + 120 > self.udp_request_max;
-        if is_large
-            && attempt.flow.is_none()
-            && attempt.hop.transport == Transport::Udp
-            && self.transports.contains(&Transport::Tcp)
-        {
+        if self.wants_tcp(&attempt, len) {
             return Attempt { hop: Hop { transport: Transport::Tcp, ..attempt.hop }, ..attempt };
         }
         attempt

@@ -42,18 +42,29 @@ impl<R: Role> Core<R> {
 
     /// Fills the list of what to try: a large request over UDP tries TCP first (RFC 3261 §18.1.1).
     pub(super) fn set_attempts(&mut self, id: ClientId, attempts: impl Iterator<Item = Attempt>) {
-        let has_tcp = self.transports.contains(&Transport::Tcp);
-        let Some(client) = self.clients.get_mut((id.0, id.1)) else { return };
-        let is_large = self.udp_request_max > 0 && client.request.len() + 120 > self.udp_request_max;
-        client.rest.clear();
+        let Some(client) = self.clients.get((id.0, id.1)) else { return };
+        let len = client.request.len();
+        let mut rest = SmallVec::new();
         for attempt in attempts {
-            if is_large && has_tcp && attempt.flow.is_none() && attempt.hop.transport == Transport::Udp {
-                client
-                    .rest
-                    .push(Attempt { hop: Hop { transport: Transport::Tcp, ..attempt.hop }, ..attempt });
+            if self.wants_tcp(&attempt, len) {
+                rest.push(Attempt { hop: Hop { transport: Transport::Tcp, ..attempt.hop }, ..attempt });
             }
-            client.rest.push(attempt);
+            rest.push(attempt);
         }
+        if let Some(client) = self.clients.get_mut((id.0, id.1)) {
+            client.rest = rest;
+        }
+    }
+
+    /// Whether a request of `len` bytes, to which our Via comes, is too large for a datagram on this way (RFC 3261
+    /// §18.1.1). A neighbour in this process has no path between, and so no MTU.
+    pub(super) fn wants_tcp(&self, attempt: &Attempt, len: usize) -> bool {
+        self.udp_request_max > 0
+            && len + VIA_BYTES > self.udp_request_max
+            && attempt.flow.is_none()
+            && attempt.hop.transport == Transport::Udp
+            && self.transports.contains(&Transport::Tcp)
+            && !self.colocated.contains(&attempt.hop.remote)
     }
 
     /// The answer to a resolve query.
@@ -93,16 +104,18 @@ impl<R: Role> Core<R> {
             loop_hash: client.loop_hash,
             random,
         };
-        client.state = if client.is_invite {
-            ClientState::Invite(invite_client::State::Calling)
-        } else {
-            ClientState::NonInvite(non_invite_client::State::Trying)
+        let (state, start) = match client.is_invite {
+            true if self.colocated.contains(&attempt.hop.remote) => {
+                (ClientState::Invite(invite_client::State::Proceeding), invite_client::START_HEARD)
+            }
+            true => (ClientState::Invite(invite_client::State::Calling), invite_client::START),
+            false => (ClientState::NonInvite(non_invite_client::State::Trying), non_invite_client::START),
         };
+        client.state = state;
         let local = self.local_address(attempt);
         self.write_via(attempt.hop.transport, local, &branch);
         let Some(client) = self.clients.get_mut((id.0, id.1)) else { return };
         install_via(&mut client.request, &mut client.via, &self.scratch);
-        let start = if client.is_invite { invite_client::START } else { non_invite_client::START };
         // A proxy's Timer C. A UA waits as long for a sign of life: a UAS that keeps a call ringing repeats its
         // provisional response every minute (RFC 3261 §13.3.1.1), so that no lost peer leaves a transaction behind.
         if client.is_invite && client.timer_c.is_none() {
@@ -181,6 +194,9 @@ impl<R: Role> Core<R> {
         line.extend_from_slice(b"\r\n");
     }
 }
+
+/// Room that is left for our Via when a request is judged by its size.
+const VIA_BYTES: usize = 120;
 
 /// The offset behind the start line.
 pub(super) fn line_end(request: &[u8]) -> usize {

@@ -118,7 +118,7 @@ fn a_message_that_no_connection_carries_fails_at_the_shard_that_waits_for_it() {
     let mut second = second();
     let flow = Flow { shard: ShardId(1), slot: 1 << 31, generation: 1 };
     let exit = Exit::Flow { flow, or: None };
-    let send = |ticket| Parcel(Content::Send { exit, bytes: OPTIONS.to_vec(), ticket });
+    let send = |ticket| Parcel::new(Content::Send { exit, bytes: OPTIONS.to_vec(), ticket });
     let told = |outputs: Vec<WireOutput>| -> Vec<String> {
         outputs.iter().map(|output| format!("{output:?}")).collect()
     };
@@ -128,7 +128,7 @@ fn a_message_that_no_connection_carries_fails_at_the_shard_that_waits_for_it() {
             &waited[..],
             [WireOutput::Parcel {
                 shard: ShardId(0),
-                parcel: Parcel(Content::SendFailed { ticket: Ticket(0x7_0000_0000), .. })
+                parcel: Parcel { content: Content::SendFailed { ticket: Ticket(0x7_0000_0000), .. }, .. }
             }]
         ),
         "{:?}",
@@ -142,7 +142,7 @@ fn a_message_that_no_connection_carries_fails_at_the_shard_that_waits_for_it() {
 fn a_request_for_a_busy_shard_is_refused_and_its_ack_is_not() {
     let mut second = second();
     let mut refused = |bytes: Vec<u8>| {
-        let parcel = Parcel(Content::Datagram { local: at(OURS), remote: at(PEER), bytes });
+        let parcel = Parcel::new(Content::Datagram { local: at(OURS), remote: at(PEER), bytes });
         input(&mut second, WireInput::ParcelReturned { shard: ShardId(0), parcel })
     };
     let outputs = refused(OPTIONS.to_vec());
@@ -159,7 +159,7 @@ fn a_request_for_a_busy_shard_is_refused_and_its_ack_is_not() {
 fn news_that_a_busy_shard_did_not_hear_is_said_again_in_order() {
     let mut second = second();
     for stands in [true, false] {
-        let parcel = Parcel(Content::Alias { identity: 7, owner: Bucket::new(1), stands });
+        let parcel = Parcel::new(Content::Alias { identity: 7, owner: Bucket::new(1), stands });
         assert!(input(&mut second, WireInput::ParcelReturned { shard: ShardId(0), parcel }).is_empty());
     }
     let (due, _) = second.next_timeout().expect("a time to say it again");
@@ -169,7 +169,9 @@ fn news_that_a_busy_shard_did_not_hear_is_said_again_in_order() {
     let order: Vec<bool> = said
         .iter()
         .map(|output| match output {
-            WireOutput::Parcel { parcel: Parcel(Content::Alias { stands, .. }), .. } => *stands,
+            WireOutput::Parcel { parcel: Parcel { content: Content::Alias { stands, .. }, .. }, .. } => {
+                *stands
+            }
             other => panic!("{other:?}"),
         })
         .collect();

@@ -1,0 +1,58 @@
+//! The operators of functions that share a machine: each commands its own, and hears what its own tells.
+
+use super::handle::{Gone, Handle, Operator};
+use cscf::station::OfPart;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+impl<PC, IC, SC, PN, IN, SN> Handle<OfPart<PC, IC, SC>, OfPart<PN, IN, SN>>
+where
+    PC: Clone + Send + 'static,
+    IC: Clone + Send + 'static,
+    SC: Clone + Send + 'static,
+    PN: Send + 'static,
+    IN: Send + 'static,
+    SN: Send + 'static,
+{
+    /// As [`Handle::operator`], one for each function.
+    pub fn operators(&mut self) -> io::Result<(Operator<PC, PN>, Operator<IC, IN>, Operator<SC, SN>)> {
+        let told = self.take_notices();
+        let (pcscf, pcscf_told) = self.operator_of(OfPart::Pcscf);
+        let (icscf, icscf_told) = self.operator_of(OfPart::Icscf);
+        let (scscf, scscf_told) = self.operator_of(OfPart::Scscf);
+        let sort = move || sort(&told, &pcscf_told, &icscf_told, &scscf_told);
+        std::thread::Builder::new().name("notices".to_owned()).spawn(sort)?;
+        Ok((pcscf, icscf, scscf))
+    }
+
+    fn operator_of<C: 'static, N>(
+        &self,
+        whole: impl Fn(C) -> OfPart<PC, IC, SC> + Send + 'static,
+    ) -> (Operator<C, N>, SyncSender<N>) {
+        let posts = self.orders.0.clone();
+        let (company, shards) = (Arc::clone(&posts.company), posts.posts.len());
+        let command = Box::new(move |command| -> Result<(), Gone> { posts.command(whole(command)) });
+        let (tell, notices) = sync_channel(NOTICES_MAX);
+        (Operator { command, company, shards, notices }, tell)
+    }
+}
+
+/// Gives each operator what is for it, until the machine ends; one that is behind or gone loses it.
+fn sort<P, I, S>(
+    told: &Receiver<OfPart<P, I, S>>,
+    pcscf: &SyncSender<P>,
+    icscf: &SyncSender<I>,
+    scscf: &SyncSender<S>,
+) {
+    while let Ok(notice) = told.recv() {
+        let _ = match notice {
+            OfPart::Pcscf(notice) => pcscf.try_send(notice).is_ok(),
+            OfPart::Icscf(notice) => icscf.try_send(notice).is_ok(),
+            OfPart::Scscf(notice) => scscf.try_send(notice).is_ok(),
+        };
+    }
+}
+
+/// Notices that wait for one operator; beyond, they are lost.
+const NOTICES_MAX: usize = 65_536;
