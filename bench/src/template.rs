@@ -6,7 +6,7 @@
 /// Stands for the serial number in the text of a template.
 pub const SERIAL: &str = "%%serial%%%%";
 /// The branch parameter of the node's own Via: a fixed length, so a response is patched in place.
-const BRANCH_CHARS: usize = 34;
+const BRANCH_CHARS: usize = 38;
 
 /// A message with holes.
 #[derive(Debug)]
