@@ -3,6 +3,7 @@
 //!
 //! A write is answered only when its records would survive a crash of the process and of the host.
 
+mod compaction;
 mod file;
 mod journal;
 

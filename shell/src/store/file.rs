@@ -1,11 +1,13 @@
 //! The journal on disk: one thread that writes groups of records and answers when they are safe.
 
-use super::journal::{self, JournalError, Live};
+use super::compaction::{Compaction, secret};
+use super::journal::{self, JournalError};
 use super::{Acknowledge, Backend, StoreError};
 use cscf::query::{Record, StoreFailure};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -43,10 +45,8 @@ type Write = (Vec<Record>, Acknowledge);
 impl FileWriter {
     /// Reads the journal at `path`, or makes one, and starts the writer.
     pub(super) fn open(path: &Path) -> Result<(FileWriter, Vec<Record>), StoreError> {
-        let journal = JournalFile::open(path)?;
-        let restored =
-            journal.live.iter().map(|(key, value)| Record { key: key.clone(), value: Some(value.clone()) });
-        let restored = restored.collect();
+        let (journal, live) = JournalFile::open(path)?;
+        let restored = live.into_iter().map(|(key, value)| Record { key, value: Some(value) }).collect();
         let queue = Arc::new(Queue::default());
         let taken = Arc::clone(&queue);
         let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || run(journal, &taken));
@@ -143,7 +143,8 @@ fn run(mut journal: JournalFile, queue: &Queue) {
             if records.len() < GROUP_RECORDS_MAX && rest.peek().is_some() {
                 continue;
             }
-            let result = journal.append(std::mem::take(&mut records));
+            let result = journal.append(&records);
+            records.clear();
             Acknowledge::all(answers.drain(..), &result);
         }
         drop(rest);
@@ -162,14 +163,16 @@ impl Drop for Ended<'_> {
     }
 }
 
-/// An open journal file.
+/// The last value of each key.
+type Live = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// An open journal file. Nothing of its records is in memory.
 #[derive(Debug)]
 struct JournalFile {
     path: PathBuf,
     file: File,
     /// Held for as long as the journal is open, so that no second process writes to it.
     _lock: File,
-    live: Live,
     next_sequence: u64,
     /// Up to here the file is whole and on the disk.
     sound_bytes: u64,
@@ -177,6 +180,7 @@ struct JournalFile {
     room_bytes: u64,
     /// Size at which to try the next compaction.
     compact_at: u64,
+    compaction: Option<Compaction>,
     /// Room for the next frame.
     frame: Vec<u8>,
     /// After a failed sync nobody knows what is on the disk: nothing is acknowledged until a restart reads it again.
@@ -184,7 +188,8 @@ struct JournalFile {
 }
 
 impl JournalFile {
-    fn open(path: &Path) -> Result<JournalFile, StoreError> {
+    /// Opens or makes a journal, and reads what is live in it.
+    fn open(path: &Path) -> Result<(JournalFile, Live), StoreError> {
         let io = |error| StoreError::Io { path: path.to_owned(), error };
         if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
             fs::create_dir_all(directory).map_err(io)?;
@@ -201,19 +206,25 @@ impl JournalFile {
             _ => {}
         }
         let file = secret().read(true).create(true).truncate(false).open(path).map_err(io)?;
-        let bytes = fs::read(path).map_err(io)?;
-        let contents = journal::read(&bytes).map_err(|error| match error {
-            JournalError::Foreign(reason) => StoreError::Foreign { path: path.to_owned(), reason },
-            JournalError::Damaged { offset } => {
-                StoreError::Damaged { path: path.to_owned(), offset: offset as u64 }
+        let mut live = Live::new();
+        let contents = journal::read(&mut &file, |key, value| match value {
+            Some(value) => {
+                live.insert(key.to_vec(), value.to_vec());
             }
+            None => {
+                live.remove(key);
+            }
+        });
+        let contents = contents.map_err(|error| match error {
+            JournalError::Io(error) => StoreError::Io { path: path.to_owned(), error },
+            JournalError::Foreign(reason) => StoreError::Foreign { path: path.to_owned(), reason },
+            JournalError::Damaged { offset } => StoreError::Damaged { path: path.to_owned(), offset },
         })?;
-        // Room that was not used yet is zeros.
-        let torn_bytes = bytes[contents.sound_bytes..].iter().filter(|byte| **byte != 0).count();
-        if torn_bytes > 0 {
+        if contents.torn_bytes > 0 {
+            let torn_bytes = contents.torn_bytes;
             tracing::warn!(path = %path.display(), torn_bytes, "the last write before the crash was cut short and unacknowledged");
         }
-        let mut sound_bytes = contents.sound_bytes as u64;
+        let mut sound_bytes = contents.sound_bytes;
         file.set_len(sound_bytes).map_err(io)?;
         if sound_bytes == 0 {
             let header = journal::header();
@@ -222,24 +233,24 @@ impl JournalFile {
         }
         file.sync_all().map_err(io)?;
         sync_directory(path).map_err(io)?;
-        let mut journal = JournalFile {
+        let live_bytes: usize = live.iter().map(|(key, value)| key.len() + value.len() + 8).sum();
+        let journal = JournalFile {
             path: path.to_owned(),
             file,
             _lock: lock,
-            live: contents.live,
             next_sequence: contents.next_sequence,
             sound_bytes,
             room_bytes: sound_bytes,
-            compact_at: 0,
+            compact_at: worthwhile(live_bytes as u64),
+            compaction: None,
             frame: Vec::new(),
             poisoned: None,
         };
-        journal.compact_at = journal.worthwhile();
-        Ok(journal)
+        Ok((journal, live))
     }
 
     /// Writes records as one frame and waits for the disk.
-    fn append(&mut self, records: Vec<Record>) -> Result<(), StoreFailure> {
+    fn append(&mut self, records: &[Record]) -> Result<(), StoreFailure> {
         if let Some(why) = &self.poisoned {
             return Err(StoreFailure::Failed(why.clone()));
         }
@@ -267,9 +278,6 @@ impl JournalFile {
         frame.truncate(FRAME_KEPT_MAX);
         frame.shrink_to(FRAME_KEPT_MAX);
         self.frame = frame;
-        for record in records {
-            journal::merge(&mut self.live, record);
-        }
         Ok(())
     }
 
@@ -296,43 +304,53 @@ impl JournalFile {
         self.poisoned = Some(why);
     }
 
-    /// Writes what is live into a new file and puts it in the place of the old one, when most of that is superseded.
+    /// Has what is live written into a new file when most of the old one is superseded, and puts that in its place once it
+    /// is written.
     fn compact_if_due(&mut self) -> io::Result<()> {
-        if self.sound_bytes < self.compact_at || self.poisoned.is_some() {
+        if self.poisoned.is_some() {
             return Ok(());
         }
-        // Should this fail, the old file goes on, and the next try comes when it has doubled.
-        self.compact_at = self.sound_bytes.saturating_mul(2);
-        let mut bytes = journal::header();
-        let mut sequence = self.next_sequence;
-        let pieces: Vec<_> =
-            self.live.iter().map(|(key, value)| (key.as_slice(), Some(value.as_slice()))).collect();
-        for group in pieces.chunks(GROUP_RECORDS_MAX) {
-            journal::write_frame(sequence, group.iter().copied(), &mut bytes);
-            sequence += 1;
+        match self.compaction.take() {
+            // A file that grows faster than it is compacted has an end, too.
+            Some(compaction) if compaction.is_done() || self.sound_bytes >= 2 * self.compact_at => {
+                self.take_place(compaction)
+            }
+            Some(compaction) => {
+                self.compaction = Some(compaction);
+                Ok(())
+            }
+            None if self.sound_bytes >= self.compact_at => {
+                // Should this fail, the old file goes on, and the next try comes when it has doubled.
+                self.compact_at = self.sound_bytes.saturating_mul(2);
+                let into = beside(&self.path, "new");
+                let compaction = Compaction::begin(&self.path, self.sound_bytes, into, self.next_sequence)?;
+                self.compaction = Some(compaction);
+                Ok(())
+            }
+            None => Ok(()),
         }
-        let new_path = beside(&self.path, "new");
-        let mut new_file = secret().create(true).truncate(true).open(&new_path)?;
-        new_file.write_all(&bytes)?;
-        new_file.sync_all()?;
-        fs::rename(&new_path, &self.path)?;
+    }
+
+    /// The compacted file becomes the journal.
+    fn take_place(&mut self, compaction: Compaction) -> io::Result<()> {
+        let new = compaction.finish(&self.path, self.sound_bytes)?;
+        fs::rename(beside(&self.path, "new"), &self.path)?;
         // From here on the new file is the journal, whatever follows.
-        self.file = new_file;
-        self.next_sequence = sequence;
-        self.sound_bytes = bytes.len() as u64;
-        self.room_bytes = self.sound_bytes;
-        self.compact_at = self.worthwhile();
+        self.file = new.file;
+        self.next_sequence = new.next_sequence;
+        self.sound_bytes = new.bytes;
+        self.room_bytes = new.bytes;
+        self.compact_at = worthwhile(new.bytes);
         if let Err(error) = sync_directory(&self.path) {
             self.poison(format!("the directory of the store cannot be synced: {error}"));
         }
         Ok(())
     }
+}
 
-    /// The size from which compaction saves more than it costs.
-    fn worthwhile(&self) -> u64 {
-        let live: usize = self.live.iter().map(|(key, value)| key.len() + value.len() + 8).sum();
-        COMPACT_MIN.max(4 * live as u64)
-    }
+/// The size of a journal from which compaction saves more than it costs.
+fn worthwhile(live_bytes: u64) -> u64 {
+    COMPACT_MIN.max(4 * live_bytes)
 }
 
 impl Drop for JournalFile {
@@ -372,13 +390,6 @@ const FRAME_KEPT_MAX: usize = 1 << 20;
 /// A smaller journal is not compacted.
 const COMPACT_MIN: u64 = 1 << 20;
 
-/// For a file that is its owner's alone: a journal tells who is where, and an HSS's holds keys.
-fn secret() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true).mode(0o600);
-    options
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -394,6 +405,15 @@ mod tests {
         writer.write(records, Acknowledge::new(move |result| answer.send(result).unwrap()))?;
         writer.flush();
         answered.recv().unwrap()
+    }
+
+    impl JournalFile {
+        /// Waits for the compaction that runs.
+        fn finish_compaction(&mut self) {
+            if let Some(compaction) = self.compaction.take() {
+                self.take_place(compaction).unwrap();
+            }
+        }
     }
 
     fn reopen(path: &Path) -> Vec<Record> {
@@ -483,31 +503,71 @@ mod tests {
     fn a_journal_of_rewrites_stays_small_and_complete() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal");
-        let mut journal = JournalFile::open(&path).unwrap();
-        journal.compact_at = 10_000;
+        let (mut journal, _) = JournalFile::open(&path).unwrap();
         let value = "x".repeat(100);
+        let mut live = Live::new();
         for n in 0..500 {
-            journal.append(vec![record(&format!("k{}", n % 3), Some(&format!("{n} {value}")))]).unwrap();
+            let (key, value) = (format!("k{}", n % 3), format!("{n} {value}"));
+            journal.append(&[record(&key, Some(&value)), record("gone", (n < 400).then_some("x"))]).unwrap();
+            live.insert(key.into_bytes(), value.into_bytes());
             journal.compact_at = journal.compact_at.min(10_000);
             journal.compact_if_due().unwrap();
         }
-        let live = journal.live.clone();
+        journal.finish_compaction();
         drop(journal);
-        assert!(fs::metadata(&path).unwrap().len() < 12_000);
-        let restored = JournalFile::open(&path).unwrap();
-        assert_eq!(restored.live, live);
-        assert!(restored.live[b"k1".as_slice()].starts_with(b"499 "));
+        assert!(fs::metadata(&path).unwrap().len() < 22_000);
+        assert!(!beside(&path, "new").exists());
+        assert_eq!(JournalFile::open(&path).unwrap().1, live);
+    }
+
+    #[test]
+    fn what_is_written_while_a_compaction_runs_is_in_the_new_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let (mut journal, _) = JournalFile::open(&path).unwrap();
+        for n in 0..100 {
+            journal.append(&[record("a", Some(&n.to_string())), record("b", Some("1"))]).unwrap();
+        }
+        journal.compact_at = 0;
+        journal.compact_if_due().unwrap();
+        assert!(journal.compaction.is_some());
+        let before = journal.sound_bytes;
+        journal.append(&[record("a", Some("later")), record("c", Some("1"))]).unwrap();
+        journal.append(&[record("b", None)]).unwrap();
+        journal.finish_compaction();
+        assert!(journal.sound_bytes < before / 4, "{} of {before} octets are left", journal.sound_bytes);
+        journal.append(&[record("d", Some("1"))]).unwrap();
+        drop(journal);
+        let expected = [record("a", Some("later")), record("c", Some("1")), record("d", Some("1"))];
+        assert_eq!(reopen(&path), expected);
+    }
+
+    /// A crash leaves the old file, with all that was acknowledged, and a new one that nobody looks at.
+    #[test]
+    fn a_journal_that_is_closed_while_it_is_compacted_is_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let (mut journal, _) = JournalFile::open(&path).unwrap();
+        for n in 0..100 {
+            journal.append(&[record("a", Some(&n.to_string()))]).unwrap();
+        }
+        journal.compact_at = 0;
+        journal.compact_if_due().unwrap();
+        journal.append(&[record("b", Some("1"))]).unwrap();
+        drop(journal);
+        assert_eq!(reopen(&path), [record("a", Some("99")), record("b", Some("1"))]);
+        assert!(!beside(&path, "new").exists());
     }
 
     #[test]
     fn a_write_grows_the_file_only_when_its_room_is_used_up() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal");
-        let mut journal = JournalFile::open(&path).unwrap();
+        let (mut journal, _) = JournalFile::open(&path).unwrap();
         let value = "x".repeat(ROOM_BYTES / 4);
         let mut sizes = Vec::new();
         for n in 0..5 {
-            journal.append(vec![record(&n.to_string(), Some(&value))]).unwrap();
+            journal.append(&[record(&n.to_string(), Some(&value))]).unwrap();
             sizes.push((fs::metadata(&path).unwrap().len() - 12) / ROOM_BYTES as u64);
         }
         assert_eq!(sizes, [1, 1, 1, 2, 2]);
