@@ -1,16 +1,18 @@
 //! The bindings of one P-CSCF: found by name, by address, by public identity and by flow.
 //!
-//! An index holds a few bytes of what it is searched by and the name of a binding; what it finds is compared with the
+//! An index holds a few bytes of what it is searched by and the place of a binding; what it finds is compared with the
 //! binding itself. Keys that are equal by chance cost a comparison, and to make many of them takes as many registrations.
 
 use crate::binding::{Binding, BindingId};
 use crate::kept::{Alike, Kept};
+use crate::slots::Slots;
+use crate::written::Written;
 use ambient::TimerId;
 use ambient::entropy::KeyedState;
 use cscf::identity::Impu;
 use cscf::{Flow, Source, Transport};
 use smallvec::SmallVec;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -18,30 +20,23 @@ use std::sync::Arc;
 /// The bindings of one P-CSCF.
 #[derive(Debug, Default)]
 pub struct Bindings {
-    by_id: BTreeMap<BindingId, Kept>,
-    by_remote: BTreeSet<(u32, u16, Short)>,
-    by_impu: BTreeSet<(u32, Short)>,
-    by_flow: BTreeSet<(u32, Short)>,
+    kept: Slots<Kept>,
+    by_id: BTreeSet<(u32, Slot)>,
+    by_remote: BTreeSet<(u32, u16, Slot)>,
+    by_impu: BTreeSet<(u32, Slot)>,
+    /// Of connections: a socket for datagrams is not lost.
+    by_flow: BTreeSet<(u32, Slot)>,
     alike: BTreeSet<Arc<Alike>>,
     /// How many registrations there have been.
     count: u32,
 }
 
-/// The name of a binding in two halves, which pack tighter than the whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Short(u32, u32);
+/// Where a binding is kept.
+type Slot = u32;
 
-impl Short {
-    const FIRST: Short = Short(0, 0);
-    const LAST: Short = Short(u32::MAX, u32::MAX);
-
-    fn of(id: BindingId) -> Short {
-        Short((id.0 >> 32) as u32, id.0 as u32)
-    }
-
-    fn id(self) -> BindingId {
-        BindingId(u64::from(self.0) << 32 | u64::from(self.1))
-    }
+/// What the index of names is searched by: they are random, so that a part is as good as the whole.
+fn id_key(id: BindingId) -> u32 {
+    id.0 as u32
 }
 
 /// What the index of public identities is searched by: of the canonical form.
@@ -60,22 +55,27 @@ fn ip_key(ip: IpAddr) -> u32 {
 impl Bindings {
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.by_id.len()
+        self.kept.len()
     }
 
     /// Whether nobody is registered.
     pub fn is_empty(&self) -> bool {
-        self.by_id.is_empty()
+        self.len() == 0
     }
 
-    /// All of them, by id.
+    /// All of them, in no order that means anything.
     pub fn iter(&self) -> impl Iterator<Item = &Kept> {
-        self.by_id.values()
+        self.kept.iter()
     }
 
     /// The binding of this id.
     pub fn get(&self, id: BindingId) -> Option<&Kept> {
-        self.by_id.get(&id)
+        self.kept.get(self.slot_of(id)?)
+    }
+
+    fn slot_of(&self, id: BindingId) -> Option<Slot> {
+        let mut slots = slots_under(&self.by_id, id_key(id));
+        slots.find(|slot| self.kept.get(*slot).is_some_and(|kept| kept.id() == id))
     }
 
     /// Those that the sender of a message registered, in the order of registration.
@@ -101,63 +101,64 @@ impl Bindings {
     /// The binding that this address made for `aor`, which a further REGISTER refreshes.
     pub fn refreshed_by(&self, source: &Source, aor: &Impu) -> Option<&Kept> {
         let port = source.remote.port();
-        self.at(source.remote.ip(), port, port).find(|kept| kept.is_at(source) && kept.aor() == aor.as_str())
+        self.at(source.remote.ip(), port, port)
+            .find(|kept| kept.is_at(source) && kept.aor().is(aor.as_str().as_bytes()))
     }
 
     /// Those that registered `impu`, by its own REGISTER or in a set.
     pub fn of_impu<'b>(&'b self, impu: &'b Impu) -> impl Iterator<Item = &'b Kept> {
-        let key = impu_key(impu.as_str());
-        let range = self.by_impu.range((key, Short::FIRST)..=(key, Short::LAST));
-        range.filter_map(|(_, short)| self.by_id.get(&short.id())).filter(|kept| kept.has_impu(impu))
+        let slots = slots_under(&self.by_impu, impu_key(impu.as_str()));
+        slots.filter_map(|slot| self.kept.get(slot)).filter(|kept| kept.has_impu(impu))
     }
 
     /// What may have registered from these ports of a host; from another host, too, by chance.
     fn at(&self, ip: IpAddr, first: u16, last: u16) -> impl Iterator<Item = &Kept> {
         let key = ip_key(ip);
-        let range = self.by_remote.range((key, first, Short::FIRST)..=(key, last, Short::LAST));
-        range.filter_map(|(_, _, short)| self.by_id.get(&short.id()))
+        let range = self.by_remote.range((key, first, Slot::MIN)..=(key, last, Slot::MAX));
+        range.filter_map(|(_, _, slot)| self.kept.get(*slot))
     }
 
     /// Adds a binding or replaces the one of the same id; the timer of the one that it replaced comes back.
     pub fn insert(&mut self, binding: &Binding) -> Option<TimerId> {
-        let before = self.by_id.get(&binding.id);
-        let since = before.map_or(self.count, |before| before.since);
-        let alike = before.map(Kept::alike).filter(|alike| alike.is_of(binding)).cloned();
+        let before = self.slot_of(binding.id);
+        let known = before.and_then(|slot| self.kept.get(slot));
+        let since = known.map_or(self.count, |known| known.since);
+        let alike = known.map(Kept::alike).filter(|alike| alike.is_of(binding)).cloned();
         let alike = alike.unwrap_or_else(|| self.alike_of(binding));
         let kept = Kept::new(binding, alike, since);
         self.count = self.count.max(since.saturating_add(1));
-        if let Some(before) = self.by_id.get_mut(&binding.id)
-            && before.is_found_like(&kept)
+        if let Some(known) = before.and_then(|slot| self.kept.get_mut(slot))
+            && known.is_found_like(&kept)
         {
-            return std::mem::replace(before, kept).timer;
+            return std::mem::replace(known, kept).timer;
         }
-        let before = self.take(binding.id);
-        let short = Short::of(binding.id);
-        let remote = binding.hop.remote;
-        self.by_remote.insert((ip_key(remote.ip()), remote.port(), short));
-        self.by_impu.extend(kept.impu_keys().map(|key| (key, short)));
-        if let Some(flow) = binding.flow {
-            self.by_flow.insert((flow.slot, short));
+        let before = before.and_then(|slot| self.take(slot));
+        let (remote, keys, flow) = (binding.hop.remote, kept.impu_keys(), kept.connection());
+        let slot = self.kept.insert(kept);
+        self.by_id.insert((id_key(binding.id), slot));
+        self.by_remote.insert((ip_key(remote.ip()), remote.port(), slot));
+        self.by_impu.extend(keys.map(|key| (key, slot)));
+        if let Some(flow) = flow {
+            self.by_flow.insert((flow.slot, slot));
         }
-        self.by_id.insert(binding.id, kept);
         before.and_then(|before| before.timer)
     }
 
     /// Takes a binding out.
     pub fn remove(&mut self, id: BindingId) -> Option<Binding> {
-        self.take(id)?.unpacked()
+        self.take(self.slot_of(id)?)?.unpacked()
     }
 
-    fn take(&mut self, id: BindingId) -> Option<Kept> {
-        let kept = self.by_id.remove(&id)?;
-        let short = Short::of(id);
+    fn take(&mut self, slot: Slot) -> Option<Kept> {
+        let kept = self.kept.remove(slot)?;
         let remote = kept.hop().remote;
-        self.by_remote.remove(&(ip_key(remote.ip()), remote.port(), short));
+        self.by_id.remove(&(id_key(kept.id()), slot));
+        self.by_remote.remove(&(ip_key(remote.ip()), remote.port(), slot));
         for key in kept.impu_keys() {
-            self.by_impu.remove(&(key, short));
+            self.by_impu.remove(&(key, slot));
         }
-        if let Some(flow) = kept.flow() {
-            self.by_flow.remove(&(flow.slot, short));
+        if let Some(flow) = kept.connection() {
+            self.by_flow.remove(&(flow.slot, slot));
         }
         // The set here, and this binding.
         if Arc::strong_count(kept.alike()) == 2 {
@@ -168,12 +169,7 @@ impl Bindings {
 
     /// What a binding has alike with others, which share it.
     fn alike_of(&mut self, binding: &Binding) -> Arc<Alike> {
-        let alike = Alike {
-            transport: binding.hop.transport,
-            is_protected: binding.is_protected,
-            local: binding.local,
-            service_route: binding.service_route.clone(),
-        };
+        let alike = Alike::new(binding);
         if let Some(known) = self.alike.get(&alike) {
             return known.clone();
         }
@@ -184,32 +180,40 @@ impl Bindings {
 
     /// Sets the timer of a binding.
     pub fn set_timer(&mut self, id: BindingId, timer: TimerId) {
-        if let Some(kept) = self.by_id.get_mut(&id) {
+        if let Some(kept) = self.slot_of(id).and_then(|slot| self.kept.get_mut(slot)) {
             kept.timer = Some(timer);
         }
     }
 
     /// A connection is gone: what was registered over it is reached by a new one, if at all.
     pub fn flow_lost(&mut self, flow: Flow) {
-        let range = (flow.slot, Short::FIRST)..=(flow.slot, Short::LAST);
-        let found: Vec<Short> = self.by_flow.range(range).map(|(_, short)| *short).collect();
-        for short in found {
-            if let Some(kept) = self.by_id.get_mut(&short.id())
-                && kept.flow == Some(flow)
+        let found: Vec<Slot> = slots_under(&self.by_flow, flow.slot).collect();
+        for slot in found {
+            if let Some(kept) = self.kept.get_mut(slot)
+                && kept.connection() == Some(flow)
             {
                 kept.flow = None;
-                self.by_flow.remove(&(flow.slot, short));
+                self.by_flow.remove(&(flow.slot, slot));
             }
         }
     }
 }
 
+/// The slots that an index has under a key.
+fn slots_under(index: &BTreeSet<(u32, Slot)>, key: u32) -> impl Iterator<Item = Slot> + use<'_> {
+    index.range((key, Slot::MIN)..=(key, Slot::MAX)).map(|(_, slot)| *slot)
+}
+
 impl Kept {
+    /// The connection that it came by.
+    fn connection(&self) -> Option<Flow> {
+        self.flow().filter(|_| self.hop().transport != Transport::Udp)
+    }
+
     /// What this binding is found by in the index of public identities, each once.
     fn impu_keys(&self) -> impl Iterator<Item = u32> + use<> {
-        let set = self.identities().filter_map(|uri| Impu::parse(uri.as_bytes()));
-        let mut keys: SmallVec<[u32; 8]> = set.map(|impu| impu_key(impu.as_str())).collect();
-        keys.push(impu_key(self.aor()));
+        let all = self.identities().chain([self.aor()]).filter_map(Written::impu);
+        let mut keys: SmallVec<[u32; 8]> = all.map(|impu| impu_key(impu.as_str())).collect();
         keys.sort_unstable();
         keys.dedup();
         keys.into_iter()
@@ -226,8 +230,9 @@ impl Kept {
 
     /// Whether it registered `impu`, by its own REGISTER or in the set.
     fn has_impu(&self, impu: &Impu) -> bool {
-        let is_same = |uri: &str| uri == impu.as_str() || Impu::parse(uri.as_bytes()).as_ref() == Some(impu);
-        self.aor() == impu.as_str() || self.identities().any(is_same)
+        let is_same =
+            |uri: Written<'_>| uri.is(impu.as_str().as_bytes()) || uri.impu().as_ref() == Some(impu);
+        self.aor().is(impu.as_str().as_bytes()) || self.identities().any(is_same)
     }
 }
 
@@ -237,7 +242,7 @@ mod tests {
     use crate::binding::BoundContact;
     use crate::binding::tests::{binding, source};
     use ambient::{Instant, Wall};
-    use cscf::{ShardId, Target};
+    use cscf::{Hop, ShardId, Target};
 
     #[test]
     fn a_sender_is_known_by_its_address_or_by_the_via_of_its_contact() {
@@ -345,7 +350,9 @@ mod tests {
     fn a_lost_flow_leaves_the_address() {
         let mut bindings = Bindings::default();
         let flow = Flow { shard: ShardId(0), slot: 3, generation: 1 };
-        bindings.insert(&Binding { flow: Some(flow), ..binding(1, "10.0.0.1:5060", "sip:alice@home.net") });
+        let alice = binding(1, "10.0.0.1:5060", "sip:alice@home.net");
+        let hop = Hop { transport: Transport::Tcp, ..alice.hop };
+        bindings.insert(&Binding { flow: Some(flow), hop, ..alice });
         let target = |bindings: &Bindings| bindings.get(BindingId(1)).map(Kept::target);
         assert!(matches!(target(&bindings), Some(Target::Flow(found, _)) if found == flow));
         bindings.flow_lost(Flow { generation: 2, ..flow });
@@ -359,7 +366,10 @@ mod tests {
         let mut bindings = Bindings::default();
         bindings.insert(&binding(1, "10.0.0.1:5060", "sip:alice@home.net"));
         let flow = Some(Flow { shard: ShardId(0), slot: 3, generation: 1 });
-        bindings.insert(&Binding { flow, ..binding(1, "10.0.0.1:5062", "sip:alice@home.net") });
+        let moved = binding(1, "10.0.0.1:5062", "sip:alice@home.net");
+        let hop = Hop { transport: Transport::Tcp, ..moved.hop };
+        bindings.insert(&Binding { flow, hop, ..moved });
+        assert_eq!(bindings.by_flow.len(), 1);
         let tel = Impu::parse(b"tel:+491").expect("a URI");
         assert_eq!(bindings.of_impu(&tel).count(), 1, "replaced, not doubled");
         assert!(bindings.remove(BindingId(1)).is_some());

@@ -108,7 +108,7 @@ impl Asked<'_> {
             // TS 33.203 §7.1: a connection that the UE opened is for its own requests.
             flow: Some(self.source.flow).filter(|_| self.source.secured.is_none()),
             identities: or_before(uris(response, Name::PAssociatedUri), |before| {
-                before.identities().map(str::to_owned).collect()
+                before.identities().map(|identity| identity.to_string()).collect()
             }),
             service_route: or_before(uris(response, Name::ServiceRoute), |before| {
                 before.service_route().to_vec()

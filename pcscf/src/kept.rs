@@ -4,8 +4,8 @@
 //! text in it has slack.
 
 use crate::binding::{Binding, BindingId, BoundContact, contact_address};
+use crate::written::Written;
 use ambient::{Instant, TimerId, Wall};
-use cscf::identity::Impu;
 use cscf::{Flow, Hop, Source, Target, Transport};
 use smallvec::SmallVec;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -22,6 +22,8 @@ pub struct Alike {
     pub local: SocketAddr,
     /// Service-Route: where requests of the UEs go, in order.
     pub service_route: Vec<String>,
+    /// The domain of their identities; empty where these name none.
+    pub domain: String,
 }
 
 /// A binding in the table.
@@ -55,9 +57,21 @@ impl From<KeptContact<'_>> for BoundContact {
 }
 
 impl Alike {
+    /// What a binding has alike with others.
+    pub fn new(binding: &Binding) -> Alike {
+        Alike {
+            transport: binding.hop.transport,
+            is_protected: binding.is_protected,
+            local: binding.local,
+            service_route: binding.service_route.clone(),
+            domain: binding.aor.host().unwrap_or_default().to_owned(),
+        }
+    }
+
     /// Whether a binding has this alike with others.
     pub fn is_of(&self, binding: &Binding) -> bool {
-        self.transport == binding.hop.transport
+        self.domain == binding.aor.host().unwrap_or_default()
+            && self.transport == binding.hop.transport
             && self.is_protected == binding.is_protected
             && self.local == binding.local
             && self.service_route == binding.service_route
@@ -84,11 +98,12 @@ impl Kept {
         block.extend_from_slice(&binding.hop.remote.port().to_be_bytes());
         put_number(binding.identities.len() as u64, &mut block);
         for identity in &binding.identities {
-            put_text(identity, &mut block);
+            put_identity(Written::cut(identity, &alike.domain), &mut block);
         }
         // The public identity of the To is nearly always one of the set, letter by letter: then it is empty here.
         let is_listed = binding.identities.first().is_some_and(|first| first == binding.aor.as_str());
-        put_text(if is_listed { "" } else { binding.aor.as_str() }, &mut block);
+        let aor = if is_listed { "" } else { binding.aor.as_str() };
+        put_identity(Written::cut(aor, &alike.domain), &mut block);
         put_number(binding.contacts.len() as u64, &mut block);
         for contact in &binding.contacts {
             put_text(&contact.uri, &mut block);
@@ -103,12 +118,12 @@ impl Kept {
     pub fn unpacked(&self) -> Option<Binding> {
         Some(Binding {
             id: self.id,
-            aor: Impu::parse(self.aor().as_bytes())?,
+            aor: self.aor().impu()?,
             hop: self.hop(),
             is_protected: self.is_protected(),
             local: self.alike.local,
             flow: self.flow,
-            identities: self.identities().map(str::to_owned).collect(),
+            identities: self.identities().map(|identity| identity.to_string()).collect(),
             service_route: self.alike.service_route.clone(),
             contacts: self.contacts().map(BoundContact::from).collect(),
             timer: self.timer,
@@ -154,25 +169,25 @@ impl Kept {
     }
 
     /// P-Associated-URI: what the UE may assert, the default first.
-    pub fn identities(&self) -> impl Iterator<Item = &str> {
-        self.reader_of_identities().into_texts()
+    pub fn identities(&self) -> impl Iterator<Item = Written<'_>> {
+        let mut reader = self.reader_of_identities();
+        let count = reader.number().unwrap_or(0);
+        (0..count).map_while(move |_| reader.identity(&self.alike.domain))
     }
 
     /// The public identity of the To that registered, in canonical form.
-    pub fn aor(&self) -> &str {
-        let mut reader = self.reader_of_identities();
-        reader.texts().for_each(drop);
-        match reader.text() {
-            Some("") | None => self.identities().next().unwrap_or_default(),
-            Some(aor) => aor,
+    pub fn aor(&self) -> Written<'_> {
+        let nobody = Written::new("", "");
+        match self.reader_of_aor().identity(&self.alike.domain) {
+            Some(aor) if aor != nobody => aor,
+            _ => self.identities().next().unwrap_or(nobody),
         }
     }
 
     /// The contacts; never empty while the binding is in the table.
     pub fn contacts(&self) -> impl Iterator<Item = KeptContact<'_>> {
-        let mut reader = self.reader_of_identities();
-        reader.texts().for_each(drop);
-        reader.text();
+        let mut reader = self.reader_of_aor();
+        reader.identity("");
         let count = reader.number().unwrap_or(0);
         (0..count).map_while(move |_| {
             Some(KeptContact {
@@ -225,6 +240,14 @@ impl Kept {
         reader.address();
         reader
     }
+
+    fn reader_of_aor(&self) -> Reader<'_> {
+        let mut reader = self.reader_of_identities();
+        for _ in 0..reader.number().unwrap_or(0) {
+            reader.identity("");
+        }
+        reader
+    }
 }
 
 /// Reads a block from its start.
@@ -261,16 +284,11 @@ impl<'b> Reader<'b> {
         std::str::from_utf8(self.take(len)?).ok()
     }
 
-    /// So many texts as the number before them says.
-    fn texts(&mut self) -> impl Iterator<Item = &'b str> + use<'_, 'b> {
-        let count = self.number().unwrap_or(0);
-        (0..count).map_while(|_| self.text())
-    }
-
-    /// As [`Reader::texts`], for a reader that nothing else is read from.
-    fn into_texts(mut self) -> impl Iterator<Item = &'b str> {
-        let count = self.number().unwrap_or(0);
-        (0..count).map_while(move |_| self.text())
+    /// An identity of those that may be at `domain`.
+    fn identity(&mut self, domain: &'b str) -> Option<Written<'b>> {
+        let number = self.number()?;
+        let own = std::str::from_utf8(self.take(usize::try_from(number >> 1).ok()?)?).ok()?;
+        Some(Written::new(own, if number & 1 == 1 { domain } else { "" }))
     }
 }
 
@@ -288,19 +306,20 @@ fn put_text(text: &str, block: &mut Slack) {
     block.extend_from_slice(text.as_bytes());
 }
 
+/// Its own text, and in the lowest bit of its length whether the domain comes behind it.
+fn put_identity(identity: Written<'_>, block: &mut Slack) {
+    let (own, is_at_domain) = identity.parts();
+    put_number((own.len() as u64) << 1 | u64::from(is_at_domain), block);
+    block.extend_from_slice(own.as_bytes());
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
     use crate::binding::tests::binding;
 
     pub(crate) fn kept(binding: &Binding) -> Kept {
-        let alike = Alike {
-            transport: binding.hop.transport,
-            is_protected: binding.is_protected,
-            local: binding.local,
-            service_route: binding.service_route.clone(),
-        };
-        Kept::new(binding, Arc::new(alike), 0)
+        Kept::new(binding, Arc::new(Alike::new(binding)), 0)
     }
 
     #[test]
@@ -324,10 +343,10 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn an_identity_is_not_kept_twice() {
+    fn an_identity_is_not_kept_twice_and_its_domain_with_the_others() {
         let listed = binding(1, "10.0.0.1:5060", "sip:alice@home.net");
         let text = String::from_utf8_lossy(&kept(&listed).block).into_owned();
-        assert_eq!(text.matches("sip:alice@home.net").count(), 1);
-        assert_eq!(kept(&listed).aor(), "sip:alice@home.net");
+        assert_eq!((text.matches("sip:alice").count(), text.matches("home.net").count()), (1, 0));
+        assert!(kept(&listed).aor().is(b"sip:alice@home.net"));
     }
 }

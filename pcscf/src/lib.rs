@@ -23,8 +23,10 @@ pub mod registration;
 pub mod restoration;
 pub mod route_set;
 pub mod securing;
+pub mod slots;
 pub mod terminating;
 pub mod wording;
+pub mod written;
 
 use admission::Proposal;
 use agreements::Agreements;

@@ -5,6 +5,7 @@ use crate::gm::{self, Direction, Routes};
 use crate::kept::Kept;
 use crate::originating::begins_dialog;
 use crate::path::DialogToken;
+use crate::written::Written;
 use crate::{Data, Pcscf, assertion, securing};
 use cscf::charging;
 use cscf::{Incoming, Reject, Turn};
@@ -117,7 +118,7 @@ fn dialog(turn: &Turn<'_, Pcscf>, request: &Message, binding: &Kept) -> DialogTo
 
 /// The identity to assert for the one that answers: the one it prefers, the one that was called, or its default; always
 /// one that it registered.
-fn identity<'b>(request: &Message, response: &Message, binding: &'b Kept) -> &'b str {
+fn identity<'b>(request: &Message, response: &Message, binding: &'b Kept) -> Written<'b> {
     let called = || {
         let called = request.name_addr(Name::PCalledPartyId).ok()?;
         assertion::registered(binding, called.uri())
@@ -155,7 +156,8 @@ mod tests {
         ] {
             let request = message("INVITE sip:ue@10.0.0.1 SIP/2.0", called);
             let response = message("SIP/2.0 200 OK", prefers);
-            assert_eq!(identity(&request, &response, &alice), expected, "{called} {prefers}");
+            let identity = identity(&request, &response, &alice).to_string();
+            assert_eq!(identity, expected, "{called} {prefers}");
         }
     }
 }

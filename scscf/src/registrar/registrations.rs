@@ -45,31 +45,51 @@ pub struct Registration {
     pub timer: Option<TimerId>,
     /// Where it is served; does not change while the registration lives.
     pub home: Bucket,
-    /// Names the record in the store; does not change while the registration lives.
-    key: Box<str>,
+    /// Names the record in the store, which does not change while the registration lives; `None` where the first identity
+    /// of the set does.
+    key: Option<Box<str>>,
 }
 
 impl Registration {
     /// A registration without bindings, served in `home`; its record has the name of the first identity.
     pub fn new(set: ImplicitSet, state: State, home: Bucket) -> Option<Registration> {
-        let key = set.identities().first()?.canonical()?.into();
-        Some(Registration { set, state, bindings: SmallVec::new(), charging: None, timer: None, home, key })
+        set.identities().first()?.canonical()?;
+        Some(Registration {
+            set,
+            state,
+            bindings: SmallVec::new(),
+            charging: None,
+            timer: None,
+            home,
+            key: None,
+        })
     }
 
     /// What the store files it under: the canonical form of an identity.
     pub fn key(&self) -> &str {
-        &self.key
+        let first = || self.set.identities().first()?.canonical();
+        self.key.as_deref().or_else(first).unwrap_or_default()
     }
 
     /// Files it under the name that its record has: a profile that was pushed may have taken that identity away.
     pub(super) fn named_by(&mut self, key: &[u8]) -> Option<()> {
-        self.key = std::str::from_utf8(key).ok().filter(|key| Impu::parse(key.as_bytes()).is_some())?.into();
+        let key = std::str::from_utf8(key).ok().filter(|key| Impu::parse(key.as_bytes()).is_some())?;
+        self.key = None;
+        self.key = (key != self.key()).then(|| key.into());
         Some(())
+    }
+
+    /// Takes another set, under the name that it has; gives the old one back.
+    fn replace_set(&mut self, set: ImplicitSet) -> ImplicitSet {
+        let first = set.identities().first().and_then(Identity::canonical);
+        let key = (first != Some(self.key())).then(|| self.key().into());
+        self.key = key;
+        std::mem::replace(&mut self.set, set)
     }
 
     /// The identity by which the HSS is told about the set.
     pub fn named(&self) -> Option<Impu> {
-        Impu::parse(self.key.as_bytes())
+        Impu::parse(self.key().as_bytes())
     }
 
     /// The default public identity.
@@ -238,7 +258,7 @@ impl Registrations {
         self.share(&mut set);
         self.unindex(id);
         if let Some(registration) = self.get_mut(id) {
-            let old = std::mem::replace(&mut registration.set, set);
+            let old = registration.replace_set(set);
             self.release(&old);
         }
         self.index(id);
@@ -411,6 +431,10 @@ mod tests {
         assert!(registrations.find(&impu("tel:+4930100001")).is_none());
         assert!(registrations.find(&impu("sip:carol@home1.net")).is_some());
         assert!(registrations.by_key("sip:001010000000001@home1.net").is_some(), "its record keeps its name");
+        let again = set(vec![barred("sip:001010000000001@home1.net"), identity("sip:dave@home1.net")]);
+        registrations.replace_set(id, again);
+        registrations.replace_set(id, set(vec![identity("sip:carol@home1.net")]));
+        assert!(registrations.by_key("sip:carol@home1.net").is_none());
         registrations.remove(id);
         assert!(registrations.by_key("sip:001010000000001@home1.net").is_none());
     }
