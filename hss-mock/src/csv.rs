@@ -1,8 +1,10 @@
 //! Subscribers from a CSV file: a header row names the columns, in any order; columns that are not known are passed over.
 //!
-//! Column names are those that card programmers write (`imsi`, `ki`, `opc`, `msisdn`, ...), in either case.
+//! Column names are those that card programmers write (`imsi`, `ki`, `opc`, `msisdn`, ...), in either case; `ifc` holds
+//! filter criteria ([`criteria`]).
 
 use crate::credentials::Credentials;
+use crate::criteria;
 use crate::provisioning::{LabCredentials, LabError, LabSubscriber};
 use crate::subscriber::Subscriber;
 use cscf::identity::HomeNetwork;
@@ -51,9 +53,10 @@ enum Column {
     Password,
     Amf,
     Sqn,
+    Ifc,
 }
 
-const COLUMNS: [(Column, &[&str]); 11] = [
+const COLUMNS: [(Column, &[&str]); 12] = [
     (Column::Imsi, &["imsi"]),
     (Column::K, &["k", "ki", "key"]),
     (Column::Opc, &["opc"]),
@@ -65,10 +68,11 @@ const COLUMNS: [(Column, &[&str]); 11] = [
     (Column::Password, &["password", "secret"]),
     (Column::Amf, &["amf"]),
     (Column::Sqn, &["sqn"]),
+    (Column::Ifc, &["ifc"]),
 ];
 
 /// The most lines that are read.
-pub const LINES_MAX: usize = 1_000_000;
+pub const LINES_MAX: usize = 2_000_000;
 
 /// Reads a file. The first error ends it, with its line.
 pub fn import(text: &str, home: &HomeNetwork) -> Result<Import, CsvError> {
@@ -153,6 +157,10 @@ impl Row<'_> {
         if let Some(sqn) = self.value(Column::Sqn) {
             let value = u64::from_str_radix(sqn, 16).ok().and_then(Sqn::new);
             lab.sqn = value.ok_or_else(|| self.fault("Sqn: not a hexadecimal number of 48 bits"))?;
+        }
+        if let Some(text) = self.value(Column::Ifc) {
+            lab.filter_criteria =
+                criteria::read(text).map_err(|why| self.fault(format_args!("Ifc: {why}")))?;
         }
         Ok((lab, is_computed))
     }
@@ -265,6 +273,14 @@ mod tests {
     }
 
     #[test]
+    fn filter_criteria_are_a_column() {
+        let text = format!("imsi,k,opc,ifc\n001010000000001,{K},{OPC},MESSAGE=sip:as1 PUBLISH=sip:as2;lr\n");
+        let import = import(&text, &home()).unwrap();
+        let criteria = &import.subscribers[0].implicit_sets[0].service_profiles[0].filter_criteria;
+        assert_eq!(criteria::write(criteria).as_deref(), Some("MESSAGE=sip:as1 PUBLISH=sip:as2;lr"));
+    }
+
+    #[test]
     fn a_password_makes_a_digest_subscriber_and_a_top_one_of_tuak() {
         let text = format!("imsi,password,k,top\n001010000000001,s,,\n001010000000002,,{K},{OP}{OP}\n");
         let import = import(&text, &home()).unwrap();
@@ -282,6 +298,7 @@ mod tests {
             ("imsi,k,opc\n\n001010000000001,12,\n", 3, "K: length is 2 where 32 is needed"),
             ("imsi,k,opc\n001010000000001,,\n", 2, "no K"),
             ("imsi\n1,2\n", 2, "more values than the header has columns"),
+            ("imsi,password,ifc\n001010000000001,s,MESSAGE\n", 2, "Ifc: MESSAGE is not METHOD=URI"),
         ] {
             assert_eq!(import(text, &home()), Err(CsvError { line, reason: reason.to_owned() }), "{text}");
         }

@@ -15,6 +15,7 @@ pub mod authentication;
 pub mod authorization;
 pub mod command;
 pub mod credentials;
+pub mod criteria;
 pub mod csv;
 pub mod deregistration;
 pub mod directory;

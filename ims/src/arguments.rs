@@ -290,16 +290,27 @@ pub enum SubCommand {
         file: PathBuf,
     },
     /// Makes up subscribers with random keys and prints them as CSV.
-    Gen {
-        /// How many.
-        count: u32,
-        /// The number of the first one in the PLMN (MSIN).
-        #[arg(long, default_value_t = 1)]
-        first: u64,
-        /// The telephone number of the first one; each further one is one higher.
-        #[arg(long)]
-        msisdn: Option<u64>,
-    },
+    Gen(SubGen),
+}
+
+/// `ims sub gen`.
+#[derive(Debug, Args)]
+pub struct SubGen {
+    /// How many.
+    pub count: u32,
+    /// The number of the first one in the PLMN (MSIN).
+    #[arg(long, default_value_t = 1)]
+    pub first: u64,
+    /// The telephone number of the first one; each further one is one higher.
+    #[arg(long)]
+    pub msisdn: Option<u64>,
+    /// Without a name for people, and the SIP identity that it makes.
+    #[arg(long)]
+    pub unnamed: bool,
+    /// A filter criterion that all of them have: requests of this method go to this application server. May be given
+    /// more than once, the first goes first.
+    #[arg(long, value_name = "METHOD=URI")]
+    pub ifc: Vec<String>,
 }
 
 /// `ims sub add`.

@@ -1,13 +1,13 @@
 //! `ims sub`: the subscribers of a deployment, in its database or in its CSV file.
 
-use crate::arguments::{Sub, SubAdd, SubCommand};
+use crate::arguments::{Sub, SubAdd, SubCommand, SubGen};
 use crate::exit::Failure;
 use crate::roster::{Roster, database_url, identities};
-use crate::subscriber_file::{HEADER, Row, SubscriberFile};
+use crate::subscriber_file::{HEADER, HEADER_WITH_CRITERIA, Row, SubscriberFile};
 use crate::{hss, io, screen, settings};
 use ambient::Entropy;
 use cscf::config::Config;
-use hss_mock::{Credentials, Directory, HssRecord, Subscriber, csv};
+use hss_mock::{Credentials, Directory, HssRecord, Subscriber, criteria, csv};
 use ims_aka::{Key, Milenage, Op};
 use std::path::Path;
 use std::time::Duration;
@@ -22,9 +22,9 @@ pub fn run(sub: &Sub) -> Result<(), Failure> {
         SubCommand::Show { subscriber } => show(subscriber, &config),
         SubCommand::Remove { subscriber } => remove(subscriber, &config, reach),
         SubCommand::Import { file } => import(file, &config, reach),
-        SubCommand::Gen { count, first, msisdn } => {
+        SubCommand::Gen(wanted) => {
             let entropy = shell::system_entropy().map_err(|error| Failure::Failed(error.to_string()))?;
-            screen::show(generate(*count, *first, *msisdn, &config, entropy)?);
+            screen::show(generate(wanted, &config, entropy)?);
             Ok(())
         }
     }
@@ -75,7 +75,7 @@ fn add(add: &SubAdd, config: &Config, reach: Reach) -> Result<(), Failure> {
         (None, None) => return Err(Failure::Usage("give --opc or --op".to_owned())),
     };
     let msisdn = add.msisdn.as_deref().unwrap_or("");
-    let row = Row { imsi: &add.imsi, k: &k.expose_hex(), opc: &opc, msisdn, name: &add.name };
+    let row = Row { imsi: &add.imsi, k: &k.expose_hex(), opc: &opc, msisdn, name: &add.name, ifc: "" };
     let added = subscribers_of(&[row], config)?;
     let place = keep(&[row], config)?;
     screen::line(format_args!("Added {} to {place}.", add.name));
@@ -207,29 +207,28 @@ fn keep_in_database(url: &str, added: Vec<Subscriber>) -> Result<(), Failure> {
 }
 
 /// Subscribers with random keys, as CSV.
-fn generate(
-    count: u32,
-    first: u64,
-    msisdn: Option<u64>,
-    config: &Config,
-    mut entropy: Entropy,
-) -> Result<String, Failure> {
+fn generate(wanted: &SubGen, config: &Config, mut entropy: Entropy) -> Result<String, Failure> {
     let mut key = || {
         let mut octets = [0; 16];
         entropy.fill(&mut octets);
         Key::new(octets).expose_hex()
     };
-    let mut out = format!("{HEADER}\n");
-    for at in 0..u64::from(count) {
-        let imsi = config.home.plmn().imsi(first.saturating_add(at));
+    let ifc = wanted.ifc.join(" ");
+    criteria::read(&ifc).map_err(|why| Failure::Usage(format!("--ifc: {why}")))?;
+    let header = if ifc.is_empty() { HEADER } else { HEADER_WITH_CRITERIA };
+    let mut out = format!("{header}\n");
+    for at in 0..u64::from(wanted.count) {
+        let number = wanted.first.saturating_add(at);
+        let imsi = config.home.plmn().imsi(number);
         if imsi.len() > 15 {
             return Err(Failure::Usage(format!(
-                "subscriber {first} + {at} has no place in an IMSI of 15 digits"
+                "subscriber {} + {at} has no place in an IMSI of 15 digits",
+                wanted.first
             )));
         }
-        let number = msisdn.map_or(String::new(), |msisdn| format!("+{}", msisdn.saturating_add(at)));
-        let name = format!("user{:03}", first.saturating_add(at));
-        let row = Row { imsi: &imsi, k: &key(), opc: &key(), msisdn: &number, name: &name };
+        let msisdn = wanted.msisdn.map_or(String::new(), |msisdn| format!("+{}", msisdn.saturating_add(at)));
+        let name = if wanted.unnamed { String::new() } else { format!("user{number:03}") };
+        let row = Row { imsi: &imsi, k: &key(), opc: &key(), msisdn: &msisdn, name: &name, ifc: &ifc };
         out.push_str(&format!("{row}\n"));
     }
     Ok(out)
@@ -333,7 +332,8 @@ mod tests {
     fn a_removed_subscriber_is_gone_and_the_others_stay() {
         let directory = tempfile::tempdir().expect("a directory");
         let config = lab(directory.path(), "");
-        let others = generate(2, 5, Some(49301000005), &config, Entropy::seeded(1)).expect("subscribers");
+        let others =
+            generate(&made_up(2, 5, Some(49301000005)), &config, Entropy::seeded(1)).expect("subscribers");
         let from = directory.path().join("more.csv");
         fs::write(&from, others).expect("a file");
         import(&from, &config, Reach::Kept).expect("imported");
@@ -351,7 +351,7 @@ mod tests {
         add(&carol(), &config, Reach::Kept).expect("added");
         assert_eq!(names(&config), ["carol"]);
         assert!(add(&carol(), &config, Reach::Kept).is_err(), "added twice");
-        let others = generate(1, 5, None, &config, Entropy::seeded(1)).expect("subscribers");
+        let others = generate(&made_up(1, 5, None), &config, Entropy::seeded(1)).expect("subscribers");
         fs::write(directory.path().join("people.csv"), others).expect("a file");
         assert_eq!(names(&config), ["carol", "user005"]);
         assert!(remove("user005", &config, Reach::Kept).is_err(), "the file is a person's to edit");
@@ -359,17 +359,41 @@ mod tests {
         assert_eq!(names(&config), ["user005"]);
     }
 
+    fn made_up(count: u32, first: u64, msisdn: Option<u64>) -> SubGen {
+        SubGen { count, first, msisdn, unnamed: false, ifc: Vec::new() }
+    }
+
+    #[test]
+    fn made_up_subscribers_have_the_services_that_are_asked_for_and_are_imported_with_them() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let config = lab(directory.path(), &format!("{HEADER_WITH_CRITERIA}\n"));
+        let ifc = ["PUBLISH=sip:presence.example.net".to_owned(), "INFO=sip:info.example.net;lr".to_owned()];
+        let wanted = SubGen { unnamed: true, ifc: ifc.into(), ..made_up(1, 7, Some(49301000007)) };
+        let made = directory.path().join("made.csv");
+        fs::write(&made, generate(&wanted, &config, Entropy::seeded(1)).expect("subscribers"))
+            .expect("a file");
+        import(&made, &config, Reach::Kept).expect("imported");
+        let roster = Roster::of(&config).expect("a roster");
+        let [subscriber] = roster.subscribers() else { panic!("one subscriber") };
+        let profile = &subscriber.implicit_sets[0].service_profiles[0];
+        assert_eq!(criteria::write(&profile.filter_criteria), Some(wanted.ifc.join(" ")));
+        assert_eq!(profile.public_identities.len(), 3, "of the IMSI, and two of the number");
+        let wrong = SubGen { ifc: vec!["INFO".to_owned()], ..wanted };
+        assert!(generate(&wrong, &config, Entropy::seeded(1)).is_err());
+    }
+
     #[test]
     fn made_up_subscribers_are_all_different() {
         let config = Config::lab(&Plmn::test());
-        let text = generate(3, 1, Some(49301000001), &config, Entropy::seeded(1)).expect("subscribers");
+        let text =
+            generate(&made_up(3, 1, Some(49301000001)), &config, Entropy::seeded(1)).expect("subscribers");
         let import = csv::import(&text, &config.home).expect("CSV");
         let mut directory = Directory::default();
         for subscriber in import.subscribers {
             assert_eq!(directory.add(subscriber), Ok(()));
         }
         assert!(
-            generate(2, 9_999_999_999, None, &config, Entropy::seeded(1)).is_err(),
+            generate(&made_up(2, 9_999_999_999, None), &config, Entropy::seeded(1)).is_err(),
             "the MSIN is too long"
         );
     }

@@ -3,7 +3,7 @@
 use crate::exit::Failure;
 use crate::roster::identities;
 use cscf::identity::HomeNetwork;
-use hss_mock::{Credentials, Subscriber, csv};
+use hss_mock::{Credentials, Subscriber, criteria, csv};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -27,18 +27,23 @@ pub struct Row<'a> {
     pub msisdn: &'a str,
     /// Column `name`.
     pub name: &'a str,
+    /// Column `ifc`.
+    pub ifc: &'a str,
 }
 
 impl fmt::Display for Row<'_> {
-    /// The row under [`HEADER`].
+    /// The row under [`HEADER`]; with filter criteria, under [`HEADER_WITH_CRITERIA`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Row { imsi, k, opc, msisdn, name } = self;
-        write!(f, "{imsi},{k},{opc},{msisdn},{name}")
+        let Row { imsi, k, opc, msisdn, name, ifc } = self;
+        write!(f, "{imsi},{k},{opc},{msisdn},{name}")?;
+        if ifc.is_empty() { Ok(()) } else { write!(f, ",{ifc}") }
     }
 }
 
 /// The header of a file that is begun here.
 pub const HEADER: &str = "imsi,k,opc,msisdn,name";
+/// The same for subscribers with services.
+pub const HEADER_WITH_CRITERIA: &str = "imsi,k,opc,msisdn,name,ifc";
 
 impl SubscriberFile {
     /// Reads the file; one that does not exist yet is empty.
@@ -66,6 +71,7 @@ impl SubscriberFile {
             (&["opc"], row.opc),
             (&["msisdn", "number", "phone"], row.msisdn),
             (&["name", "alias", "user"], row.name),
+            (&["ifc"], row.ifc),
         ];
         let mut cells = Vec::new();
         for column in header.split(separator) {
@@ -90,9 +96,15 @@ impl SubscriberFile {
         };
         let imsi = subscriber.imsi.as_deref().unwrap_or("");
         let msisdn = identities(subscriber).find_map(|identity| identity.strip_prefix("tel:")).unwrap_or("");
+        let profiles = subscriber.implicit_sets.iter().flat_map(|set| &set.service_profiles);
+        let criteria: Vec<_> = profiles.flat_map(|profile| profile.filter_criteria.iter().cloned()).collect();
+        let Some(ifc) = criteria::write(&criteria) else {
+            let why = format!("{} has filter criteria that no column holds", subscriber.name);
+            return Err(Failure::Failed(why));
+        };
         // Without a name of its own, a subscription is called by its IMSI.
         let name = if subscriber.name == imsi { "" } else { &subscriber.name };
-        self.add(&Row { imsi, k: &k.expose_hex(), opc: &opc.0.expose_hex(), msisdn, name })
+        self.add(&Row { imsi, k: &k.expose_hex(), opc: &opc.0.expose_hex(), msisdn, name, ifc: &ifc })
     }
 
     /// Removes the subscriber called `name`.
