@@ -5,16 +5,23 @@ use crate::flow::Flow;
 use ambient::Entropy;
 use ambient::entropy::KeyedState;
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 
 /// The table of UDP flows, bounded: a flow that nobody used for a while makes room for a new one.
+///
+/// A P-CSCF has one for each UE that it hears, so that a flow is small: ours is one of a few addresses, and the other is
+/// looked up by a hash alone.
 #[derive(Debug)]
 pub(super) struct DatagramFlows {
     /// Whose they are.
     shard: ShardId,
     slots: Vec<DatagramFlow>,
-    /// For look-up only; the order of a keyed map reaches no output.
-    by_ends: HashMap<(SocketAddr, SocketAddr), u32, KeyedState>,
+    /// By a keyed hash of both ends, of which nobody who knows no key finds two that are equal.
+    by_ends: HashMap<u64, u32, BuildHasherDefault<Hashed>>,
+    hashed: KeyedState,
+    /// Our addresses, as flows name them.
+    locals: Vec<SocketAddr>,
     slots_max: usize,
     /// Where the search for an unused flow goes on: the hand of a clock.
     hand: usize,
@@ -22,11 +29,37 @@ pub(super) struct DatagramFlows {
 
 #[derive(Debug)]
 struct DatagramFlow {
+    remote: Remote,
     generation: u32,
-    local: SocketAddr,
-    remote: SocketAddr,
+    /// Our end, among the addresses of the table.
+    local: u16,
     /// Used again since it was made, or since the hand passed: one datagram alone protects no flow.
     used: bool,
+}
+
+/// The other end, as small as it can be: most are IPv4.
+#[derive(Debug, PartialEq, Eq)]
+enum Remote {
+    V4(SocketAddrV4),
+    V6(Box<SocketAddrV6>),
+}
+
+impl From<SocketAddr> for Remote {
+    fn from(address: SocketAddr) -> Remote {
+        match address {
+            SocketAddr::V4(address) => Remote::V4(address),
+            SocketAddr::V6(address) => Remote::V6(Box::new(address)),
+        }
+    }
+}
+
+impl Remote {
+    fn address(&self) -> SocketAddr {
+        match self {
+            Remote::V4(address) => SocketAddr::V4(*address),
+            Remote::V6(address) => SocketAddr::V6(**address),
+        }
+    }
 }
 
 impl DatagramFlows {
@@ -36,7 +69,9 @@ impl DatagramFlows {
         DatagramFlows {
             shard,
             slots: Vec::new(),
-            by_ends: HashMap::with_hasher(KeyedState::new(entropy)),
+            by_ends: HashMap::default(),
+            hashed: KeyedState::new(entropy),
+            locals: Vec::new(),
             slots_max,
             hand: 0,
         }
@@ -44,24 +79,26 @@ impl DatagramFlows {
 
     /// The flow between `local` and `remote`, new or known.
     pub(super) fn flow(&mut self, local: SocketAddr, remote: SocketAddr) -> Flow {
-        if let Some(slot) = self.by_ends.get(&(local, remote)) {
+        let hash = self.hash(local, remote);
+        if let Some(slot) = self.by_ends.get(&hash) {
             let entry = &mut self.slots[*slot as usize];
             entry.used = true;
             return Flow { shard: self.shard, slot: *slot, generation: entry.generation };
         }
+        let local = self.number_of(local);
+        let new = |generation| DatagramFlow { remote: remote.into(), generation, local, used: false };
         let slot = if self.slots.len() < self.slots_max {
-            self.slots.push(DatagramFlow { generation: 0, local, remote, used: false });
+            self.slots.push(new(0));
             self.slots.len() - 1
         } else {
             let slot = self.evict();
             let entry = &mut self.slots[slot];
-            *entry =
-                DatagramFlow { generation: entry.generation.wrapping_add(1), local, remote, used: false };
+            *entry = new(entry.generation.wrapping_add(1));
             slot
         };
         let generation = self.slots[slot].generation;
         let slot = u32::try_from(slot).expect("the table is bounded far below 2^31 slots by its limit");
-        self.by_ends.insert((local, remote), slot);
+        self.by_ends.insert(hash, slot);
         Flow { shard: self.shard, slot, generation }
     }
 
@@ -72,7 +109,7 @@ impl DatagramFlows {
             return None;
         }
         entry.used = true;
-        Some((entry.local, entry.remote))
+        Some((*self.locals.get(usize::from(entry.local))?, entry.remote.address()))
     }
 
     /// Frees the next slot that was not used since the hand passed it.
@@ -82,10 +119,47 @@ impl DatagramFlows {
             self.hand = (self.hand + 1) % self.slots.len();
             let entry = &mut self.slots[slot];
             if !std::mem::take(&mut entry.used) {
-                self.by_ends.remove(&(entry.local, entry.remote));
+                let (local, remote) = (self.locals[usize::from(entry.local)], entry.remote.address());
+                let hash = self.hash(local, remote);
+                self.by_ends.remove(&hash);
                 return slot;
             }
         }
+    }
+
+    fn hash(&self, local: SocketAddr, remote: SocketAddr) -> u64 {
+        self.hashed.hash_one((local, remote))
+    }
+
+    /// The number of one of our addresses, of which there are as many as listening points.
+    fn number_of(&mut self, local: SocketAddr) -> u16 {
+        let known = self.locals.iter().position(|known| *known == local);
+        let number = known.unwrap_or_else(|| {
+            self.locals.push(local);
+            self.locals.len() - 1
+        });
+        u16::try_from(number)
+            .expect("a port has no more than 2^16 numbers, and listening points are configured")
+    }
+}
+
+/// Takes a number that is a hash already for what it is.
+#[derive(Debug, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0 << 8 | u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
     }
 }
 
@@ -119,6 +193,21 @@ mod tests {
         assert_eq!(flows.by_ends.len(), 8);
         assert_eq!(flows.ends(busy), Some((address(1), address(2))));
         assert_eq!(flows.ends(idle), None);
+    }
+
+    #[test]
+    fn ends_come_back_of_either_family_and_by_each_of_our_addresses() {
+        let mut flows = DatagramFlows::new(ShardId(0), 8, &mut Entropy::seeded(1));
+        let scoped = SocketAddrV6::new("fe80::1".parse().unwrap(), 5060, 0, 3).into();
+        let ends = [(address(1), address(2)), (address(3), address(2)), (address(3), scoped)];
+        let made = ends.map(|(local, remote)| flows.flow(local, remote));
+        assert_eq!(made.map(|flow| flows.ends(flow)), ends.map(Some));
+    }
+
+    /// In the table, and what it is found by.
+    #[test]
+    fn a_flow_takes_forty_octets() {
+        assert_eq!((size_of::<DatagramFlow>(), size_of::<(u64, u32)>()), (24, 16));
     }
 
     #[test]
