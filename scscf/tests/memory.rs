@@ -12,6 +12,10 @@ const STEP: Duration = Duration::from_millis(100);
 /// After so long every transaction has ended.
 const QUIET: Duration = Duration::from_secs(300);
 
+/// Both public identities are aliases of each other.
+const ALIAS: &str = "<Extension><IdentityType>0</IdentityType><Extension><AliasIdentityGroupID>1\
+                     </AliasIdentityGroupID></Extension></Extension>";
+
 /// Two public identities beside the barred one, and two filter criteria, as an HSS sends them.
 fn user_data(user: &str, number: usize) -> Vec<u8> {
     let criteria = |priority: u32, server: &str, method: &str| {
@@ -28,8 +32,8 @@ fn user_data(user: &str, number: usize) -> Vec<u8> {
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?><IMSSubscription><PrivateID>{user}@{HOME}</PrivateID><ServiceProfile>\
          <PublicIdentity><BarringIndication>1</BarringIndication><Identity>sip:{user}@{HOME}</Identity></PublicIdentity>\
-         <PublicIdentity><Identity>sip:+4930{number:08}@{HOME}</Identity></PublicIdentity>\
-         <PublicIdentity><Identity>tel:+4930{number:08}</Identity></PublicIdentity>{}{}</ServiceProfile></IMSSubscription>",
+         <PublicIdentity><Identity>sip:+4930{number:08}@{HOME}</Identity>{ALIAS}</PublicIdentity>\
+         <PublicIdentity><Identity>tel:+4930{number:08}</Identity>{ALIAS}</PublicIdentity>{}{}</ServiceProfile></IMSSubscription>",
         criteria(0, "mmtel", "INVITE"),
         criteria(1, "ipsmgw", "MESSAGE"),
     )

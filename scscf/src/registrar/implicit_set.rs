@@ -27,11 +27,11 @@ pub struct Identity {
     pub identity_type: IdentityType,
     /// Its place among the services of the set.
     profile: u16,
-    details: Option<Box<Details>>,
+    details: Option<Arc<Details>>,
 }
 
-/// What few identities have; the fields are those of [`PublicIdentity`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What few identities have, or many alike; the fields are those of [`PublicIdentity`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Details {
     /// The expression of a wildcarded PSI.
     pub wildcarded_psi: Option<String>,
@@ -80,7 +80,7 @@ impl Identity {
             is_barred: identity.is_barred,
             identity_type: identity.identity_type,
             profile,
-            details: (details != Details::default()).then(|| Box::new(details)),
+            details: (details != Details::default()).then(|| Arc::new(details)),
         }
     }
 
@@ -184,6 +184,16 @@ impl ImplicitSet {
     /// The same, to put shared ones in their place.
     pub(super) fn services_mut(&mut self) -> &mut [Arc<Services>] {
         &mut self.services
+    }
+
+    /// The details of its identities.
+    pub(super) fn details(&self) -> impl Iterator<Item = &Arc<Details>> {
+        self.identities.iter().filter_map(|identity| identity.details.as_ref())
+    }
+
+    /// The same, to put shared ones in their place.
+    pub(super) fn details_mut(&mut self) -> impl Iterator<Item = &mut Arc<Details>> {
+        self.identities.iter_mut().filter_map(|identity| identity.details.as_mut())
     }
 
     /// The services of one of its identities.

@@ -1,7 +1,7 @@
 //! The registrations of this S-CSCF: one per implicit registration set, found by any of its identities.
 
 use super::binding::Binding;
-use super::implicit_set::{Identity, ImplicitSet};
+use super::implicit_set::{Details, Identity, ImplicitSet};
 use super::index::Index;
 use super::services::Services;
 use super::shared::Shared;
@@ -137,6 +137,7 @@ pub struct Registrations {
     /// By the name of the record, where no identity of the set has it any more.
     by_key: Index,
     services: Shared<Services>,
+    details: Shared<Details>,
     charging: Shared<ChargingInformation>,
     sources: Sources,
 }
@@ -314,12 +315,19 @@ impl Registrations {
         for services in set.services_mut() {
             *services = self.services.share(services.clone());
         }
+        for details in set.details_mut() {
+            *details = self.details.share(details.clone());
+        }
     }
 
     fn release(&mut self, set: &ImplicitSet) {
         for services in set.services() {
             let owned = set.services().iter().filter(|other| Arc::ptr_eq(other, services)).count();
             self.services.release(services, owned);
+        }
+        for details in set.details() {
+            let owned = set.details().filter(|other| Arc::ptr_eq(other, details)).count();
+            self.details.release(details, owned);
         }
     }
 
@@ -469,24 +477,28 @@ mod tests {
         assert_eq!(registrations.services().len(), 2);
     }
 
+    fn grouped(uri: &str) -> cscf::user_data::PublicIdentity {
+        cscf::user_data::PublicIdentity { alias_group: Some("1".into()), ..identity(uri) }
+    }
+
     #[test]
     fn users_who_subscribe_to_the_same_share_it() {
         let mut registrations = Registrations::default();
         let ids: Vec<RegistrationId> = (0..3)
             .filter_map(|n| {
                 Registration::new(
-                    set(vec![identity(&format!("sip:u{n}@h"))]),
+                    set(vec![grouped(&format!("sip:u{n}@h")), grouped(&format!("sip:v{n}@h"))]),
                     State::Registered,
                     Bucket::new(7),
                 )
             })
             .map(|registration| registrations.insert(registration))
             .collect();
-        assert_eq!(registrations.services().len(), 1);
+        assert_eq!((registrations.services().len(), registrations.details.len()), (1, 1));
         for id in ids {
-            assert!(!registrations.services().is_empty());
+            assert!(!registrations.services().is_empty() && !registrations.details.is_empty());
             registrations.remove(id);
         }
-        assert!(registrations.services().is_empty());
+        assert!(registrations.services().is_empty() && registrations.details.is_empty());
     }
 }
