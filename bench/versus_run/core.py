@@ -46,6 +46,7 @@ mnc = "01"
 [pcscf]
 listen = "{at['pcscf']}"
 host = "{host['pcscf']}"
+registrations_max = 1_000_000
 [icscf]
 listen = "{at['icscf']}"
 host = "{host['icscf']}"

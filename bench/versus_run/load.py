@@ -20,20 +20,23 @@ INADEQUATE_MAX = RETRANSMITTED_MAX = 0.001
 REGISTER_RATE = 500
 
 
-def run(core, scenario, rate, ues, duration_s, warmup_s=WARMUP_S):
-    """Loads a core; what came of it, with the processor time of each role in the measured window."""
+def run(core, scenario, rate, ues, duration_s, warmup_s=WARMUP_S, register_rate=REGISTER_RATE, weighs=False):
+    """Loads a core; what came of it, with the processor time of each role in the measured window.
+
+    With `weighs`, also the memory of each role when the UEs that the scenario needs are registered.
+    """
     report_file = os.path.join(core.folder, "load.json")
     command = [
         core.programs / "ims", "load", scenario, "--pcscf", "%s:%d" % ADDRESSES["pcscf"], "--domain", DOMAIN,
         "--subscribers", core.subscribers, "--ues", ues, "--rate", f"{rate:g}", "--duration", f"{duration_s * 1000:.0f}ms",
         "--warmup", f"{warmup_s * 1000:.0f}ms", "--answer-after", f"{ANSWER_AFTER_S * 1000:.0f}ms", "--talk", f"{TALK_S * 1000:.0f}ms",
-        "--register-rate", REGISTER_RATE, "--json", report_file,
+        "--register-rate", register_rate, "--json", report_file,
     ]
-    with Sampler(core.pids()) as sampler:
+    with Sampler(core.pids(), weighs) as sampler:
         generator = Process("load", command, core.folder)
         try:
             # Status 1 says that some failed, which the report tells better.
-            generator.wait(ues / REGISTER_RATE * 2 + warmup_s + duration_s + DRAIN_MAX_S)
+            generator.wait(ues / register_rate * 2 + warmup_s + duration_s + DRAIN_MAX_S)
         finally:
             generator.stop()
     ended = time.time()
@@ -47,8 +50,11 @@ def run(core, scenario, rate, ues, duration_s, warmup_s=WARMUP_S):
             os.remove(report_file)
     # The load has been steady since the warm-up, so that a tenth of a second here or there is no error.
     end = ended - (TALK_S if scenario == "call" else 0)
-    used = sampler.used_s(end - report["duration_s"], end)
-    return outcome(report, used)
+    begin = end - report["duration_s"]
+    result = outcome(report, sampler.used_s(begin, end))
+    if weighs:
+        result["kb"] = sampler.kb_at(begin - warmup_s)
+    return result
 
 
 def raise_with_log(generator, error):

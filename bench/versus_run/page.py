@@ -36,7 +36,8 @@ Kamailio and of Carillon as shipped; "store off" is Carillon without its journal
   highest is found by bisection.
 - **CPU** is user and system time of all processes and threads of a role in the measured window, from /proc, the kernel's
   share of sending and receiving with it.
-- **Memory** is the proportional set size with {ues_many:,} UEs less that with {ues_few:,}, divided by the difference.
+- **Memory** is the proportional set size with {ues_many:,} UEs less that with {ues_few:,}, divided by the difference. These
+  subscribers have a SIP and a tel identity beside the barred one of the IMSI, and a profile with two filter criteria.
 - **SIPp** drives the same call as a program that neither has written.
 
 ## Limits
@@ -45,7 +46,8 @@ Kamailio and of Carillon as shipped; "store off" is Carillon without its journal
   one that costs less leaves more to them.
 - Each runs one process for each role. More cores would serve Kamailio's workers; Carillon's shards are not in this
   comparison.
-- Subscribers have three public identities in one implicit set and no filter criteria.
+- Subscribers have three public identities beside the barred one in one implicit set, and no filter criteria but where
+  memory is weighed.
 - The plain proxy hop is left out: Carillon has no plain proxy.
 {notes}"""
 

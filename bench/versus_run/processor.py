@@ -6,6 +6,8 @@ import time
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 SAMPLE_EVERY_S = 0.1
+# To weigh a process that is large takes some time, in which it does not ask for memory.
+WEIGH_EVERY_S = 5
 
 
 def family(pid):
@@ -55,10 +57,14 @@ def memory_kb(pids):
 class Sampler:
     """Reads the processor time of each role all the while, so that any window of a run can be asked for afterwards."""
 
-    def __init__(self, roles):
-        """`roles` gives the process of each role. The families are looked up once: they must be complete."""
+    def __init__(self, roles, weighs=False):
+        """`roles` gives the process of each role. The families are looked up once: they must be complete.
+
+        With `weighs`, memory is read, too.
+        """
         self.families = {role: family(pid) for role, pid in roles.items()}
         self.samples = []
+        self.weighs, self.weights = weighs, []
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=self.run, daemon=True)
 
@@ -73,6 +79,8 @@ class Sampler:
     def run(self):
         while True:
             self.take()
+            if self.weighs and (not self.weights or time.time() - self.weights[-1][0] > WEIGH_EVERY_S):
+                self.weights.append((time.time(), {role: memory_kb(pids) for role, pids in self.families.items()}))
             if self.stopping.wait(SAMPLE_EVERY_S):
                 self.take()
                 return
@@ -80,6 +88,10 @@ class Sampler:
     def take(self):
         used = {role: cpu_s(pids) for role, pids in self.families.items()}
         self.samples.append((time.time(), used))
+
+    def kb_at(self, moment):
+        """What each role weighed at a time of the clock, or just before."""
+        return max((w for w in self.weights if w[0] <= moment), default=self.weights[0], key=lambda w: w[0])[1]
 
     def used_s(self, begin, end):
         """Seconds of processor time that each role used between two times of the clock."""

@@ -18,6 +18,8 @@ FIRST_RATES = {"register": 1000, "reregister": 1000, "call": 500, "message": 100
 # The search ends when the highest rate that is held and the lowest that is not are this close.
 RESOLUTION = 0.05
 RATE_MAX = 100_000
+# Calls a second between UEs of very many.
+CALL_RATE = 100
 # The longest that a transaction lingers: 64 times the T1 of 2 s towards a UE (TS 24.229 table 7.7.1), and some.
 TRANSACTIONS_END_S = 140
 
@@ -26,12 +28,14 @@ class Series:
     """Everything that one call of `bench/versus` measures."""
 
     def __init__(self, settings, programs, folder, subscribers):
+        """`subscribers` gives a file of those without services, and one of those with two filter criteria."""
         self.settings, self.programs = settings, programs
         self.folder, self.subscribers = folder, subscribers
-        self.results = {"settings": vars_of(settings), "highest": [], "at_rate": [], "memory": [], "sipp": []}
+        self.results = {"settings": vars_of(settings), "highest": [], "at_rate": [], "memory": [], "memory_ours": [],
+                        "sipp": []}
 
-    def core(self, contender, is_large=False):
-        return Core(contender, self.programs, self.folder, self.subscribers, is_large)
+    def core(self, contender, services=False):
+        return Core(contender, self.programs, self.folder, self.subscribers[services], is_large=services)
 
     def measure(self):
         for scenario in SCENARIOS:
@@ -110,9 +114,10 @@ class Series:
         """Memory with few and with many UEs registered; the slope leaves out what a process takes in any case."""
         few, many = self.settings.memory_ues
         for contender in (KAMAILIO, OURS):
-            with self.core(contender, is_large=True) as core:
-                weights = []
-                for ues in (few, many):
+            weights = []
+            for ues in (few, many):
+                # Anew for each: what is left of the UEs of a run before would be counted, too.
+                with self.core(contender, services=True) as core:
                     rate = load.REGISTER_RATE
                     # Both times the tables of transactions are as full as they get: only registrations differ.
                     duration_s = max(ues * 1.05 / rate, TRANSACTIONS_END_S)
@@ -122,6 +127,19 @@ class Series:
             self.results["memory"].append(
                 {"contender": contender, "ues": [few, many], "kb": weights, "kb_per_ue": per_ue})
             say(f"memory {contender}: " + ", ".join(f"{role} {per_ue[role]:.2f} KB per UE" for role in ROLES))
+        for ues in self.settings.memory_ours:
+            self.weigh_ours(ues, few, weights[0])
+
+    def weigh_ours(self, ues, few, weights):
+        """Ours with very many UEs, of which then some call each other; the slope is the one from few on."""
+        with self.core(OURS, services=True) as core:
+            result = load.run(core, "call", CALL_RATE, ues, self.settings.duration, weighs=True,
+                              register_rate=self.settings.memory_rate)
+        per_ue = {role: (result["kb"][role] - weights[role]) / (ues - few) for role in ROLES}
+        self.results["memory_ours"].append(result | {"ues": ues, "kb_per_ue": per_ue})
+        say(f"memory {ues} UEs: " + ", ".join(f"{role} {per_ue[role]:.2f} KB per UE" for role in ROLES)
+            + f"; then {result['succeeded']} of {result['attempted']} calls at random, "
+            f"p99 {result['latency_us']['p99'] / 1000:.1f} ms" + ("" if result["is_held"] else f": {trouble(result)}"))
 
     def ask_sipp(self):
         rate = 50 if self.settings.quick else 100

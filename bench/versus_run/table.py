@@ -35,6 +35,12 @@ def rows(results):
         memory = by_contender(results["memory"], lambda one: one["kb_per_ue"][role])
         if memory:
             found.append((f"memory per registered UE at {SHORT[role]}", "KB", memory, False))
+    for one in results.get("memory_ours", []):
+        for role in ROLES:
+            found.append((f"memory per UE of {one['ues']:,} at {SHORT[role]}", "KB",
+                          {OURS: middle([one["kb_per_ue"][role]])}, False))
+        latency = {OURS: middle([one["latency_us"]["p99"] / 1000])}
+        found.append((f"call between UEs of {one['ues']:,} at {one['rate']:g}/s: p99", "ms", latency, False))
     for rate in sorted({one["rate"] for one in results["sipp"]}):
         at_rate = group(results["sipp"], rate=rate)
         name = f"SIPp, call at {rate:g}/s"
