@@ -113,7 +113,7 @@ impl<R: Role> Node<R> {
         }
         let invite_key =
             is_cancel.then(|| transaction_key(self.core.hash_key, &message, &via, &Method::Invite));
-        if self.core.contexts.0.room() <= self.core.lingering.len() || self.core.clients.room() == 0 {
+        if !self.core.has_room() {
             let reject = Reject::new(Status::SERVICE_UNAVAILABLE, "too many open transactions")
                 .header(Name::RetryAfter, "5");
             return self.core.refuse_stateless(&Incoming { message, source }, &reject);

@@ -32,6 +32,13 @@ struct Lane {
     over: usize,
 }
 
+impl Lane {
+    /// The one that is over first.
+    fn front(&self) -> Option<&Entry> {
+        self.pages.front()?.entries.get(self.over)
+    }
+}
+
 #[derive(Debug)]
 struct Page {
     bytes: Vec<u8>,
@@ -117,34 +124,48 @@ impl Lingering {
 
     /// The next that is over at `now`: its key, and whose quota it counted against.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(u128, Option<IpAddr>)> {
-        for lane in &mut self.lanes {
-            let Some(page) = lane.pages.front() else { continue };
-            let Some(entry) = page.entries.get(lane.over).filter(|entry| entry.until <= now) else {
-                continue;
-            };
-            let over = (entry.key, entry.holder);
-            lane.over += 1;
-            self.len -= 1;
-            // The last page stays: the next response goes there, or begins it anew.
-            if lane.over == page.entries.len()
-                && (lane.pages.len() > 1 || lane.over == PAGE_ENTRIES || self.len == 0)
-                && let Some(mut page) = lane.pages.pop_front()
-            {
-                (lane.first, lane.over) = (lane.first.wrapping_add(1), 0);
-                if self.spare.len() < SPARE_MAX {
-                    page.bytes.clear();
-                    page.entries.clear();
-                    self.spare.push(page);
-                }
+        let is_over = |lane: &Lane| lane.front().is_some_and(|entry| entry.until <= now);
+        let lane = self.lanes.iter().position(is_over)?;
+        self.pop(lane)
+    }
+
+    /// The one that was answered longest ago, whether it is over or not.
+    pub(crate) fn pop_oldest(&mut self) -> Option<(u128, Option<IpAddr>)> {
+        let answered_at = |lane: &Lane| {
+            let until = lane.front()?.until.as_micros();
+            Some(u128::from(until).saturating_sub(lane.after.as_micros()))
+        };
+        let fronts = self.lanes.iter().enumerate().filter_map(|(at, lane)| Some((answered_at(lane)?, at)));
+        let (_, lane) = fronts.min()?;
+        self.pop(lane)
+    }
+
+    /// Takes the front one of a lane.
+    fn pop(&mut self, lane: usize) -> Option<(u128, Option<IpAddr>)> {
+        let lane = self.lanes.get_mut(lane)?;
+        let entry = lane.front()?;
+        let popped = (entry.key, entry.holder);
+        lane.over += 1;
+        self.len -= 1;
+        // The last page stays: the next response goes there, or begins it anew.
+        let is_done = lane.pages.front().is_some_and(|page| lane.over == page.entries.len());
+        if is_done
+            && (lane.pages.len() > 1 || lane.over == PAGE_ENTRIES || self.len == 0)
+            && let Some(mut page) = lane.pages.pop_front()
+        {
+            (lane.first, lane.over) = (lane.first.wrapping_add(1), 0);
+            if self.spare.len() < SPARE_MAX {
+                page.bytes.clear();
+                page.entries.clear();
+                self.spare.push(page);
             }
-            return Some(over);
         }
-        None
+        Some(popped)
     }
 
     /// When somebody should look what is over.
     pub(crate) fn next(&self) -> Option<Instant> {
-        let fronts = self.lanes.iter().filter_map(|lane| lane.pages.front()?.entries.get(lane.over));
+        let fronts = self.lanes.iter().filter_map(Lane::front);
         fronts.map(|entry| entry.until + PATIENCE).min()
     }
 }
@@ -191,6 +212,17 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(128);
     const SHORT: Duration = Duration::from_secs(32);
+
+    #[test]
+    fn the_oldest_is_the_one_that_was_answered_first_however_long_it_may_wait() {
+        let mut lingering = Lingering::default();
+        let at = |secs| Instant::START + Duration::from_secs(secs);
+        for (secs, after) in [(0, LONG), (1, SHORT), (2, LONG), (3, SHORT)] {
+            lingering.insert((at(secs), after), secs.into(), (exit(), None), b"200");
+        }
+        let order: Vec<_> = std::iter::from_fn(|| lingering.pop_oldest()).map(|(key, _)| key).collect();
+        assert_eq!((order, lingering.len(), lingering.next()), (vec![0, 1, 2, 3], 0, None));
+    }
 
     #[test]
     fn a_response_is_there_until_its_time_is_over() {

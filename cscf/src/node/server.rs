@@ -304,6 +304,22 @@ impl<R: Role> Core<R> {
         }
     }
 
+    /// Whether there is room for one more request. One that is answered gives way to a new one, so that how many come in
+    /// a second is not bounded by how long their answers are kept: under load Timer J (RFC 3261 §17.2.2) is cut short.
+    pub(super) fn has_room(&mut self) -> bool {
+        if self.clients.room() == 0 || self.contexts.0.room() == 0 {
+            return false;
+        }
+        if self.contexts.0.room() <= self.lingering.len()
+            && let Some((key, holder)) = self.lingering.pop_oldest()
+        {
+            self.server_keys.remove(&key);
+            self.quota.leave(holder);
+            self.counters.add("ended early", "answered request");
+        }
+        true
+    }
+
     /// Opens the server transaction and context of a request.
     pub(crate) fn open_context(
         &mut self,

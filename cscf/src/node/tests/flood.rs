@@ -74,3 +74,27 @@ fn a_source_without_room_can_still_cancel() {
     let stray = request("CANCEL", "sip:bob@127.0.0.20", "9");
     assert_eq!(bench.ask("192.0.2.1:5060", &stray).as_deref(), Some(REFUSED), "a CANCEL of nothing");
 }
+
+/// What was answered may come again for half a minute; that is no reason to refuse what is new.
+#[test]
+fn answered_requests_give_way_to_new_ones_the_oldest_first() {
+    let mut bench = Bench::new();
+    bench.node.core.contexts = Contexts(Table::with_max(3));
+    let refused = |branch: &str| request("OPTIONS", "sip:refused@127.0.0.20", branch);
+    for branch in ["1", "2", "3", "4", "5"] {
+        assert_eq!(bench.ask("192.0.2.1:5060", &refused(branch)).as_deref(), Some("SIP/2.0 403 Forbidden"));
+        bench.advance(Duration::from_millis(100));
+    }
+    assert_eq!(bench.node.counters().get("ended early", "answered request"), 2);
+    assert_eq!((bench.node.open().0, bench.node.core.server_keys.len()), (3, 3), "nothing is left of them");
+    bench.ask("192.0.2.1:5060", &refused("3"));
+    assert_eq!(bench.node.counters().get("refused", "not here"), 5, "a retransmission of the third is known");
+    for branch in ["6", "7", "8"] {
+        bench.ask("192.0.2.1:5060", &options(branch));
+    }
+    assert_eq!(
+        bench.ask("192.0.2.1:5060", &options("9")).as_deref(),
+        Some(REFUSED),
+        "what is under way stays"
+    );
+}
