@@ -12,6 +12,7 @@ pub mod dns;
 pub mod driver;
 pub mod ipsec;
 pub mod logging;
+pub mod open_files;
 pub mod process;
 pub mod reload;
 mod sctp;

@@ -8,6 +8,7 @@ use crate::colocated;
 use crate::control::{Control, ControlError, ControlSocket};
 use crate::driver::{Driver, Ended, Handle, Security, Setup};
 use crate::logging;
+use crate::open_files;
 use crate::reload::Reload;
 use crate::sctp;
 use crate::sockets::{Binding, Sockets};
@@ -312,6 +313,7 @@ where
     M::Command: Clone,
 {
     let Deployment { config, file } = deployment;
+    open_files::prepare(name, config.limits.connections);
     let bind = |directory: &Path| {
         let bind = |name: &&str| ControlSocket::bind(directory, name);
         controls.names.iter().map(bind).collect::<Result<Vec<_>, _>>()
