@@ -56,7 +56,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "carillon-load",
         ],
     ),
-    ("load", &["ambient", "ims-aka"]),
+    ("load", &["ambient", "sip-core", "ims-aka"]),
 ];
 
 /// Crates without a clock, a socket, a thread or a file below `src/`, but for the files that [`does_io`] names.

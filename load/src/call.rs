@@ -6,6 +6,7 @@ use crate::operation::{Called, End, Step, TRIES_T1};
 use crate::received::{Field, Received, uri};
 use crate::response::{self, Answer};
 use crate::sources::Source;
+use crate::transport::Transport;
 use ambient::Instant;
 use std::net::SocketAddr;
 
@@ -128,7 +129,8 @@ impl Generator {
                 // The 200 is made with the 180, while the request is at hand.
                 let tag = self.call_tag(slot);
                 let bytes = &mut self.operations[slot as usize].response.bytes;
-                response::write(Answer::Connected, received, source.address, &tag, bytes);
+                let contact = (source.address, self.setup.transport);
+                response::write(Answer::Connected, received, contact, &tag, bytes);
                 if self.setup.ring.is_zero() {
                     self.pick_up(now, slot);
                 } else {
@@ -168,7 +170,8 @@ impl Generator {
         operation.called = Called::Answered;
         let source = self.sources.of(operation.peer);
         self.outbox.push(source, operation.response_remote, &operation.response.bytes);
-        let due = operation.response.begin(now, t1);
+        // RFC 3261 §13.3.1.4: a 2xx is sent again over a reliable transport too, for what is behind the next hop.
+        let due = operation.response.begin(now, t1, Transport::Udp);
         self.wake(slot, End::Called, due);
     }
 
@@ -196,7 +199,7 @@ impl Generator {
     fn answer(&mut self, slot: u32, source: Source, answer: Answer, received: &Received<'_>) {
         let tag = self.call_tag(slot);
         let mut bytes = Vec::with_capacity(RESPONSE_BYTES_USUAL);
-        response::write(answer, received, source.address, &tag, &mut bytes);
+        response::write(answer, received, (source.address, self.setup.transport), &tag, &mut bytes);
         self.outbox.push(source, self.operations[slot as usize].response_remote, &bytes);
     }
 

@@ -1,7 +1,7 @@
 //! Runs a [`Run`] against the world: the clock, the sockets, and who watches. One thread does it all.
 
 use crate::run::{Phase, Run};
-use crate::sockets::Sockets;
+use crate::sockets::{Counts, Sockets};
 use ambient::Instant;
 use nix::time::{ClockId, clock_gettime};
 use std::time::Duration;
@@ -29,10 +29,8 @@ pub struct OwnCost {
     pub cpu: Duration,
     /// The time that this was measured over.
     pub over: Duration,
-    /// Datagrams that its sockets had no room for.
-    pub overflows: u64,
-    /// Datagrams that the system would not send.
-    pub refused: u64,
+    /// What its sockets counted; of connections, how many were open at the end.
+    pub sockets: Counts,
 }
 
 impl OwnCost {
@@ -70,10 +68,11 @@ pub fn drive(
     let began = clock.now();
     let mut watched = began;
     let mut meter = Meter::default();
-    let before = (sockets.overflows(), sockets.refused);
+    let before = sockets.counts();
     loop {
         let now = clock.now();
         run.advance(now);
+        sockets.tick(now);
         sockets.send(&mut run.generator.outbox);
         meter.look(run.phase(), now);
         let came = sockets.receive(|remote, bytes| run.generator.receive(now, remote, bytes));
@@ -97,8 +96,7 @@ pub fn drive(
     if run.generator.received == 0 {
         return Ended::Unreachable;
     }
-    let overflows = sockets.overflows().saturating_sub(before.0);
-    Ended::Over(OwnCost { overflows, refused: sockets.refused - before.1, ..meter.cost() })
+    Ended::Over(OwnCost { sockets: sockets.counts().since(before), ..meter.cost() })
 }
 
 /// Reads the CPU time when measuring begins and when it ends.

@@ -1,4 +1,4 @@
-//! All that is under way: requests out, answers in, timers. Pure: time comes with each input, datagrams go to an outbox.
+//! All that is under way: requests out, answers in, timers. Pure: time comes with each input, messages go to an outbox.
 
 use crate::measure::{Cause, Measures, Part};
 use crate::operation::{End, Operation, Step};
@@ -10,6 +10,7 @@ use crate::response::{self, Answer};
 use crate::scenario::Scenario;
 use crate::sources::{Source, Sources};
 use crate::token::Token;
+use crate::transport::Transport;
 use ambient::{Entropy, Instant};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -21,6 +22,8 @@ use std::time::Duration;
 pub struct Setup {
     /// Where the UEs send.
     pub pcscf: SocketAddr,
+    /// Over what.
+    pub transport: Transport,
     /// The home network.
     pub domain: String,
     /// The Request-URI of REGISTER.
@@ -48,6 +51,7 @@ impl Setup {
     pub fn new(pcscf: SocketAddr, domain: &str) -> Setup {
         Setup {
             pcscf,
+            transport: Transport::Udp,
             domain: domain.to_owned(),
             registrar: format!("sip:{domain}"),
             access: "3GPP-E-UTRAN-FDD;utran-cell-id-3gpp=0010100010000001".to_owned(),
@@ -82,9 +86,9 @@ pub struct Generator {
     /// What came of it.
     pub measures: Measures,
     entropy: Entropy,
-    /// Datagrams that came.
+    /// Messages that came.
     pub received: u64,
-    /// Datagrams that belong to nothing that is under way.
+    /// Messages that belong to nothing that is under way.
     pub strays: u64,
 }
 
@@ -178,7 +182,7 @@ impl Generator {
             Scenario::Reregister => population.take_registered(false, entropy).map(|ue| (ue, ue)),
             Scenario::Deregister => population.take_registered(true, entropy).map(|ue| (ue, ue)),
             Scenario::Message | Scenario::Call => {
-                let ue = population.any_registered(entropy)?;
+                let ue = population.next_registered(entropy)?;
                 let peer = population.any_other(ue, entropy)?;
                 population.ue_mut(ue).busy += 1;
                 population.ue_mut(peer).busy += 1;
@@ -194,7 +198,7 @@ impl Generator {
         })
     }
 
-    /// A datagram came to one of the UEs.
+    /// A message came to one of the UEs.
     pub fn receive(&mut self, now: Instant, remote: SocketAddr, bytes: &[u8]) {
         self.received += 1;
         let Some(received) = Received::read(bytes) else {
@@ -277,7 +281,8 @@ impl Generator {
         };
         let Some(source) = self.source_of(uri) else { return };
         let mut bytes = Vec::new();
-        response::write(answer, received, source.address, b"foreign", &mut bytes);
+        let contact = (source.address, self.setup.transport);
+        response::write(answer, received, contact, b"foreign", &mut bytes);
         self.outbox.push(source, remote, &bytes);
     }
 
@@ -286,7 +291,7 @@ impl Generator {
         let text = std::str::from_utf8(uri).ok()?.strip_prefix("sip:")?;
         let host = text.rsplit_once('@').map_or(text, |(_, host)| host);
         let address: SocketAddr = host.split([';', '?']).next()?.parse().ok()?;
-        Some(Source { socket: self.sources.socket_of_port(address.port())?, address })
+        self.sources.at(address)
     }
 
     /// The operation that a token names, if it is still under way.
@@ -349,7 +354,7 @@ impl Generator {
     pub(crate) fn send_request(&mut self, now: Instant, slot: u32) {
         let operation = &mut self.operations[slot as usize];
         operation.sent = now;
-        let due = operation.request.begin(now, self.setup.t1);
+        let due = operation.request.begin(now, self.setup.t1, self.setup.transport);
         let source = self.sources.of(operation.ue);
         self.outbox.push(source, self.setup.pcscf, &operation.request.bytes);
         let generation = operation.generation;

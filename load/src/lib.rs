@@ -29,3 +29,4 @@ pub mod search;
 pub mod sockets;
 pub mod sources;
 mod token;
+pub mod transport;

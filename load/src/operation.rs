@@ -2,6 +2,7 @@
 
 use crate::measure::Cause;
 use crate::scenario::Scenario;
+use crate::transport::Transport;
 use ambient::Instant;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -60,12 +61,12 @@ impl Resend {
         Resend { bytes: Vec::new(), due: None, pause: Duration::ZERO, until: Instant::START }
     }
 
-    /// Begins to wait for an answer; the first repetition is after `t1`.
-    pub(crate) fn begin(&mut self, now: Instant, t1: Duration) -> Instant {
-        let due = now + t1;
-        self.due = Some(due);
+    /// Begins to wait for an answer; the first repetition is after `t1`, and over a reliable transport there is none.
+    pub(crate) fn begin(&mut self, now: Instant, t1: Duration, transport: Transport) -> Instant {
         self.pause = t1 * 2;
         self.until = now + t1 * TRIES_T1;
+        let due = if transport.is_reliable() { self.until } else { now + t1 };
+        self.due = Some(due);
         due
     }
 

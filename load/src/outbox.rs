@@ -1,9 +1,9 @@
-//! Datagrams that are to be sent, end to end in one buffer.
+//! Messages that are to be sent, end to end in one buffer.
 
 use crate::sources::Source;
 use std::net::SocketAddr;
 
-/// One datagram.
+/// One message.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
     /// Where from.
@@ -14,7 +14,7 @@ pub struct Outgoing<'a> {
     pub bytes: &'a [u8],
 }
 
-/// Datagrams in the order in which they are to leave.
+/// Messages in the order in which they are to leave.
 #[derive(Debug, Default)]
 pub struct Outbox {
     bytes: Vec<u8>,
@@ -25,13 +25,13 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Adds a datagram.
+    /// Adds a message.
     pub fn push(&mut self, source: Source, remote: SocketAddr, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
         self.entries.push((source, remote, self.bytes.len()));
     }
 
-    /// The datagram that leaves next.
+    /// The message that leaves next.
     pub fn front(&self) -> Option<Outgoing<'_>> {
         let (source, remote, end) = *self.entries.get(self.sent)?;
         let start = self.sent.checked_sub(1).map_or(0, |before| self.entries[before].2);
@@ -64,9 +64,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn datagrams_leave_in_their_order_and_the_buffer_is_used_again() {
+    fn messages_leave_in_their_order_and_the_buffer_is_used_again() {
         let remote: SocketAddr = "127.0.0.1:5060".parse().unwrap();
-        let source = Source { socket: 0, address: remote };
+        let source = Source { ue: 0, socket: 0, address: remote };
         let mut outbox = Outbox::default();
         for round in 0..2 {
             outbox.push(source, remote, b"one");

@@ -41,6 +41,16 @@ pub(crate) struct Ue {
     place: Option<u32>,
 }
 
+/// Which registered UE is the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Any, by chance.
+    #[default]
+    Chance,
+    /// Each in its turn, so that all have come before one comes again.
+    InTurn,
+}
+
 /// All UEs.
 #[derive(Debug)]
 pub struct Population {
@@ -50,6 +60,9 @@ pub struct Population {
     absent: VecDeque<u32>,
     /// Those that were given up.
     lost: usize,
+    order: Order,
+    /// Whose turn is next.
+    turn: u32,
 }
 
 impl Population {
@@ -57,7 +70,12 @@ impl Population {
     pub fn new(subscribers: impl IntoIterator<Item = Subscriber>) -> Population {
         let ues: Vec<Ue> = subscribers.into_iter().map(Ue::new).collect();
         let absent = (0..ues.len() as u32).collect();
-        Population { ues, registered: Vec::new(), absent, lost: 0 }
+        Population { ues, registered: Vec::new(), absent, lost: 0, order: Order::Chance, turn: 0 }
+    }
+
+    /// The same, with its registered UEs in another order.
+    pub fn in_order(self, order: Order) -> Population {
+        Population { order, ..self }
     }
 
     /// How many there are.
@@ -100,8 +118,24 @@ impl Population {
         Some(ue)
     }
 
-    /// A registered one, by chance.
-    pub(crate) fn any_registered(&self, entropy: &mut Entropy) -> Option<u32> {
+    /// A registered one: whose turn it is, or any.
+    pub(crate) fn next_registered(&mut self, entropy: &mut Entropy) -> Option<u32> {
+        match self.order {
+            Order::Chance => self.any_registered(entropy),
+            Order::InTurn => {
+                for _ in 0..self.ues.len() {
+                    let ue = self.turn;
+                    self.turn = (ue + 1) % self.ues.len() as u32;
+                    if self.ues[ue as usize].place.is_some() {
+                        return Some(ue);
+                    }
+                }
+                None
+            }
+        }
+    }
+
+    fn any_registered(&self, entropy: &mut Entropy) -> Option<u32> {
         self.registered.get(entropy.below(self.registered.len() as u64) as usize).copied()
     }
 
@@ -116,7 +150,7 @@ impl Population {
     /// A registered one begins to register anew; with `idle`, only one that is in no call.
     pub(crate) fn take_registered(&mut self, idle: bool, entropy: &mut Entropy) -> Option<u32> {
         for _ in 0..TRIES {
-            let ue = self.any_registered(entropy)?;
+            let ue = self.next_registered(entropy)?;
             let candidate = &mut self.ues[ue as usize];
             if !candidate.is_registering && (!idle || candidate.busy == 0) {
                 candidate.is_registering = true;
@@ -232,6 +266,21 @@ mod tests {
             let other = population.any_other(ue, &mut entropy).unwrap();
             assert!([1, 3].contains(&ue) && [1, 3].contains(&other) && ue != other);
         }
+    }
+
+    #[test]
+    fn in_turn_each_comes_once_before_one_comes_again() {
+        let mut population = registered(5).in_order(Order::InTurn);
+        let mut entropy = Entropy::seeded(1);
+        population.has_deregistered(3);
+        let mut turns = Vec::new();
+        for _ in 0..8 {
+            let ue = population.take_registered(false, &mut entropy).unwrap();
+            population.has_registered(ue);
+            turns.push(ue);
+        }
+        assert_eq!(turns, [0, 1, 2, 4, 0, 1, 2, 4]);
+        assert_eq!(self::population(2).in_order(Order::InTurn).next_registered(&mut entropy), None);
     }
 
     #[test]

@@ -81,14 +81,14 @@ impl Generator {
     fn accepted(&mut self, now: Instant, slot: u32, received: &Received<'_>) {
         let operation = &self.operations[slot as usize];
         let is_gone = operation.scenario == Scenario::Deregister;
-        let pcscf = self.setup.pcscf;
+        let (pcscf, parameter) = (self.setup.pcscf, self.setup.transport.uri_parameter());
         let ue = self.population.ue_mut(operation.ue);
         if is_gone {
             ue.routes = Box::default();
             ue.authorization = Box::default();
             return self.succeed(now, slot);
         }
-        let mut routes = format!("Route: <sip:{pcscf};lr>\r\n").into_bytes();
+        let mut routes = format!("Route: <sip:{pcscf}{parameter};lr>\r\n").into_bytes();
         for route in received.all(Field::ServiceRoute) {
             routes.extend_from_slice(b"Route: ");
             routes.extend_from_slice(route);

@@ -23,6 +23,8 @@ pub struct Report {
     pub scenario: String,
     /// The address of the P-CSCF.
     pub pcscf: String,
+    /// What the UEs speak to it over.
+    pub transport: &'static str,
     /// The home network domain name.
     pub domain: String,
     /// Arrivals per second that were wanted; of a ramp, the mean.
@@ -67,9 +69,13 @@ pub struct Report {
     pub own_cpu_s: f64,
     /// The same as a share of a core.
     pub own_cpu_share: f64,
+    /// Connections of UEs that were open at the end.
+    pub connections: u64,
+    /// Connections that ended without the generator's doing, or did not come about.
+    pub connections_lost: u64,
     /// Datagrams that the generator's own sockets had no room for.
     pub own_socket_overflows: u64,
-    /// Datagrams that the system would not send.
+    /// Messages that the system would not send.
     pub own_send_errors: u64,
     /// Whether the generator itself was the limit.
     pub generator_limited: bool,
@@ -172,6 +178,7 @@ impl Report {
         Report {
             scenario: run.plan().mix.to_string(),
             pcscf: setup.pcscf.to_string(),
+            transport: setup.transport.name(),
             domain: setup.domain.clone(),
             rate: rate.mean(),
             ramp: (rate.from != rate.to).then_some((rate.from, rate.to)),
@@ -194,9 +201,13 @@ impl Report {
             send_lag_us: lag,
             own_cpu_s: cost.cpu.as_secs_f64(),
             own_cpu_share: cost.share(),
-            own_socket_overflows: cost.overflows,
-            own_send_errors: cost.refused,
-            generator_limited: cost.share() > CPU_SHARE_MAX || lag.p99 > LAG_MAX_US || cost.overflows > 0,
+            connections: cost.sockets.connections,
+            connections_lost: cost.sockets.connections_lost,
+            own_socket_overflows: cost.sockets.overflows,
+            own_send_errors: cost.sockets.refused,
+            generator_limited: cost.share() > CPU_SHARE_MAX
+                || lag.p99 > LAG_MAX_US
+                || cost.sockets.overflows > 0,
             ues_lost: run.generator.population.lost(),
             percentiles: percentiles(&measures.latency),
             seconds: measures
@@ -302,6 +313,13 @@ impl fmt::Display for Report {
         if self.ues_lost > 0 {
             writeln!(f, "  UEs lost    {:>10}  could not be registered", self.ues_lost)?;
         }
+        if self.connections + self.connections_lost > 0 {
+            writeln!(
+                f,
+                "  connections {:>10}  open at the end, {} lost",
+                self.connections, self.connections_lost
+            )?;
+        }
         writeln!(f, "\n  milliseconds            p50      p90      p99    p99.9      max")?;
         line(f, "arrival to success", &self.latency_us)?;
         if self.scenarios.len() > 1 {
@@ -323,7 +341,7 @@ impl fmt::Display for Report {
             write!(f, "; its sockets had no room for {} datagrams", self.own_socket_overflows)?;
         }
         if self.own_send_errors > 0 {
-            write!(f, "; {} datagrams could not be sent", self.own_send_errors)?;
+            write!(f, "; {} messages could not be sent", self.own_send_errors)?;
         }
         f.write_char('\n')?;
         if self.generator_limited {

@@ -55,7 +55,8 @@ impl Sender<'_> {
         // Writing to a Vec does not fail.
         let _ = write!(
             out,
-            "{address}>;+sip.instance=\"<urn:uuid:00000000-0000-4000-8000-{:012x}>\";{MMTEL};expires={expires_s}\r\n",
+            "{address}{}>;+sip.instance=\"<urn:uuid:00000000-0000-4000-8000-{:012x}>\";{MMTEL};expires={expires_s}\r\n",
+            setup.transport.uri_parameter(),
             self.number
         );
         number(out, b"Expires: ", expires_s.into());
@@ -89,8 +90,9 @@ impl Sender<'_> {
         let sdp = description(address);
         let _ = write!(
             out,
-            "Contact: <sip:{address}>;{MMTEL}\r\nAllow: {ALLOW}\r\nContent-Type: application/sdp\r\n\
+            "Contact: <sip:{address}{}>;{MMTEL}\r\nAllow: {ALLOW}\r\nContent-Type: application/sdp\r\n\
              Content-Length: {}\r\n\r\n",
+            self.setup.transport.uri_parameter(),
             sdp.len()
         );
         out.extend_from_slice(sdp.as_bytes());
@@ -148,7 +150,7 @@ impl Sender<'_> {
     }
 
     fn via(&self, out: &mut Vec<u8>) {
-        let _ = write!(out, "Via: SIP/2.0/UDP {};rport;branch=", self.address);
+        let _ = write!(out, "Via: SIP/2.0/{} {};rport;branch=", self.setup.transport.in_via(), self.address);
         put(out, &[COOKIE, &self.token.digits(), b"\r\n"]);
     }
 

@@ -2,6 +2,7 @@
 
 use crate::received::{Field, Received};
 use crate::request::{ALLOW, MMTEL, description, put};
+use crate::transport::Transport;
 use std::io::Write;
 use std::net::SocketAddr;
 
@@ -22,7 +23,7 @@ pub(crate) enum Answer {
 pub(crate) fn write(
     answer: Answer,
     request: &Received<'_>,
-    address: SocketAddr,
+    (address, transport): (SocketAddr, Transport),
     tag: &[u8],
     out: &mut Vec<u8>,
 ) {
@@ -51,7 +52,11 @@ pub(crate) fn write(
         out.extend_from_slice(b"\r\n");
     }
     if makes_dialog {
-        let _ = write!(out, "Contact: <sip:{address}>;{MMTEL}\r\nAllow: {ALLOW}\r\n");
+        let _ = write!(
+            out,
+            "Contact: <sip:{address}{}>;{MMTEL}\r\nAllow: {ALLOW}\r\n",
+            transport.uri_parameter()
+        );
     }
     if answer == Answer::Connected {
         let sdp = description(address);
@@ -72,7 +77,8 @@ mod tests {
     fn written(answer: Answer) -> String {
         let mut out = Vec::new();
         let request = Received::read(INVITE).unwrap();
-        write(answer, &request, "127.64.0.2:5060".parse().unwrap(), b"t", &mut out);
+        let contact = ("127.64.0.2:5060".parse().unwrap(), Transport::Udp);
+        write(answer, &request, contact, b"t", &mut out);
         String::from_utf8(out).unwrap()
     }
 

@@ -15,6 +15,8 @@ pub struct Plan {
     pub rate: Rate,
     /// How that is spaced.
     pub spacing: Spacing,
+    /// How long the UEs that were registered do nothing before the load.
+    pub pause: Duration,
     /// How long the load runs before anything counts.
     pub warmup: Duration,
     /// How long it counts.
@@ -28,6 +30,8 @@ pub struct Plan {
 pub enum Phase {
     /// UEs register, and nothing counts.
     Preparing,
+    /// They are registered, and do nothing.
+    Pausing,
     /// The load runs, and nothing counts.
     WarmingUp,
     /// The load runs and counts.
@@ -43,6 +47,7 @@ impl Phase {
     pub fn name(self) -> &'static str {
         match self {
             Phase::Preparing => "registering",
+            Phase::Pausing => "idle",
             Phase::WarmingUp => "warming up",
             Phase::Measuring => "measuring",
             Phase::Draining => "draining",
@@ -62,6 +67,7 @@ pub struct Run {
     arrivals: Arrivals,
     /// When the next UE registers in the background.
     next_background: Instant,
+    paused_until: Instant,
     /// When measuring begins and ends; known once the UEs are registered.
     begins: Instant,
     ends: Instant,
@@ -79,6 +85,7 @@ impl Run {
             entropy,
             arrivals,
             next_background: now,
+            paused_until: now,
             begins: now,
             ends: now,
             drained_by: now,
@@ -116,7 +123,7 @@ impl Run {
         match self.phase {
             Phase::WarmingUp | Phase::Measuring => self.arrivals.rate_at(now),
             Phase::Preparing => self.plan.register_rate,
-            Phase::Draining | Phase::Over => 0.0,
+            Phase::Pausing | Phase::Draining | Phase::Over => 0.0,
         }
     }
 
@@ -127,7 +134,16 @@ impl Run {
             Phase::Preparing => {
                 self.register_more(now);
                 let is_done = self.generator.population.absent() == 0 && self.generator.background() == 0;
-                if is_done {
+                if is_done && self.plan.pause.is_zero() {
+                    self.load(now);
+                } else if is_done {
+                    self.paused_until = now + self.plan.pause;
+                    self.begins = self.paused_until + self.plan.warmup;
+                    self.phase = Phase::Pausing;
+                }
+            }
+            Phase::Pausing => {
+                if now >= self.paused_until {
                     self.load(now);
                 }
             }
@@ -161,6 +177,7 @@ impl Run {
     pub fn next(&self) -> Option<Instant> {
         let own = match self.phase {
             Phase::Preparing => self.has_room().then_some(self.next_background),
+            Phase::Pausing => Some(self.paused_until),
             Phase::WarmingUp => Some(self.arrivals.next().unwrap_or(self.ends).min(self.begins)),
             Phase::Measuring => Some(self.arrivals.next().unwrap_or(self.ends)),
             Phase::Draining => Some(self.drained_by),

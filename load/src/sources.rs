@@ -68,6 +68,8 @@ impl Network {
 /// Where a UE sends from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Source {
+    /// Which UE.
+    pub ue: u32,
     /// Which socket.
     pub socket: usize,
     /// The address, as the P-CSCF sees it.
@@ -88,12 +90,18 @@ impl Sources {
             IpAddr::V4(first) => Ipv4Addr::from_bits(first.to_bits().wrapping_add(ue % self.count)).into(),
             first => first,
         };
-        Source { socket, address: SocketAddr::new(ip, self.ports[socket]) }
+        Source { ue, socket, address: SocketAddr::new(ip, self.ports[socket]) }
     }
 
-    /// Which socket has a port.
-    pub fn socket_of_port(&self, port: u16) -> Option<usize> {
-        self.ports.iter().position(|own| *own == port)
+    /// The UE that is at an address.
+    pub fn at(&self, address: SocketAddr) -> Option<Source> {
+        let socket = self.ports.iter().position(|own| *own == address.port())?;
+        let offset = match (self.first, address.ip()) {
+            (IpAddr::V4(first), IpAddr::V4(ip)) => ip.to_bits().checked_sub(first.to_bits())?,
+            (first, ip) => (first == ip).then_some(0)?,
+        };
+        let before = u32::try_from(socket).ok()?.checked_mul(self.count)?;
+        (offset < self.count).then_some(Source { ue: before.checked_add(offset)?, socket, address })
     }
 
     /// Whether datagrams must name their source: one socket stands for many addresses.
@@ -134,7 +142,8 @@ mod tests {
         assert_eq!(network.sockets(3), 3);
         let sources = Sources::new(network, vec![1001, 1002, 1003]);
         assert_eq!(at(&sources, 2), (2, "192.0.2.7:1003".to_owned()));
-        assert_eq!(sources.socket_of_port(1002), Some(1));
+        assert_eq!(sources.at("192.0.2.7:1002".parse().unwrap()), Some(sources.of(1)));
+        assert_eq!(sources.at("192.0.2.8:1002".parse().unwrap()), None);
         assert!(!sources.has_many_addresses());
     }
 
@@ -145,6 +154,10 @@ mod tests {
         let sources = Sources::new(network, vec![1, 2, 3]);
         let all: Vec<_> = (0..5).map(|ue| at(&sources, ue).1).collect();
         assert_eq!(all, ["127.9.9.1:1", "127.9.9.2:1", "127.9.9.1:2", "127.9.9.2:2", "127.9.9.1:3"]);
+        for ue in 0..5 {
+            assert_eq!(sources.at(sources.of(ue).address), Some(sources.of(ue)));
+        }
+        assert_eq!(sources.at("127.9.9.3:1".parse().unwrap()), None, "outside of the network");
     }
 
     #[test]

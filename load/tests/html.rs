@@ -69,6 +69,7 @@ fn the_page_contains_the_figures_of_the_report() {
     for figure in [
         "<h1>call at 40/s</h1>",
         "5 s, 77 UEs, P-CSCF 192.0.2.1:5060",
+        "<p class=\"verdict not\"><b>The rate was not held:</b> 21.500 % failed or came late, 5.500 % was sent again.</p>",
         "<dd>160 (32.0/s)</dd>",
         "<dd>21.500 %</dd>",
         "<dd>1.23 ms</dd>",
@@ -85,6 +86,16 @@ fn the_page_contains_the_figures_of_the_report() {
     }
     assert!(html.find("INVITE 503") < html.find("BYE timeout"), "the most frequent reason is first");
     assert!(!html.contains("The generator was the limit"));
+}
+
+#[test]
+fn a_rate_that_was_held_is_said_to_be() {
+    let held =
+        Report { inadequate_share: 0.0005, retransmissions: 0, late: 0, failed: BTreeMap::new(), ..report() };
+    assert!(
+        held.html()
+            .contains("<b>The rate was held:</b> 0.050 % failed or came late, 0.000 % was sent again.")
+    );
 }
 
 #[test]

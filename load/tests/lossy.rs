@@ -5,6 +5,7 @@ use carillon_load::generator::{Generator, Setup};
 use carillon_load::population::{Card, Population, Subscriber};
 use carillon_load::scenario::Scenario;
 use carillon_load::sources::{Network, Sources};
+use carillon_load::transport::Transport;
 use ims_aka::{Key, Opc};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,12 +13,16 @@ use std::time::Duration;
 const PCSCF: ([u8; 4], u16) = ([127, 0, 0, 10], 5060);
 
 fn generator() -> Generator {
+    generator_over(Transport::Udp)
+}
+
+fn generator_over(transport: Transport) -> Generator {
     let card = Card { k: Key::new([7; 16]), opc: Opc(Key::new([9; 16])) };
     let ue =
         |name: &str| Subscriber { impi: name.to_owned(), impu: format!("sip:{name}"), card: card.clone() };
     let population = Population::new([ue("a@home.net"), ue("b@home.net")]);
     let network = Network::parse("127.64.0.0/10").expect("a network");
-    let setup = Setup::new(SocketAddr::from(PCSCF), "home.net");
+    let setup = Setup { transport, ..Setup::new(SocketAddr::from(PCSCF), "home.net") };
     Generator::new(setup, Sources::new(network, vec![5060]), population, Entropy::seeded(1))
 }
 
@@ -60,6 +65,21 @@ fn a_register_without_an_answer_is_sent_eleven_times_and_times_out() {
     let causes: Vec<_> = generator.measures.causes.keys().map(ToString::to_string).collect();
     assert_eq!(causes, ["REGISTER timeout"]);
     assert_eq!((generator.in_flight(), generator.population.absent()), (0, 2), "it may try again");
+}
+
+/// RFC 3261 §17.1.2.2: Timer E is for unreliable transports, Timer F for all.
+#[test]
+fn over_a_connection_a_register_is_sent_once_and_times_out_no_later() {
+    let mut generator = generator_over(Transport::Tcp);
+    generator.start(at(0), Scenario::Register, at(0), true);
+    let register = sent(&mut generator).remove(0);
+    assert!(register.contains("\r\nVia: SIP/2.0/TCP 127.64.0.1:5060;rport;branch="), "{register}");
+    assert!(register.contains("\r\nContact: <sip:127.64.0.1:5060;transport=tcp>;"), "{register}");
+    let wake = generator.next_wake().expect("Timer F");
+    generator.tick(wake);
+    assert_eq!((wake, sent(&mut generator).len()), (at(32_000), 0));
+    let causes: Vec<_> = generator.measures.causes.keys().map(ToString::to_string).collect();
+    assert_eq!((causes, generator.measures.retransmissions_sent), (vec!["REGISTER timeout".to_owned()], 0));
 }
 
 #[test]

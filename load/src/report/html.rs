@@ -5,6 +5,7 @@
 
 use super::markup::{Escaped, table};
 use super::{Report, Summary, chart};
+use crate::search::Try;
 use std::fmt;
 
 /// A report as HTML.
@@ -20,8 +21,12 @@ impl fmt::Display for Page<'_> {
         writeln!(f, "<title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>", Escaped(&title))?;
         writeln!(f, "<h1>{}</h1>", Escaped(&title))?;
         let about = format!(
-            "{:.0} s, {} UEs, P-CSCF {}, home network {}",
-            report.duration_s, report.ues, report.pcscf, report.domain
+            "{:.0} s, {} UEs, P-CSCF {} over {}, home network {}",
+            report.duration_s,
+            report.ues,
+            report.pcscf,
+            report.transport.to_uppercase(),
+            report.domain
         );
         writeln!(f, "<p class=\"about\">{}</p>", Escaped(&about))?;
         if report.generator_limited {
@@ -31,6 +36,7 @@ impl fmt::Display for Page<'_> {
                  than this says.</p>"
             )?;
         }
+        self.verdict(f)?;
         self.figures(f)?;
         self.highest(f)?;
         self.mix(f)?;
@@ -39,14 +45,36 @@ impl fmt::Display for Page<'_> {
             write!(f, "{}", chart::percentiles(report))?;
         }
         self.parts(f)?;
+        f.write_str("<div class=\"beside\">\n")?;
         self.failures(f)?;
         self.again(f)?;
         self.generator(f)?;
-        f.write_str("</body>\n</html>\n")
+        f.write_str("</div>\n</body>\n</html>\n")
     }
 }
 
 impl Page<'_> {
+    /// Whether the rate was held, in one sentence.
+    fn verdict(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let report = self.0;
+        if report.attempted == 0 {
+            return writeln!(f, "<p class=\"verdict not\">Nothing was begun.</p>");
+        }
+        let (class, verdict) = match Try::of(report, report.rate).is_held {
+            true => ("held", "The rate was held"),
+            false => ("not", "The rate was not held"),
+        };
+        let mut why = format!(
+            "{} failed or came late, {} was sent again",
+            percent(report.inadequate_share),
+            percent(report.share(report.retransmissions))
+        );
+        if report.dropped > 0 {
+            why.push_str(&format!(", and for {} arrivals no UE was free", report.dropped));
+        }
+        writeln!(f, "<p class=\"verdict {class}\"><b>{verdict}:</b> {}.</p>", Escaped(&why))
+    }
+
     /// What is to be seen first.
     fn figures(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let report = self.0;
@@ -125,28 +153,30 @@ impl Page<'_> {
 
     fn failures(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let report = self.0;
-        writeln!(f, "<h2>Failures</h2>")?;
+        writeln!(f, "<section><h2>Failures</h2>")?;
         if report.failed.is_empty() {
-            return writeln!(f, "<p>None.</p>");
+            return writeln!(f, "<p>None.</p></section>");
         }
         let mut causes: Vec<_> = report.failed.iter().collect();
         causes.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
         let rows = causes.into_iter();
         let rows =
             rows.map(|(cause, count)| vec![cause.clone(), count.to_string(), percent(report.share(*count))]);
-        table(f, &["reason", "count", "of what was begun"], &rows.collect::<Vec<_>>())
+        table(f, &["reason", "count", "of what was begun"], &rows.collect::<Vec<_>>())?;
+        writeln!(f, "</section>")
     }
 
     fn again(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let report = self.0;
-        writeln!(f, "<h2>Retransmissions</h2>")?;
+        writeln!(f, "<section><h2>Retransmissions</h2>")?;
         let row =
             |name: &str, count: u64| vec![name.to_owned(), count.to_string(), percent(report.share(count))];
         let rows = [
             row("sent by the UEs", report.retransmissions_sent),
             row("received by the UEs", report.retransmissions_received),
         ];
-        table(f, &["", "count", "of what was begun"], &rows)
+        table(f, &["", "count", "of what was begun"], &rows)?;
+        writeln!(f, "</section>")
     }
 
     fn generator(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -158,14 +188,19 @@ impl Page<'_> {
             row("share of a core", format!("{:.0} %", 100.0 * report.own_cpu_share)),
             row("begun late by, p99", format!("{} ms", ms(report.send_lag_us.p99))),
             row("datagrams without room", report.own_socket_overflows.to_string()),
-            row("datagrams not sent", report.own_send_errors.to_string()),
+            row("messages not sent", report.own_send_errors.to_string()),
             row("was the limit", limit.to_owned()),
         ];
+        if report.connections + report.connections_lost > 0 {
+            rows.push(row("connections open at the end", report.connections.to_string()));
+            rows.push(row("connections lost", report.connections_lost.to_string()));
+        }
         if report.ues_lost > 0 {
             rows.push(row("UEs that could not register", report.ues_lost.to_string()));
         }
-        writeln!(f, "<h2>The generator itself</h2>")?;
-        table(f, &[], &rows)
+        writeln!(f, "<section><h2>The generator itself</h2>")?;
+        table(f, &[], &rows)?;
+        writeln!(f, "</section>")
     }
 }
 
