@@ -8,13 +8,14 @@ use ambient::Instant;
 use carillon_load::arrivals::{Rate, Spacing};
 use carillon_load::driver::{Clock, Ended, Watching, drive};
 use carillon_load::generator::{Generator, Setup};
-use carillon_load::population::{Card, Population, Subscriber};
+use carillon_load::population::{Card, Order, Population, Subscriber};
 use carillon_load::report::Report;
 use carillon_load::run::{Plan, Run};
 use carillon_load::scenario::{Mix, Scenario};
 use carillon_load::search::{Search, Try};
-use carillon_load::sockets::Sockets;
+use carillon_load::sockets::{self, Sockets};
 use carillon_load::sources::Network;
+use carillon_load::transport::Transport;
 use clap::Args;
 use cscf::identity::{HomeNetwork, Plmn};
 use hss_mock::Credentials;
@@ -32,9 +33,17 @@ pub struct Load {
     /// Several scenarios, each with its rate per second: register=10,call=5,message=20. With --rate, their proportions.
     #[arg(long, value_name = "MIX", value_parser = Mix::parse)]
     pub mix: Option<Mix>,
-    /// The P-CSCF, over UDP.
+    /// The P-CSCF.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.10:5060", help_heading = "Network")]
     pub pcscf: SocketAddr,
+    /// What the UEs speak to it over: udp, or tcp with a connection for each UE that is kept open.
+    #[arg(long, value_name = "TRANSPORT", value_parser = transport, default_value = "udp", help_heading = "Network")]
+    pub transport: Transport,
+    /// How often each connection carries something at least (RFC 5626): a P-CSCF closes one that is silent for long. 0s
+    /// is never.
+    #[arg(long, value_name = "DURATION", value_parser = cscf::config::duration, default_value = "5min",
+          help_heading = "Network")]
+    pub keep_alive: Duration,
     /// The home network domain name.
     #[arg(long, default_value = "ims.mnc001.mcc001.3gppnetwork.org", help_heading = "Network")]
     pub domain: String,
@@ -48,18 +57,28 @@ pub struct Load {
     /// for each. Without it, 127.64.0.0/10 towards a P-CSCF on loopback, else the address that leads there.
     #[arg(long, value_name = "IP[/BITS]", value_parser = Network::parse, help_heading = "Network")]
     pub source: Option<Network>,
+    /// The port of the UEs, or the first one where each has its own: a later load is then the same UEs for the P-CSCF.
+    /// 0 is any.
+    #[arg(long, default_value_t = 0, hide_default_value = true, help_heading = "Network")]
+    pub port: u16,
     /// Arrivals per second, or a ramp: 100..2000.
     #[arg(long, value_parser = Rate::parse, required_unless_present = "mix", help_heading = "Load")]
     pub rate: Option<Rate>,
     /// How long the load is measured.
     #[arg(long, value_parser = cscf::config::duration, default_value = "30s", help_heading = "Load")]
     pub duration: Duration,
+    /// How long the UEs that were registered do nothing before the load.
+    #[arg(long, value_parser = cscf::config::duration, default_value = "0s", help_heading = "Load")]
+    pub pause: Duration,
     /// How long the load runs before that.
     #[arg(long, value_parser = cscf::config::duration, default_value = "0s", help_heading = "Load")]
     pub warmup: Duration,
     /// Space arrivals evenly, instead of by chance (Poisson).
     #[arg(long, help_heading = "Load")]
     pub even: bool,
+    /// Take the UEs in turn, each once before one comes again, instead of by chance.
+    #[arg(long, help_heading = "Load")]
+    pub in_turn: bool,
     /// Repeats the choices of an earlier run.
     #[arg(long, default_value_t = 1, help_heading = "Load")]
     pub seed: u64,
@@ -142,9 +161,8 @@ pub fn run(load: &Load, is_stopped: impl Fn() -> bool) -> Result<(), Failure> {
 fn measure(load: &Load, is_stopped: impl Fn() -> bool) -> Result<Report, Failure> {
     let plan = load.plan();
     let subscribers = load.subscribers()?;
-    let mut sockets = Sockets::open(load.network()?, subscribers.len())
-        .map_err(|error| Failure::Failed(format!("no sockets for the UEs: {error}")))?;
-    let population = Population::new(subscribers);
+    let mut sockets = load.sockets(subscribers.len())?;
+    let population = Population::new(subscribers).in_order(load.order());
     let generator = Generator::new(load.setup(), sockets.sources().clone(), population, core::entropy()?);
     let clock = Clock::start();
     let mut run = Run::new(clock.now(), generator, plan, ambient::Entropy::seeded(load.seed));
@@ -194,10 +212,15 @@ impl Load {
             rate: self.rate.unwrap_or_else(|| Rate::steady(mix.total())),
             mix,
             spacing: if self.even { Spacing::Even } else { Spacing::Poisson },
+            pause: self.pause,
             warmup: self.warmup,
             duration: self.duration,
             register_rate: self.register_rate,
         }
+    }
+
+    fn order(&self) -> Order {
+        if self.in_turn { Order::InTurn } else { Order::Chance }
     }
 
     fn setup(&self) -> Setup {
@@ -209,8 +232,23 @@ impl Load {
             ring: self.ring,
             talk: self.talk,
             late_after: self.late_after,
+            transport: self.transport,
             ..Setup::new(self.pcscf, &self.domain)
         }
+    }
+
+    fn sockets(&self, ues: usize) -> Result<Sockets, Failure> {
+        let allowed = shell::open_files::raise();
+        let needed = ues as u64 + FILES_OF_OUR_OWN;
+        if self.transport == Transport::Tcp && needed > allowed {
+            return Err(Failure::Usage(format!(
+                "{ues} connections need {needed} open files, and this process may have {allowed}: raise the limit \
+                 (`ulimit -n`, LimitNOFILE=), or take fewer --ues"
+            )));
+        }
+        let path = sockets::Path { pcscf: self.pcscf, first_port: self.port, keep_alive: self.keep_alive };
+        Sockets::open(self.transport, self.network()?, ues, path)
+            .map_err(|error| Failure::Failed(format!("no sockets for the UEs: {error}")))
     }
 
     fn network(&self) -> Result<Network, Failure> {
@@ -269,6 +307,14 @@ fn scenario(text: &str) -> Result<Scenario, String> {
     Scenario::from_name(text)
         .ok_or_else(|| "one of register, reregister, call, message, deregister".to_owned())
 }
+
+fn transport(text: &str) -> Result<Transport, String> {
+    let both = [Transport::Udp, Transport::Tcp];
+    both.into_iter().find(|one| one.name() == text).ok_or_else(|| "one of udp, tcp".to_owned())
+}
+
+/// Files that are open beside the connections.
+const FILES_OF_OUR_OWN: u64 = 64;
 
 fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
@@ -338,6 +384,29 @@ mod tests {
                 assert_eq!(report.latency_us.count, report.succeeded);
             }
         });
+    }
+
+    #[test]
+    fn every_scenario_succeeds_over_connections_that_stay() {
+        with_core(6, |pcscf| {
+            for scenario in ["reregister", "message", "call", "deregister"] {
+                let words = format!(
+                    "{scenario} --transport tcp --in-turn --rate 20 --even --duration 300ms --talk 20ms --ues 6"
+                );
+                let report = measure(&load(&words, pcscf), || false).expect("a report");
+                let failed = format!("{scenario}: {:?}", report.failed);
+                assert_eq!((report.attempted, report.succeeded), (5, 5), "{failed}");
+                assert_eq!((report.connections, report.connections_lost), (6, 0), "{scenario}");
+                assert_eq!((report.transport, report.retransmissions), ("tcp", 0), "{scenario}");
+            }
+        });
+    }
+
+    #[test]
+    fn more_connections_than_files_are_refused_with_a_remedy() {
+        let load = load("message --transport tcp --rate 1", ([127, 0, 0, 1], 9).into());
+        let failure = load.sockets(usize::try_from(shell::open_files::raise()).expect("a number")).err();
+        assert!(matches!(&failure, Some(Failure::Usage(why)) if why.contains("ulimit")), "{failure:?}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod dev;
 mod exit;
 mod hss;
 mod io;
+mod live;
 mod load;
 mod outing;
 mod phone;

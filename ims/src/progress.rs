@@ -1,5 +1,6 @@
-//! How a load goes while it runs: one line that is redrawn on a terminal, and a line now and then elsewhere.
+//! How a load goes while it runs: a view that is redrawn on a terminal, and a line now and then elsewhere.
 
+use crate::live::View;
 use ambient::Instant;
 use carillon_load::driver::thread_time;
 use carillon_load::run::{Phase, Run};
@@ -10,33 +11,52 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Progress {
     is_terminal: bool,
-    shown: Option<Instant>,
+    /// When it was shown last, and in which phase.
+    shown: Option<(Instant, Phase)>,
+    /// How many lines there are to draw over.
+    lines: usize,
     gauge: Gauge,
 }
 
 impl Progress {
     /// Nothing is shown yet.
     pub fn new() -> Progress {
-        Progress { is_terminal: io::stderr().is_terminal(), shown: None, gauge: Gauge::default() }
+        Progress { is_terminal: io::stderr().is_terminal(), shown: None, lines: 0, gauge: Gauge::default() }
     }
 
     /// Shows how it stands, if it is time to.
     pub fn show(&mut self, run: &Run, now: Instant) {
-        let is_over = run.phase() == Phase::Over;
-        let is_early = self.shown.is_some_and(|shown| now.since(shown) < LINE_EVERY);
-        if !self.is_terminal && (is_early || is_over) {
-            return;
-        }
-        self.shown = Some(now);
         let own_cpu = self.gauge.read(now, thread_time());
         let mut out = io::stderr().lock();
         // Nobody who reads no more needs to be told.
-        let _ = match (self.is_terminal, is_over) {
-            (true, true) => write!(out, "\r\x1b[K"),
-            (true, false) => write!(out, "\r\x1b[K{}", line(run, now, own_cpu)).and_then(|()| out.flush()),
-            (false, _) => writeln!(out, "{}", line(run, now, own_cpu)),
-        };
+        if self.is_terminal {
+            let text = match run.phase() {
+                Phase::Over => String::new(),
+                _ => View { run, now, own_cpu }.to_string(),
+            };
+            let _ = redraw(&mut out, self.lines, &text);
+            self.lines = text.lines().count();
+        } else if run.phase() != Phase::Over && self.is_due(run.phase(), now) {
+            self.shown = Some((now, run.phase()));
+            let _ = writeln!(out, "{}", line(run, now, own_cpu));
+        }
     }
+
+    /// Where lines stay, there is one for each phase, and one now and then.
+    fn is_due(&self, phase: Phase, now: Instant) -> bool {
+        self.shown.is_none_or(|(shown, in_phase)| in_phase != phase || now.since(shown) >= LINE_EVERY)
+    }
+}
+
+/// Draws text over so many lines of an earlier one.
+fn redraw(out: &mut impl Write, lines: usize, text: &str) -> io::Result<()> {
+    if lines > 0 {
+        // Up, and clear everything below.
+        write!(out, "\x1b[{lines}A\r\x1b[J")?;
+    }
+    // A terminal that is too narrow cuts a line off: one that it wrapped would be two to draw over.
+    write!(out, "\x1b[?7l{text}\x1b[?7h")?;
+    out.flush()
 }
 
 /// The state of a run in one line.
@@ -93,6 +113,24 @@ const RENEW_EVERY: Duration = Duration::from_secs(1);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_drawn_again_covers_just_what_was_there() {
+        let mut out = Vec::new();
+        redraw(&mut out, 0, "a\nb\n").expect("a vector");
+        redraw(&mut out, 2, "").expect("a vector");
+        let text = String::from_utf8(out).expect("text");
+        assert_eq!(text, "\x1b[?7la\nb\n\x1b[?7h\x1b[2A\r\x1b[J\x1b[?7l\x1b[?7h");
+    }
+
+    #[test]
+    fn where_lines_stay_each_phase_has_one_however_short_it_is() {
+        let at = |millis| Instant::START + Duration::from_millis(millis);
+        let shown = Some((at(0), Phase::Preparing));
+        let progress = Progress { is_terminal: false, shown, lines: 0, gauge: Gauge::default() };
+        assert!(progress.is_due(Phase::Pausing, at(250)));
+        assert!(!progress.is_due(Phase::Preparing, at(250)) && progress.is_due(Phase::Preparing, at(5000)));
+    }
 
     #[test]
     fn the_share_of_a_core_is_that_of_the_last_second_and_not_of_the_whole_run() {
