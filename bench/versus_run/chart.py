@@ -9,7 +9,7 @@ NAMES = {KAMAILIO: "Kamailio", OURS: "Carillon", OURS_MEMORY: "Carillon, store o
 LEFT, BAR, GAP, WIDTH = 250, 16, 14, 420
 
 
-def bars(title, unit, rows):
+def bars(title, unit, rows, colours=COLOURS, names=NAMES):
     """`rows` are (label, {contender: (median, lowest, highest)}); the whisker is the spread."""
     largest = max((high for _, values in rows for _, _, high in values.values()), default=0) or 1
     y, body = 56, []
@@ -19,17 +19,17 @@ def bars(title, unit, rows):
         for contender, (median, low, high) in values.items():
             at = lambda value: LEFT + WIDTH * value / largest
             body.append(f'<rect x="{LEFT}" y="{y}" width="{at(median) - LEFT:.1f}" height="{BAR - 2}" '
-                        f'fill="{COLOURS[contender]}"/>')
+                        f'fill="{colours[contender]}"/>')
             body.append(f'<path d="M{at(low):.1f} {y + BAR / 2 - 1}H{at(high):.1f}" stroke="#222"/>')
             body.append(text(at(high) + 6, y + BAR - 4, f"{median:,.0f}" if median >= 100 else f"{median:.3g}"))
             y += BAR
         y += GAP
     legend, x = [], LEFT
-    for name in COLOURS:
+    for name in colours:
         if any(name in values for _, values in rows):
-            legend.append(f'<rect x="{x}" y="32" width="10" height="10" fill="{COLOURS[name]}"/>')
-            legend.append(text(x + 14, 41, NAMES[name]))
-            x += 30 + 7 * len(NAMES[name])
+            legend.append(f'<rect x="{x}" y="32" width="10" height="10" fill="{colours[name]}"/>')
+            legend.append(text(x + 14, 41, names[name]))
+            x += 30 + 7 * len(names[name])
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{LEFT + WIDTH + 80}" height="{y}" font-family="sans-serif" '
         f'font-size="12" role="img" aria-label="{escape(title)}">',

@@ -1,0 +1,1 @@
+"""What `bench/growth` is made of."""
