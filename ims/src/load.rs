@@ -25,103 +25,126 @@ use std::time::Duration;
 
 /// `ims load`.
 #[derive(Debug, Args)]
-#[command(after_long_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES, after_help = EXAMPLES_SHORT)]
 pub struct Load {
     /// What the UEs do: register, reregister, call, message or deregister.
     #[arg(value_parser = scenario, required_unless_present = "mix", conflicts_with = "mix")]
     pub scenario: Option<Scenario>,
-    /// Several scenarios, each with its rate per second: register=10,call=5,message=20. With --rate, their proportions.
-    #[arg(long, value_name = "MIX", value_parser = Mix::parse)]
+    /// Several scenarios, each with its rate: register=10,call=5,message=20.
+    ///
+    /// With --rate, these are their proportions.
+    #[arg(long, value_name = "MIX", value_parser = Mix::parse, help_heading = "Load")]
     pub mix: Option<Mix>,
-    /// The P-CSCF.
-    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.10:5060", help_heading = "Network")]
-    pub pcscf: SocketAddr,
-    /// What the UEs speak to it over: udp, or tcp with a connection for each UE that is kept open.
-    #[arg(long, value_name = "TRANSPORT", value_parser = transport, default_value = "udp", help_heading = "Network")]
-    pub transport: Transport,
-    /// How often each connection carries something at least (RFC 5626): a P-CSCF closes one that is silent for long. 0s
-    /// is never.
-    #[arg(long, value_name = "DURATION", value_parser = cscf::config::duration, default_value = "5min",
-          help_heading = "Network")]
-    pub keep_alive: Duration,
-    /// The home network domain name.
-    #[arg(long, default_value = "ims.mnc001.mcc001.3gppnetwork.org", help_heading = "Network")]
-    pub domain: String,
+    /// Arrivals per second, or a ramp: 100..2000.
+    #[arg(long, value_parser = Rate::parse, required_unless_present = "mix", help_heading = "Load")]
+    pub rate: Option<Rate>,
+    /// How long the load is measured.
+    #[arg(long, value_name = "TIME", value_parser = cscf::config::duration, default_value = "30s",
+          help_heading = "Load")]
+    pub duration: Duration,
+    /// How long the load runs before it is measured.
+    #[arg(long, value_name = "TIME", value_parser = cscf::config::duration, default_value = "0s",
+          help_heading = "Load")]
+    pub warmup: Duration,
+    /// How long the UEs do nothing between their registrations and the load.
+    #[arg(long, value_name = "TIME", value_parser = cscf::config::duration, default_value = "0s",
+          help_heading = "Load")]
+    pub pause: Duration,
+    /// Space arrivals evenly, instead of by chance (Poisson).
+    #[arg(long, help_heading = "Load")]
+    pub even: bool,
+    /// Take each UE once before one comes again, instead of by chance.
+    #[arg(long, help_heading = "Load")]
+    pub in_turn: bool,
+    /// Repeats the choices of an earlier run.
+    #[arg(long, default_value_t = 1, help_heading = "Load")]
+    pub seed: u64,
     /// The subscribers: a CSV file as `ims sub import` reads it.
     #[arg(long, value_name = "CSV", help_heading = "UEs")]
     pub subscribers: PathBuf,
     /// How many of them have a UE; without it, all.
     #[arg(long, value_name = "N", help_heading = "UEs")]
     pub ues: Option<usize>,
-    /// Where the UEs are: one address, with a port for each UE, or a network of this host's addresses, with an address
-    /// for each. Without it, 127.64.0.0/10 towards a P-CSCF on loopback, else the address that leads there.
-    #[arg(long, value_name = "IP[/BITS]", value_parser = Network::parse, help_heading = "Network")]
-    pub source: Option<Network>,
-    /// The port of the UEs, or the first one where each has its own: a later load is then the same UEs for the P-CSCF.
-    /// 0 is any.
-    #[arg(long, default_value_t = 0, hide_default_value = true, help_heading = "Network")]
-    pub port: u16,
-    /// Arrivals per second, or a ramp: 100..2000.
-    #[arg(long, value_parser = Rate::parse, required_unless_present = "mix", help_heading = "Load")]
-    pub rate: Option<Rate>,
-    /// How long the load is measured.
-    #[arg(long, value_parser = cscf::config::duration, default_value = "30s", help_heading = "Load")]
-    pub duration: Duration,
-    /// How long the UEs that were registered do nothing before the load.
-    #[arg(long, value_parser = cscf::config::duration, default_value = "0s", help_heading = "Load")]
-    pub pause: Duration,
-    /// How long the load runs before that.
-    #[arg(long, value_parser = cscf::config::duration, default_value = "0s", help_heading = "Load")]
-    pub warmup: Duration,
-    /// Space arrivals evenly, instead of by chance (Poisson).
-    #[arg(long, help_heading = "Load")]
-    pub even: bool,
-    /// Take the UEs in turn, each once before one comes again, instead of by chance.
-    #[arg(long, help_heading = "Load")]
-    pub in_turn: bool,
-    /// Repeats the choices of an earlier run.
-    #[arg(long, default_value_t = 1, help_heading = "Load")]
-    pub seed: u64,
     /// Registrations per second before the load, which are not measured.
     #[arg(long, value_name = "RATE", default_value_t = 500.0, value_parser = positive, help_heading = "UEs")]
     pub register_rate: f64,
     /// How long a registration is asked for.
-    #[arg(long, value_parser = cscf::config::duration, default_value = "1h", help_heading = "UEs")]
+    #[arg(long, value_name = "TIME", value_parser = cscf::config::duration, default_value = "1h",
+          help_heading = "UEs")]
     pub expires: Duration,
-    /// How long a UE waits before it answers a challenge: for a core whose 401 leaves before it knows the challenge.
-    #[arg(long, value_name = "DURATION", value_parser = cscf::config::duration, default_value = "0s",
+    /// How long a UE waits before it answers a challenge.
+    ///
+    /// For a core whose 401 leaves before it knows the challenge.
+    #[arg(long, value_name = "TIME", value_parser = cscf::config::duration, default_value = "0s",
           help_heading = "UEs")]
     pub answer_after: Duration,
     /// How long a called UE rings.
-    #[arg(long, value_name = "DURATION", value_parser = cscf::config::duration, default_value = "0s",
+    #[arg(long, value_name = "TIME", value_parser = cscf::config::duration, default_value = "0s",
           help_heading = "UEs")]
     pub ring: Duration,
     /// How long a call lasts.
-    #[arg(long, value_name = "DURATION", value_parser = cscf::config::duration, default_value = "1s",
+    #[arg(long, value_name = "TIME", value_parser = cscf::config::duration, default_value = "1s",
           help_heading = "UEs")]
     pub talk: Duration,
-    /// SIP timer T1: a request is sent again after this time, and given up after 64 times this time.
-    #[arg(long, value_name = "DURATION", value_parser = cscf::config::duration, default_value = "500ms",
+    /// SIP timer T1.
+    ///
+    /// Over UDP a request is sent again after this time; over both it is given up after 64 times this time.
+    #[arg(long, value_name = "TIME", value_parser = cscf::config::duration, default_value = "500ms",
           help_heading = "UEs")]
     pub t1: Duration,
+    /// The P-CSCF.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.10:5060", help_heading = "Network")]
+    pub pcscf: SocketAddr,
+    /// What the UEs speak to it over: udp or tcp.
+    ///
+    /// Over TCP each UE has a connection of its own, which is kept open and used by both ends.
+    #[arg(long, value_name = "TRANSPORT", value_parser = transport, default_value = "udp",
+          help_heading = "Network")]
+    pub transport: Transport,
+    /// How often each connection carries something at least; 0s is never.
+    ///
+    /// A P-CSCF closes a connection that is silent for long. What is sent is the ping of RFC 5626.
+    #[arg(long, value_name = "TIME", value_parser = cscf::config::duration, default_value = "5min",
+          help_heading = "Network")]
+    pub keep_alive: Duration,
+    /// The home network domain name.
+    #[arg(long, default_value = "ims.mnc001.mcc001.3gppnetwork.org", help_heading = "Network")]
+    pub domain: String,
+    /// Where the UEs are: an address, or a network of this host's addresses.
+    ///
+    /// On one address each UE has a port, in a network each has an address. Without it, 127.64.0.0/10 towards a P-CSCF
+    /// on loopback, else the address that leads there.
+    #[arg(long, value_name = "IP[/BITS]", value_parser = Network::parse, help_heading = "Network")]
+    pub source: Option<Network>,
+    /// The port of the UEs, or the first of their ports; without it, any.
+    ///
+    /// From the same port, a later load is the same UEs for the P-CSCF.
+    #[arg(long, default_value_t = 0, hide_default_value = true, help_heading = "Network")]
+    pub port: u16,
     /// A success that takes longer is late.
-    #[arg(long, value_name = "DURATION", value_parser = cscf::config::duration, default_value = "2s",
+    #[arg(long, value_name = "TIME", value_parser = cscf::config::duration, default_value = "2s",
           help_heading = "Verdict")]
     pub late_after: Duration,
     /// The percentage of failures that is still a success.
     #[arg(long, value_name = "PERCENT", default_value_t = 0.1, value_parser = percentage, help_heading = "Verdict")]
     pub allow_failures: f64,
-    /// Look for the highest rate that is held, beginning with --rate: at most 0.1 % failed or late, at most 0.1 % sent
-    /// again.
+    /// Look for the highest rate that is held, beginning with --rate.
+    ///
+    /// A rate is held when at most 0.1 % fail or are late, and at most 0.1 % are sent again.
     #[arg(long, help_heading = "Verdict")]
     pub find_highest: bool,
-    /// How long a rate is tried by --find-highest.
-    #[arg(long, value_parser = cscf::config::duration, default_value = "60s", help_heading = "Verdict")]
+    /// How long --find-highest tries a rate.
+    #[arg(long, value_name = "TIME", value_parser = cscf::config::duration, default_value = "60s",
+          help_heading = "Verdict")]
     pub hold: Duration,
-    /// Write the report as JSON; of --find-highest, the one of the highest rate held.
+    /// Write the report as JSON.
+    ///
+    /// Of --find-highest, that of the highest rate held.
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub json: Option<PathBuf>,
-    /// Write the report as HTML with plots: one file, without scripts. Of --find-highest, the same one.
+    /// Write the report as HTML with plots: one file, without scripts.
+    ///
+    /// Of --find-highest, that of the highest rate held.
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub html: Option<PathBuf>,
 }
@@ -133,8 +156,17 @@ Examples:
   ims load register --subscribers lab.csv --rate 200 --duration 30s
   ims load call --subscribers lab.csv --rate 50..500 --talk 5s --json calls.json
   ims load --mix register=10,call=5,message=20 --subscribers lab.csv --duration 10min --html mix.html
+  ims load call --subscribers lab.csv --rate 100 --find-highest
+  ims load reregister --subscribers lab.csv --rate 1000 --duration 60s --in-turn --even    # a refresh storm
+  ims load message --subscribers lab.csv --rate 100 --transport tcp
 
-Exit status: 0 ok, 1 more failures than allowed, 2 usage, 3 the P-CSCF is unreachable.";
+Times carry a unit: 500ms, 30s, 10min, 1h. Exit status: 0 ok, 1 more failures than allowed, 2 usage, 3 the P-CSCF is
+unreachable.";
+const EXAMPLES_SHORT: &str = "\
+Example:
+  ims load call --subscribers lab.csv --rate 50 --duration 30s --html calls.html
+
+--help says more, with more examples.";
 
 /// Runs the load; `is_stopped` tells that somebody has had enough.
 pub fn run(load: &Load, is_stopped: impl Fn() -> bool) -> Result<(), Failure> {
