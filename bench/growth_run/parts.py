@@ -120,7 +120,8 @@ class Growth:
         with self.core(self.subscribers_file(sizes.storm)) as core, Watch(core) as watch:
             empty = watch.now()
             # UEs register, nothing happens until everything has lingered out, and then they all come at once.
-            line = load.words("reregister", rate, sizes.storm, sizes.storm_s, register_rate=sizes.register_rate,
+            # The last of them comes just at the end.
+            line = load.words("reregister", rate, sizes.storm, sizes.storm_s + 0.5 / rate, register_rate=sizes.register_rate,
                               more=("--even", "--in-turn", "--pause", load.ms(sizes.linger_s)))
             storm = load.Load(core, "load-storm", line)
             storm.wait_until("idle", sizes.storm / sizes.register_rate * 3 + 60)
