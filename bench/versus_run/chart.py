@@ -2,10 +2,11 @@
 
 from html import escape
 
-from .series import KAMAILIO, OURS, OURS_MEMORY
+from .core import KAMAILIO, OURS, OURS_MEMORY, OURS_PROCESSES
 
-COLOURS = {KAMAILIO: "#8a8f98", OURS: "#1565c0", OURS_MEMORY: "#90caf9"}
-NAMES = {KAMAILIO: "Kamailio", OURS: "Carillon", OURS_MEMORY: "Carillon, store off"}
+COLOURS = {KAMAILIO: "#8a8f98", OURS: "#1565c0", OURS_PROCESSES: "#5e92c9", OURS_MEMORY: "#90caf9"}
+NAMES = {KAMAILIO: "Kamailio", OURS: "Carillon, one process", OURS_PROCESSES: "Carillon, three processes",
+         OURS_MEMORY: "one process, store off"}
 LEFT, BAR, GAP, WIDTH = 250, 16, 14, 420
 
 

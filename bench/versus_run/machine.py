@@ -6,15 +6,17 @@ import subprocess
 import sys
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
-PROGRAMS = ["pcscf", "icscf", "scscf", "hss-mock", "ims"]
+PROGRAMS = ["pcscf", "icscf", "scscf", "ims-core", "hss-mock", "ims"]
+# As shipped.
+PROFILE = "dist"
 
 
 def build():
-    print("building the release programs", file=sys.stderr, flush=True)
+    print("building the programs", file=sys.stderr, flush=True)
     words = [word for program in PROGRAMS for word in ("--bin", program)]
-    subprocess.run(["cargo", "build", "--release", "--quiet", "--workspace", *words], cwd=TOP, check=True)
+    subprocess.run(["cargo", "build", "--profile", PROFILE, "--quiet", "--workspace", *words], cwd=TOP, check=True)
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", TOP / "target"))
-    return target.resolve() / "release"
+    return target.resolve() / PROFILE
 
 
 def machine():

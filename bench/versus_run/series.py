@@ -4,13 +4,10 @@ import statistics
 import sys
 
 from . import load, neutral
-from .core import ROLES, Core
+from .core import KAMAILIO, OURS, OURS_MEMORY, OURS_PROCESSES, ROLES, Core
 from .processor import family, memory_kb
 
 SCENARIOS = ("register", "reregister", "call", "message")
-KAMAILIO, OURS, OURS_MEMORY = "kamailio", "carillon", "carillon-memory"
-# Shares of Kamailio's highest rate at which processor time and latency are compared.
-SHARES = (0.25, 0.5, 0.9)
 # Without a search for the highest rate: what two cores that are shared with others bear.
 QUICK_RATES = {"register": 300, "reregister": 300, "call": 100, "message": 300}
 # Where the search begins.
@@ -48,7 +45,7 @@ class Series:
             else:
                 self.find_highest(scenario)
                 highest = median_of(self.results["highest"], scenario, KAMAILIO)
-                rates = {share: round(share * highest) for share in SHARES}
+                rates = {share: round(share * highest) for share in self.settings.shares}
             for share, rate in rates.items():
                 self.compare_at(scenario, share, max(rate, 1))
         if "memory" in self.settings.only:
@@ -71,18 +68,20 @@ class Series:
 
     def compare_at(self, scenario, share, rate):
         for run in range(self.settings.runs):
-            for contender in (KAMAILIO, OURS, OURS_MEMORY):
+            # The two that are compared run in turns; the others are there to be looked at.
+            others = (OURS_PROCESSES, OURS_MEMORY) if run < self.settings.others else ()
+            for contender in (KAMAILIO, OURS, *others):
                 result = self.run(scenario, contender, rate, self.settings.duration)
                 result |= {"scenario": scenario, "share": share, "contender": contender, "run": run}
                 self.results["at_rate"].append(result)
                 cpu, latency = result["cpu_s_per_1000"], result["latency_us"]
                 say(f"{scenario} {rate}/s {contender}: {cpu['total']:.3f} CPU-s per 1,000 "
-                    + " ".join(f"{role} {cpu[role]:.3f}" for role in ROLES)
+                    + " ".join(f"{role} {used:.3f}" for role, used in cpu.items() if role != "total")
                     + f", p50 {latency['p50'] / 1000:.1f} ms, p99 {latency['p99'] / 1000:.1f} ms"
                     + ("" if result["is_held"] else f", NOT HELD: {trouble(result)}"))
 
     def find_highest(self, scenario):
-        for run in range(self.settings.runs):
+        for run in range(self.settings.searches):
             for contender in (KAMAILIO, OURS):
                 known = median_of(self.results["highest"], scenario, contender)
                 highest, first_lost = self.bisect(scenario, contender, known or FIRST_RATES[scenario])
@@ -113,7 +112,7 @@ class Series:
     def weigh(self):
         """Memory with few and with many UEs registered; the slope leaves out what a process takes in any case."""
         few, many = self.settings.memory_ues
-        for contender in (KAMAILIO, OURS):
+        for contender in (KAMAILIO, OURS_PROCESSES):
             weights = []
             for ues in (few, many):
                 # Anew for each: what is left of the UEs of a run before would be counted, too.
@@ -132,7 +131,7 @@ class Series:
 
     def weigh_ours(self, ues, few, weights):
         """Ours with very many UEs, of which then some call each other; the slope is the one from few on."""
-        with self.core(OURS, services=True) as core:
+        with self.core(OURS_PROCESSES, services=True) as core:
             result = load.run(core, "call", CALL_RATE, ues, self.settings.duration, weighs=True,
                               register_rate=self.settings.memory_rate)
         per_ue = {role: (result["kb"][role] - weights[role]) / (ues - few) for role in ROLES}
