@@ -180,7 +180,11 @@ fn one_process_takes_over_what_three_have_kept() {
     command.arg("--config").arg(lab.config_file());
     let mut alone = Process::start("pcscf-alone", &mut command, lab.folder());
     assert_eq!(alone.wait(STOP_MAX).code(), Some(2), "{}", alone.output());
-    assert!(alone.output().contains("core.journal") && alone.output().contains("ims-core"), "{}", alone.output());
+    assert!(
+        alone.output().contains("core.journal") && alone.output().contains("ims-core"),
+        "{}",
+        alone.output()
+    );
 }
 
 #[test]

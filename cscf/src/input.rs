@@ -9,6 +9,10 @@ use diameter_client::endpoint::RequestId;
 use ipsec::Spi;
 
 /// One input of a node.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made, handled and gone: boxing would cost an allocation per message"
+)]
 #[derive(Debug)]
 pub enum Input<R: Role> {
     /// One whole SIP message: a datagram, or a frame of a stream.
@@ -114,10 +118,6 @@ pub enum Exit {
 }
 
 /// One output of a node.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "made, handled and gone: boxing would cost an allocation per message"
-)]
 #[derive(Debug)]
 pub enum Output<R: Role> {
     /// Send a message.

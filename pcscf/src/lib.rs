@@ -23,7 +23,7 @@ pub mod registration;
 pub mod restoration;
 pub mod route_set;
 pub mod securing;
-pub mod slots;
+mod slots;
 pub mod terminating;
 pub mod wording;
 pub mod written;

@@ -18,11 +18,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+/// Makes a role.
+pub type Make<R> = fn(Arc<Config>) -> R;
+
 /// How one of the three functions is made and commanded.
 #[derive(Clone, Copy, Debug)]
 pub struct Function<R: Role> {
     /// Makes the role.
-    pub role: fn(Arc<Config>) -> R,
+    pub role: Make<R>,
     /// Its commands and notices, in words.
     pub wording: Wording<R::Command, R::Notice>,
 }
@@ -73,7 +76,7 @@ where
 /// The stations of each shard: as many as the configuration says, for all three alike.
 pub fn stations<P: Role, I: Role, S: Role>(
     config: &Arc<Config>,
-    (pcscf, icscf, scscf): (fn(Arc<Config>) -> P, fn(Arc<Config>) -> I, fn(Arc<Config>) -> S),
+    (pcscf, icscf, scscf): (Make<P>, Make<I>, Make<S>),
     mut entropy: Entropy,
 ) -> Result<Vec<Colocation<P, I, S>>, Failure> {
     let shards = Part::ALL.map(|part| part.shards(config));
@@ -114,9 +117,9 @@ where
     let Ok([pcscf, icscf, scscf]) = <[ControlSocket; 3]>::try_from(sockets) else { return Ok(Vec::new()) };
     let operators = handle.operators().map_err(|error| pcscf.error(&error))?;
     Ok(vec![
-        pcscf.serve(operators.0, wordings.0, Arc::clone(reload))?,
-        icscf.serve(operators.1, wordings.1, Arc::clone(reload))?,
-        scscf.serve(operators.2, wordings.2, Arc::clone(reload))?,
+        pcscf.serve(operators.pcscf, wordings.0, Arc::clone(reload))?,
+        icscf.serve(operators.icscf, wordings.1, Arc::clone(reload))?,
+        scscf.serve(operators.scscf, wordings.2, Arc::clone(reload))?,
     ])
 }
 

@@ -16,6 +16,7 @@ mod security;
 mod shard;
 mod world;
 
+pub use colocated::Operators;
 pub use handle::{Ended, Gone, Handle, Operator};
 pub(crate) use inbox::{Accepted, Inbox};
 pub(crate) use marks::is_own;

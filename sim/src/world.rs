@@ -21,7 +21,6 @@ use streams::{End, Stream, StreamEvent};
 pub type HostId = usize;
 
 /// What happens at one moment.
-#[expect(clippy::large_enum_variant, reason = "a simulation has memory: the code is shorter unboxed")]
 #[derive(Debug)]
 enum Happening {
     /// A datagram arrives in clear.

@@ -101,10 +101,6 @@ impl fmt::Display for Protocol {
 }
 
 /// One input of a machine.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "made, handled and gone: boxing would cost an allocation per message"
-)]
 #[derive(Debug)]
 pub enum WireInput {
     /// Once, before anything else.
@@ -193,10 +189,6 @@ pub enum WireInput {
 }
 
 /// One output of a machine.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "made, handled and gone: boxing would cost an allocation per message"
-)]
 #[derive(Debug)]
 pub enum WireOutput {
     /// Send a datagram.

@@ -6,10 +6,6 @@ use crate::station::WireOutput;
 use std::net::SocketAddr;
 
 /// What the transport layer asks of what is above and below it, in order.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "made, handled and gone: boxing would cost an allocation per message"
-)]
 #[derive(Debug)]
 pub enum TransportOutput {
     /// A whole message came.

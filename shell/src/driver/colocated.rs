@@ -6,6 +6,17 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+/// The operators of P-, I- and S-CSCF: of commands `C` and notices `N` each.
+#[derive(Debug)]
+pub struct Operators<PC, PN, IC, IN, SC, SN> {
+    /// Of the P-CSCF.
+    pub pcscf: Operator<PC, PN>,
+    /// Of the I-CSCF.
+    pub icscf: Operator<IC, IN>,
+    /// Of the S-CSCF.
+    pub scscf: Operator<SC, SN>,
+}
+
 impl<PC, IC, SC, PN, IN, SN> Handle<OfPart<PC, IC, SC>, OfPart<PN, IN, SN>>
 where
     PC: Clone + Send + 'static,
@@ -16,14 +27,14 @@ where
     SN: Send + 'static,
 {
     /// As [`Handle::operator`], one for each function.
-    pub fn operators(&mut self) -> io::Result<(Operator<PC, PN>, Operator<IC, IN>, Operator<SC, SN>)> {
+    pub fn operators(&mut self) -> io::Result<Operators<PC, PN, IC, IN, SC, SN>> {
         let told = self.take_notices();
         let (pcscf, pcscf_told) = self.operator_of(OfPart::Pcscf);
         let (icscf, icscf_told) = self.operator_of(OfPart::Icscf);
         let (scscf, scscf_told) = self.operator_of(OfPart::Scscf);
         let sort = move || sort(&told, &pcscf_told, &icscf_told, &scscf_told);
         std::thread::Builder::new().name("notices".to_owned()).spawn(sort)?;
-        Ok((pcscf, icscf, scscf))
+        Ok(Operators { pcscf, icscf, scscf })
     }
 
     fn operator_of<C: 'static, N>(

@@ -131,11 +131,9 @@ fn what_one_function_sends_to_another_is_seen_by_no_driver() {
     let mut together = colocation(false);
     let outputs = input(&mut together, from_ue(OPTIONS));
     assert_eq!(sent(&outputs), [(at(UE), "SIP/2.0 200".to_owned())]);
-    for open in [
-        together.pcscf().node().open(),
-        together.icscf().node().open(),
-        together.scscf().node().open(),
-    ] {
+    for open in
+        [together.pcscf().node().open(), together.icscf().node().open(), together.scscf().node().open()]
+    {
         // Towards the UE the answer may be asked for again; inside nothing is lost, and nothing lingers.
         assert!(open.0 <= 1 && open.1 == 0 && open.2 == 0, "{open:?}");
     }
