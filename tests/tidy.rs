@@ -56,6 +56,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "carillon-load",
         ],
     ),
+    ("ims-core", &["cscf", "pcscf", "icscf", "scscf", "shell"]),
     ("load", &["ambient", "sip-core", "ims-aka"]),
 ];
 

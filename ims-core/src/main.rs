@@ -1,6 +1,10 @@
-//! The process that is P-, I- and S-CSCF.
+//! The process that is P-, I- and S-CSCF, which hand messages to each other in memory ([`cscf::station::colocation`]).
 
-use ims_core::{ICSCF, PCSCF, SCSCF};
+use cscf::wording::Wording;
+use icscf::Icscf;
+use pcscf::Pcscf;
+use scscf::Scscf;
+use shell::colocated::{self, Function};
 use std::process::ExitCode;
 
 /// docs/decisions/21-allocator.md
@@ -8,7 +12,10 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    shell::colocated::run("ims-core", ABOUT, (PCSCF, ICSCF, SCSCF))
+    let pcscf = Function { role: Pcscf::new, wording: pcscf::wording::WORDING };
+    let icscf = Function { role: Icscf::new, wording: Wording::NONE };
+    let scscf = Function { role: Scscf::new, wording: scscf::WORDING };
+    colocated::run("ims-core", ABOUT, (pcscf, icscf, scscf))
 }
 
 const ABOUT: &str = "P-, I- and S-CSCF in one process, for a machine that has all three";
