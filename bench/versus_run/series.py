@@ -39,7 +39,7 @@ class Series:
             if scenario not in self.settings.only:
                 continue
             if scenario in self.settings.rates:
-                rates = {1.0: self.settings.rates[scenario]}
+                rates = {rate: rate for rate in self.settings.rates[scenario]}
             elif self.settings.quick:
                 rates = {1.0: QUICK_RATES[scenario]}
             else:

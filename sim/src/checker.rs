@@ -73,10 +73,12 @@ pub fn wire(world: &World) -> Vec<Broken> {
 fn final_response(text: &str) -> Option<String> {
     let status = text.strip_prefix("SIP/2.0 ")?.get(..3)?;
     let via = text.lines().find_map(|line| line.strip_prefix("Via: "))?;
+    // RFC 3261 §17.2.3: branch and sent-by.
+    let sent_by = via.split(';').next()?;
     let branch = via.split(";branch=").nth(1)?.split([';', ',', ' ']).next()?;
     let cseq = text.lines().find_map(|line| line.strip_prefix("CSeq: "))?;
     let is_invite_success = status.starts_with('2') && cseq.ends_with("INVITE");
-    (!status.starts_with('1') && !is_invite_success).then(|| format!("{branch} {cseq}"))
+    (!status.starts_with('1') && !is_invite_success).then(|| format!("{sent_by} {branch} {cseq}"))
 }
 
 /// Checks that every table of transactions is empty. Call it after 64 times the longest T1 of quiet.

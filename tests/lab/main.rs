@@ -19,6 +19,7 @@ use cscf::config::Config;
 use cscf::flow::{Hop, Transport};
 use ipsec::Algorithms;
 use network::{CORE, Core, UE, in_namespace};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -309,11 +310,12 @@ fn around_a_crash(stage: &Stage, crash: impl FnOnce()) {
     live(&mut bob, &mut alice);
     for phone in [&mut alice, &mut bob] {
         let story = phone.story();
-        assert_eq!(
-            story.matches("REGISTER sip:").count(),
-            2,
-            "the one, and the answer to its challenge: {story}"
-        );
+        // A slow machine may repeat one of them.
+        let registers: BTreeSet<_> = story
+            .lines()
+            .filter(|line| line.starts_with("CSeq: ") && line.trim_end().ends_with(" REGISTER"))
+            .collect();
+        assert_eq!(registers.len(), 2, "the one, and the answer to its challenge: {story}");
         assert!(phone.register(), "the registration of before the crash is refreshed");
         phone.deregister();
     }
