@@ -51,7 +51,7 @@ COLOURS = {"pcscf": "#1565c0", "icscf": "#90caf9", "scscf": "#2e7d32", "hss": "#
 NAMES = {"pcscf": "P-CSCF", "icscf": "I-CSCF", "scscf": "S-CSCF", "hss": "HSS"}
 NOTES = """- **Memory** is the proportional set size of the processes. "Later" is when everything has lingered out: a non-INVITE
   transaction towards a UE lives 64 times T1, 128 s (RFC 3261 §17.2.2, TS 24.229 table 7.7.1){quick}. It does not come
-  back to the byte: tables of transactions and connections keep the room that they once needed for the next ones, bounded by
+  back to the byte: probably (it is not shown) tables of transactions and connections keep the room that they once needed for the next ones, bounded by
   `limits.contexts` and `limits.connections`, and sixteen pages of answered requests are kept. Of 4,000 connections a
   P-CSCF kept 1.9 KB each after they had ended. That is not the allocator: with `MIMALLOC_PURGE_DELAY=0` it kept as much.
 - **p99** is from the time of arrival, on a machine whose cores the load and the HSS share; so is the processor time: caches
