@@ -154,6 +154,9 @@ fn one_process_serves_as_three_do_and_remembers_after_a_crash() {
     let shown = lab.ims(&["reg", "deregister", "sip:bob@ims.mnc001.mcc001.3gppnetwork.org"]);
     assert!(shown.is_ok(), "{shown:?}");
     lab.ims(&["sa", "list"]).unwrap();
+    for part in [Part::Pcscf, Part::Icscf, Part::Scscf] {
+        lab.ims(&["counters", part.program()]).unwrap();
+    }
     let core = lab.process(Part::Core);
     core.signal("TERM");
     let status = core.wait(STOP_MAX);

@@ -1,7 +1,7 @@
 //! Gm through security associations (TS 33.203), in simulation: phones, the P-CSCF and ESP between them.
 
 use ambient::Entropy;
-use carillon_tests::story::{refusal, settled};
+use carillon_tests::story::{header, refusal, settled};
 use cscf::flow::Transport;
 use ipsec::Refusal;
 use sim::{Ims, Link, Phone, Plan};
@@ -296,6 +296,7 @@ fn what_a_phone_does_wrong_is_refused_by_name() {
     for (fault, status, cause) in [
         (Fault::AlteredSecurityVerify, 494, "Security-Verify differs from our Security-Server"),
         (Fault::NoSecurityVerify, 494, "no Security-Verify"),
+        (Fault::ChangedAlgorithms, 494, "Security-Client differs from the one that was challenged"),
         (Fault::WrongRes, 403, ""),
     ] {
         let mut ims = secured(Plan::seeded(30));
@@ -305,11 +306,155 @@ fn what_a_phone_does_wrong_is_refused_by_name() {
         });
         let notice = ims.register(&alice);
         assert_eq!(refusal(&notice), status, "{fault:?} {notice:?}\n{}", ims.ladder());
-        let counted = pcscf_counts(&ims);
-        assert!(cause.is_empty() || counted.iter().any(|(_, found)| *found == cause), "{counted:?}");
+        assert_eq!(counted(&ims, "refused", cause), u64::from(!cause.is_empty()), "{fault:?}");
         assert!(ims.registered_at(&alice).is_none());
         ims.advance(Duration::from_secs(300));
         assert_eq!((sets(&ims, "pcscf"), sets(&ims, "alice")), (0, 0), "{fault:?}");
+    }
+}
+
+/// A phone that goes on with its older associations is heard while they stand, and not when they have ended.
+#[test]
+fn a_phone_that_stays_with_stale_associations_is_not_heard_in_the_end() {
+    let mut ims = secured(Plan::seeded(40));
+    let alice = ims.phone_with(|config| {
+        config.security = Some(SecurityConfig::default());
+        config.policy.fault = Some(Fault::StaleSecurity);
+    });
+    let bob = phone(&mut ims);
+    ims.register_well(&bob);
+    ims.register_well(&alice);
+    ims.register_well(&alice);
+    let notice = ims.message(&alice, &bob.sip, "by the older one");
+    assert!(matches!(notice, Notice::MessageSent { .. }), "{notice:?}\n{}", ims.ladder());
+    ims.advance(Duration::from_secs(800));
+    assert_eq!(counted(&ims, "esp_refused", "unknown SPI"), 0);
+    let heard = ims.received("pcscf", "MESSAGE").len();
+    let notice = ims.message(&alice, &bob.sip, "by the older one still");
+    assert!(matches!(notice, Notice::MessageFailed { .. }), "{notice:?}");
+    assert!(counted(&ims, "esp_refused", "unknown SPI") > 0, "{}", ims.ladder());
+    assert_eq!(ims.received("pcscf", "MESSAGE").len(), heard);
+    settled(ims, &[&alice, &bob]);
+}
+
+/// RFC 4303 §3.4.3: what a phone sends twice is heard once.
+#[test]
+fn a_phone_that_repeats_a_packet_is_counted() {
+    let mut ims = secured(Plan::seeded(41));
+    let alice = ims.phone_with(|config| {
+        config.security = Some(SecurityConfig::default());
+        config.policy.fault = Some(Fault::Replay);
+    });
+    ims.register_well(&alice);
+    ims.advance(Duration::from_secs(1));
+    assert_eq!(counted(&ims, "esp_refused", "replay"), 1, "{}", ims.ladder());
+    settled(ims, &[&alice]);
+}
+
+/// RFC 3325 §8: an identity that a phone asserts itself goes no further, and is counted.
+#[test]
+fn an_identity_that_a_phone_asserts_is_taken_away_and_counted() {
+    let mut ims = secured(Plan::seeded(42));
+    let alice = ims.phone_with(|config| {
+        config.security = Some(SecurityConfig::default());
+        config.policy.fault = Some(Fault::ForgedIdentity);
+    });
+    let bob = phone(&mut ims);
+    for phone in [&alice, &bob] {
+        ims.register_well(phone);
+    }
+    let notice = ims.message(&alice, &bob.sip, "believe me");
+    assert!(matches!(notice, Notice::MessageSent { .. }), "{notice:?}");
+    let heard = ims.received("bob", "MESSAGE");
+    assert!(heard.iter().all(|message| !message.contains("somebody-else")), "{heard:?}");
+    assert_eq!(counted(&ims, "removed", "P-Asserted-Identity of a UE"), 1);
+    settled(ims, &[&alice, &bob]);
+}
+
+/// RFC 3329 §2.3.1: each request proves the agreement anew, within a dialog as well; the proof ends at the P-CSCF.
+#[test]
+fn requests_within_a_dialog_prove_the_agreement() {
+    let mut ims = secured(Plan::seeded(43));
+    let (alice, bob) = (phone(&mut ims), phone(&mut ims));
+    for phone in [&alice, &bob] {
+        ims.register_well(phone);
+    }
+    let notice = ims.call(&alice, &bob.tel);
+    assert!(matches!(notice, Notice::Established { .. }), "{notice:?}");
+    ims.advance(Duration::from_secs(1));
+    let hold = |ims: &mut Ims| {
+        ims.ask(&bob, Command::Hold { call: None }, Duration::from_secs(60), |notice| {
+            matches!(notice, Notice::Changed { .. } | Notice::ChangeRefused { .. })
+        })
+    };
+    let policy = ue::Policy { fault: Some(Fault::AlteredSecurityVerify), ..ue::Policy::default() };
+    ims.world.command(bob.host, Command::SetPolicy(policy));
+    let notice = hold(&mut ims);
+    assert!(matches!(&notice, Notice::ChangeRefused { .. }), "{notice:?}\n{}", ims.ladder());
+    let cause = "Security-Verify differs from our Security-Server";
+    assert_eq!(counted(&ims, "refused", cause), 1);
+    ims.world.command(bob.host, Command::SetPolicy(ue::Policy::default()));
+    let notice = hold(&mut ims);
+    assert!(matches!(notice, Notice::Changed { .. }), "{notice:?}\n{}", ims.ladder());
+    ims.hang_up(&alice);
+    ims.advance(Duration::from_secs(1));
+    for method in ["INVITE", "ACK", "BYE"] {
+        let at_pcscf = ims.received("pcscf", method);
+        let of_ue = at_pcscf.iter().filter(|request| request.contains("Security-Verify: ipsec-3gpp"));
+        assert!(of_ue.count() > 0, "{method}: {at_pcscf:?}");
+        let beyond = ims.received("scscf", method);
+        assert!(
+            !beyond.is_empty() && beyond.iter().all(|request| !request.contains("Security-")),
+            "{method}"
+        );
+    }
+    settled(ims, &[&alice, &bob]);
+}
+
+/// TS 24.229 §5.1.1.5.1: a challenge without a Security-Server that could be used is abandoned, and the registration begins
+/// anew with another Call-ID; once.
+#[test]
+fn a_phone_without_a_usable_security_server_begins_anew() {
+    for (lost, succeeds) in [(1, true), (9, false)] {
+        let mut ims = secured(Plan::seeded(44));
+        let alice = phone(&mut ims);
+        let mut left = lost;
+        ims.world.set_tamper(move |_, to, bytes| {
+            let name = b"Security-Server";
+            let found = bytes.windows(name.len()).any(|part| part == name);
+            if to == "alice" && found && left > 0 {
+                left -= 1;
+                while let Some(at) = bytes.windows(name.len()).position(|part| part == name) {
+                    bytes[at..at + name.len()].copy_from_slice(b"X-ecurity-Taken");
+                }
+            }
+            sim::Fate::Pass
+        });
+        let notice = ims.register(&alice);
+        assert_eq!(matches!(notice, Notice::Registered { .. }), succeeds, "{notice:?}\n{}", ims.ladder());
+        let registers = ims.received("pcscf", "REGISTER");
+        let ids: std::collections::BTreeSet<_> =
+            registers.iter().filter_map(|register| header(register, "Call-ID")).collect();
+        assert_eq!((registers.len(), ids.len()), (if succeeds { 3 } else { 2 }, 2), "{}", ims.ladder());
+    }
+}
+
+/// TS 33.203 §7.1: whether an emergency request may come outside of associations is policy; there is nobody yet to serve it.
+#[test]
+fn an_emergency_outside_of_associations_is_decided_by_policy() {
+    for (policy, status, cause) in [
+        ("any", "503", "emergency services are not supported"),
+        ("protected", "403", "emergency request outside of a security association"),
+    ] {
+        let settings = format!("[ipsec]\npolicy = \"required\"\nemergency = \"{policy}\"");
+        let mut ims = Plan::seeded(45).with_settings(&settings).start();
+        let remote = SocketAddr::from(([10, 9, 9, 9], 5060));
+        let request = "INVITE urn:service:sos SIP/2.0\r\nVia: SIP/2.0/UDP 10.9.9.9:5060;branch=z9hG4bKsos\r\nMax-Forwards: 70\r\n\
+             From: <sip:anonymous@anonymous.invalid>;tag=1\r\nTo: <urn:service:sos>\r\nCall-ID: sos\r\nCSeq: 1 INVITE\r\n\
+             Content-Length: 0\r\n\r\n";
+        ims.world.inject(remote, SocketAddr::from(([127, 0, 0, 10], 5060)), request.as_bytes());
+        ims.advance(Duration::from_millis(10));
+        assert_eq!(counted(&ims, "refused", cause), 1, "{policy} {status}");
     }
 }
 
@@ -323,8 +468,7 @@ fn esp_with_a_foreign_spi_is_dropped_and_counted() {
     });
     let notice = ims.register(&alice);
     assert!(matches!(notice, Notice::RegistrationFailed(RegistrationFailure::Timeout)), "{notice:?}");
-    let pcscf = &ims.world.hosts()[ims.world.host("pcscf")].esp;
-    assert!(pcscf.refused(Refusal::UnknownSpi) > 3, "{}", ims.ladder());
+    assert!(counted(&ims, "esp_refused", "unknown SPI") > 3, "{}", ims.ladder());
     ims.advance(Duration::from_secs(300));
     assert_eq!((sets(&ims, "pcscf"), sets(&ims, "alice")), (0, 0));
 }
@@ -383,9 +527,7 @@ fn a_protected_user_cannot_be_spoken_for_in_clear() {
     }
     ims.advance(Duration::from_secs(2));
     assert_eq!(ims.received("bob", "MESSAGE").len(), 0);
-    let outside =
-        pcscf_counts(&ims).iter().filter(|(_, cause)| *cause == "outside the security association").count();
-    assert_eq!(outside, 1, "a counter of its own: {:?}", pcscf_counts(&ims));
+    assert_eq!(counted(&ims, "refused", "outside the security association"), 3, "a counter of its own");
     assert_eq!(ims.received("pcscf", "MESSAGE").len(), 3, "those to protected ports are not heard");
     settled(ims, &[&alice, &bob]);
 }
@@ -513,12 +655,7 @@ fn races_of_one_phone_with_itself_leave_nothing_behind() {
     }
 }
 
-/// What the P-CSCF has counted.
-fn pcscf_counts(ims: &Ims) -> Vec<(&'static str, &'static str)> {
-    let host = &ims.world.hosts()[ims.world.host("pcscf")];
-    let stations = host.shards::<pcscf::Pcscf>();
-    stations
-        .iter()
-        .flat_map(|station| station.node().counters().iter().map(|(what, cause, _)| (what, cause)))
-        .collect()
+/// How often the P-CSCF has counted something, as `ims counters pcscf` tells.
+fn counted(ims: &Ims, name: &str, cause: &str) -> u64 {
+    ims.world.hosts()[ims.world.host("pcscf")].counted(name, cause)
 }

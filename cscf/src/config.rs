@@ -32,8 +32,8 @@ pub use pcscf::PcscfSection;
 pub use reader::{Effective, Origin};
 pub use scscf::{ScscfSection, SessionTimers};
 pub use value::{
-    ListedMechanisms, LogLevel, Personality, Reauthenticate, RouteEnforcement, SecurityBackEnd,
-    SecurityPolicy, SecurityProfile, StoreKind, duration,
+    EmergencyPolicy, ListedMechanisms, LogLevel, Personality, Reauthenticate, RouteEnforcement,
+    SecurityBackEnd, SecurityPolicy, SecurityProfile, StoreKind, duration,
 };
 
 use crate::flow::Hop;

@@ -19,7 +19,7 @@ mod table;
 mod upstream;
 
 pub use client::ClientId;
-pub use counters::Counters;
+pub use counters::{Count, Counters};
 
 use crate::bucket::{Share, TokenKey};
 use crate::context::{Context, ContextId};

@@ -39,6 +39,8 @@ pub enum Secure {
     Adopt(Box<SaSet>),
     /// It ends. No error if it has ended already.
     Remove(Box<SaSet>),
+    /// The newest packet that left through it leaves once more: what a UE does that is told to do wrong.
+    Repeat(Box<SaSet>),
 }
 
 /// What a query came to.

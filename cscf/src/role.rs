@@ -72,6 +72,9 @@ pub trait Role: Sized {
     const NAME: &'static str;
     /// The option tags that a Proxy-Require may name (RFC 3261 §16.3 item 5).
     const SUPPORTED: &'static [&'static str] = &[];
+    /// Whether its requests over UDP ask for the answer at the port that they come from (RFC 3581 §3): a UE's do, for there may
+    /// be a NAT in front of it.
+    const ASKS_RPORT: bool = false;
 
     /// A request that belongs to no transaction: anything but a retransmission, a CANCEL, or the ACK to a non-2xx.
     ///

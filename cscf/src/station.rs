@@ -20,10 +20,11 @@ pub use placement::AccessSide;
 pub use shards::Shards;
 pub use wire::{LinkId, Machine, Operated, Protocol, WireInput, WireOutput};
 
+use crate::assembly::Part;
 use crate::bucket::TokenKey;
 use crate::flow::{Source, Transport};
 use crate::input::{Event, Exit, Input, Output};
-use crate::node::Node;
+use crate::node::{Count, Node};
 use crate::query::{Answer, Query, QueryId, Record, Secure};
 use crate::role::Role;
 use crate::trace;
@@ -288,7 +289,10 @@ impl<R: Role> Station<R> {
                 match &query {
                     Query::Secure(Secure::Install(set) | Secure::Adopt(set)) => self.transports.secure(set),
                     Query::Secure(Secure::Remove(set)) => self.transports.unsecure(set.own_spi_s),
-                    Query::Cx { .. } | Query::Resolve(_) | Query::Store(_) => {}
+                    Query::Secure(Secure::Repeat(_))
+                    | Query::Cx { .. }
+                    | Query::Resolve(_)
+                    | Query::Store(_) => {}
                 }
                 self.outputs.push_back(WireOutput::Query { id, query });
             }
@@ -423,6 +427,15 @@ where
 
     fn poll_trace(&mut self) -> Option<trace::Event> {
         Station::poll_trace(self)
+    }
+
+    fn counters(&self, _of: Option<Part>) -> Vec<Count> {
+        let of_node = self.node.counters().iter();
+        let of_node = of_node.map(|(name, cause, count)| Count { name, cause, count });
+        let of_transport = self.transports.counts().iter();
+        let of_transport =
+            of_transport.map(|(cause, count)| Count { name: "transport", cause, count: *count });
+        of_node.chain(of_transport).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::time::Duration;
+use ue::Fault;
 
 /// An IMS core to try, to call through, and to look at.
 #[derive(Debug, Parser)]
@@ -37,6 +38,8 @@ pub enum Command {
     Reg(Reg),
     /// Shows the security associations of a running P-CSCF.
     Sa(Sa),
+    /// Shows what the running processes have counted, by name and cause.
+    Counters(Counters),
     /// Has every running process read the configuration again.
     Reload(Reload),
 }
@@ -79,6 +82,9 @@ pub struct Running {
 pub struct Register {
     /// A name, number or identity of a subscriber.
     pub subscriber: String,
+    /// Something that the phone does wrong.
+    #[arg(long, value_name = "NAME", value_parser = fault)]
+    pub fault: Option<Fault>,
     /// The core.
     #[command(flatten)]
     pub running: Running,
@@ -245,6 +251,17 @@ pub enum SaOutput {
     Wireshark,
 }
 
+/// `ims counters`.
+#[derive(Debug, Args)]
+pub struct Counters {
+    /// Whose; of all without it.
+    #[arg(value_parser = crate::control::PROCESSES)]
+    pub process: Option<String>,
+    /// The core.
+    #[command(flatten)]
+    pub core: Core,
+}
+
 /// `ims reload`.
 #[derive(Debug, Args)]
 pub struct Reload {
@@ -333,6 +350,12 @@ pub struct SubAdd {
     /// The operator's field: OPc is computed from it, and only OPc is kept.
     #[arg(long)]
     pub op: Option<String>,
+}
+
+/// The fault of a name.
+fn fault(name: &str) -> Result<Fault, String> {
+    let known = || Fault::NAMES.map(|(known, _)| known).join(", ");
+    Fault::named(name).ok_or_else(|| format!("faults are {}", known()))
 }
 
 /// A duration with its unit, as in a configuration.

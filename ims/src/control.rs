@@ -1,8 +1,9 @@
 //! Commands to the running processes of a core, over their control channels.
 
+use crate::arguments::{Core, Counters, Reload};
 use crate::exit::Failure;
+use crate::screen;
 use crate::settings;
-use crate::{arguments::Reload, screen};
 use cscf::config::Config;
 use cscf::wording::{Outcome, Reply};
 use shell::control::{Connection, Unanswered, private_directory, socket_path};
@@ -66,12 +67,25 @@ fn failure(process: &str, unanswered: Unanswered) -> Failure {
     }
 }
 
-/// Carries out `ims reload`: every process is asked, whatever another one says.
+/// Carries out `ims reload`.
 pub fn reload(reload: &Reload) -> Result<(), Failure> {
-    let config = settings::read(reload.core.config.as_deref())?;
+    each(&reload.core, &PROCESSES, "reload")
+}
+
+/// Carries out `ims counters`.
+pub fn counters(counters: &Counters) -> Result<(), Failure> {
+    match &counters.process {
+        Some(process) => each(&counters.core, &[process.as_str()], "counters"),
+        None => each(&counters.core, &PROCESSES, "counters"),
+    }
+}
+
+/// Asks one line of each process, whatever another one says.
+fn each(core: &Core, processes: &[&str], line: &str) -> Result<(), Failure> {
+    let config = settings::read(core.config.as_deref())?;
     let mut told = Ok(());
-    for process in PROCESSES {
-        match ask(&config, process, "reload", reload.core.timeout) {
+    for process in processes {
+        match ask(&config, process, line, core.timeout) {
             Ok(lines) => lines.iter().for_each(|line| screen::line(format_args!("{process}: {line}"))),
             Err(failure) => {
                 if told.is_ok() {

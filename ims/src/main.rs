@@ -50,6 +50,7 @@ fn main() -> ExitCode {
         Command::Hss(hss) => hss::run(hss),
         Command::Reg(reg) => reg::run(reg),
         Command::Sa(sa) => sa::run(sa),
+        Command::Counters(counters) => control::counters(counters),
         Command::Reload(reload) => control::reload(reload),
     };
     match outcome {

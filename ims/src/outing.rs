@@ -10,10 +10,12 @@ use crate::settings;
 use cscf::ladder::{Kind, Ladder};
 use shell::Clock;
 use std::time::Instant;
+use ue::Fault;
 
 /// Carries out `ims register A`.
 pub fn register(register: &Register) -> Result<(), Failure> {
-    with_phones(&register.running, [&register.subscriber], |[phone], until| phone.deregister(until))
+    let Register { subscriber, fault, running } = register;
+    with_faulty_phones(running, [subscriber], *fault, |[phone], until| phone.deregister(until))
 }
 
 /// Carries out `ims call A B`.
@@ -51,6 +53,16 @@ fn with_phones<const N: usize>(
     names: [&String; N],
     story: impl FnOnce(&mut [Phone; N], Instant) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
+    with_faulty_phones(running, names, None, story)
+}
+
+/// As [`with_phones`], of phones that do something wrong.
+fn with_faulty_phones<const N: usize>(
+    running: &Running,
+    names: [&String; N],
+    fault: Option<Fault>,
+    story: impl FnOnce(&mut [Phone; N], Instant) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let config = settings::read(running.config.as_deref())?;
     let roster = Roster::of(&config)?;
     let clock = Clock::start();
@@ -59,6 +71,9 @@ fn with_phones<const N: usize>(
     for name in names {
         let subscriber = roster.find(name, &config)?;
         let phone = Phone::start(subscriber, &config, clock, tracing)?;
+        if let Some(fault) = fault {
+            phone.does_wrong(fault)?;
+        }
         started.push(phone.dialled_as(dialled(name, subscriber, &config)?));
     }
     let Ok(mut phones) = <[Phone; N]>::try_from(started) else {

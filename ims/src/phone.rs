@@ -13,8 +13,8 @@ use shell::{Binding, Clock, Handle, Security, Setup, Sockets};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 use ue::{
-    Answering, CallNumber, Command, Deregistration, Ending, Notice, Policy, RegistrationFailure,
-    RequestFailure, SecurityConfig, Ue, UeConfig,
+    Answering, CallNumber, Command, Deregistration, Ending, Fault, Notice, Policy, RegistrationFailure,
+    RequestFailure, SecurityConfig, Tunnel, Ue, UeConfig,
 };
 
 /// Where a phone listens.
@@ -45,13 +45,17 @@ impl Ports {
             let first = FIRST_FREE_PORT + entropy.below(FREE_PORTS) as u16;
             let address = SocketAddr::new(ip, first);
             let client_ports = (2..5).map(|step| first + step).collect();
-            let offers = SecurityConfig { server_port: first + 1, client_ports, ..SecurityConfig::default() };
+            // Nobody knows whether there is a NAT before the P-CSCF has seen where the REGISTER comes from.
+            let tunnel = ipsec.tunnel_port().map(|pcscf_port| Tunnel { port: first + 5, pcscf_port });
+            let offers =
+                SecurityConfig { server_port: first + 1, client_ports, tunnel, ..SecurityConfig::default() };
             let protected = offers.locals(ip);
             let security = match ipsec.back_end {
                 SecurityBackEnd::Xfrm => Security::Xfrm { guarded: Vec::new() },
                 SecurityBackEnd::Userspace => {
                     let protected = protected.iter().map(|local| local.address).collect();
-                    Security::Userspace { protected }
+                    let encapsulated = tunnel.map(|tunnel| SocketAddr::new(ip, tunnel.port));
+                    Security::Userspace { protected, encapsulated: encapsulated.into_iter().collect() }
                 }
             };
             let open = [Transport::Udp, Transport::Tcp].map(local(address));
@@ -111,6 +115,13 @@ impl Phone {
     /// The same phone, which others reach by `dialled`.
     pub fn dialled_as(self, dialled: String) -> Phone {
         Phone { dialled, ..self }
+    }
+
+    /// From here on it does this wrong.
+    pub fn does_wrong(&self, fault: Fault) -> Result<(), Failure> {
+        let policy =
+            Policy { answering: Answering::After(RING_TIME), fault: Some(fault), ..Policy::default() };
+        self.command(Command::SetPolicy(policy))
     }
 
     /// What others dial to reach it.

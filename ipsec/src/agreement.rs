@@ -37,9 +37,34 @@ impl Profile {
         })
     }
 
-    /// The first pair that is in an offer.
-    pub fn choose(self, offer: &Offer) -> Option<Algorithms> {
-        self.pairs().find(|pair| offer.pairs.contains(pair))
+    /// The first pair that is offered in a mode.
+    pub fn choose(self, offer: &Offer, mode: Mode) -> Option<Algorithms> {
+        self.pairs().find(|pair| offer.mechanisms.contains(&(mode, *pair)))
+    }
+}
+
+/// How ESP is to travel, as `mod` names it (TS 33.203 Annex H).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mode {
+    /// Directly on IP: `trans`, which a mechanism without `mod` means as well.
+    Transport,
+    /// In a tunnel in UDP, through a NAT: `UDP-enc-tun` (TS 33.203 Annex M).
+    UdpTunnel,
+}
+
+impl Mode {
+    /// The value of `mod`.
+    pub const fn token(self) -> &'static str {
+        match self {
+            Mode::Transport => "trans",
+            Mode::UdpTunnel => "UDP-enc-tun",
+        }
+    }
+
+    fn of(mechanism: &Mechanism<'_>) -> Option<Mode> {
+        let Some(token) = mechanism.param(b"mod") else { return Some(Mode::Transport) };
+        let is = |mode: &Mode| token.eq_ignore_ascii_case(mode.token().as_bytes());
+        [Mode::Transport, Mode::UdpTunnel].into_iter().find(is)
     }
 }
 
@@ -67,8 +92,8 @@ pub struct Ends {
 pub struct Offer {
     /// Where its ESP comes in.
     pub ends: Ends,
-    /// The pairs of algorithms, by preference `q`, in their own order where that is equal.
-    pub pairs: Vec<Algorithms>,
+    /// The pairs of algorithms with their modes, by preference `q`, in their own order where that is equal.
+    pub mechanisms: Vec<(Mode, Algorithms)>,
 }
 
 /// Why a field offers nothing that could be used.
@@ -76,7 +101,7 @@ pub struct Offer {
 pub enum Unusable {
     /// It cannot be read.
     Syntax,
-    /// No mechanism of it is `ipsec-3gpp` with ESP in transport mode; the text names what there is.
+    /// No mechanism of it is `ipsec-3gpp` with ESP in a mode of 3GPP; the text names what there is.
     OtherMechanism(String),
     /// A mechanism has no SPI that may be used, or no port.
     Ends,
@@ -91,7 +116,7 @@ impl fmt::Display for Unusable {
         match self {
             Unusable::Syntax => f.write_str("it cannot be read"),
             Unusable::OtherMechanism(found) => {
-                write!(f, "it has no ipsec-3gpp with ESP in transport mode, but {found}")
+                write!(f, "it has no ipsec-3gpp with ESP in a mode of 3GPP, but {found}")
             }
             Unusable::Ends => f.write_str("it lacks an SPI above 255 or a port"),
             Unusable::EndsDiffer => f.write_str("its mechanisms differ in SPIs or ports"),
@@ -104,14 +129,14 @@ impl Offer {
     /// Reads the values of a Security-Client or Security-Server field, each one mechanism.
     pub fn read<'v>(values: impl Iterator<Item = &'v [u8]>) -> Result<Offer, Unusable> {
         let mut ends: Option<Ends> = None;
-        let mut found: Vec<(u16, Algorithms)> = Vec::new();
+        let mut found: Vec<(u16, (Mode, Algorithms))> = Vec::new();
         let (mut others, mut unknown) = (Vec::new(), Vec::new());
         for value in values.take(MECHANISMS_MAX) {
             let mechanism = Mechanism::parse(Name::SecurityClient, value).map_err(|_| Unusable::Syntax)?;
-            if !is_usable(&mechanism) {
+            let Some(mode) = Mode::of(&mechanism).filter(|_| is_usable(&mechanism)) else {
                 others.push(named(&mechanism));
                 continue;
-            }
+            };
             let Some(pair) = pair(&mechanism) else {
                 unknown.push(named(&mechanism));
                 continue;
@@ -120,11 +145,13 @@ impl Offer {
             if *ends.get_or_insert(own) != own {
                 return Err(Unusable::EndsDiffer);
             }
-            found.push((mechanism.preference_milli(), pair));
+            found.push((mechanism.preference_milli(), (mode, pair)));
         }
         found.sort_by_key(|(preference, _)| std::cmp::Reverse(*preference));
         match ends {
-            Some(ends) => Ok(Offer { ends, pairs: found.into_iter().map(|(_, pair)| pair).collect() }),
+            Some(ends) => {
+                Ok(Offer { ends, mechanisms: found.into_iter().map(|(_, mechanism)| mechanism).collect() })
+            }
             None if unknown.is_empty() => Err(Unusable::OtherMechanism(listed(&others))),
             None => Err(Unusable::Algorithms(listed(&unknown))),
         }
@@ -133,23 +160,31 @@ impl Offer {
 
 impl fmt::Display for Offer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_pairs(self.pairs.iter().copied(), f)
+        for (at, (mode, pair)) in self.mechanisms.iter().enumerate() {
+            write!(f, "{}{pair}", if at == 0 { "" } else { ", " })?;
+            if *mode != Mode::Transport {
+                write!(f, " by {}", mode.token())?;
+            }
+        }
+        Ok(())
     }
 }
 
-/// The values of a Security-Client or Security-Server field that offers these pairs, the best one first; without ends it
-/// says what is supported, and agrees on nothing.
-pub fn written(pairs: impl Iterator<Item = Algorithms>, ends: Option<Ends>) -> Vec<String> {
+/// The values of a Security-Client or Security-Server field that offers these mechanisms, the best one first; without ends
+/// it says what is supported, and agrees on nothing.
+pub fn written(mechanisms: impl Iterator<Item = (Mode, Algorithms)>, ends: Option<Ends>) -> Vec<String> {
     let ends = ends.map(|Ends { spi_c, spi_s, port_c, port_s }| {
         format!(";spi-c={};spi-s={};port-c={port_c};port-s={port_s}", spi_c.get(), spi_s.get())
     });
     let ends = ends.unwrap_or_default();
-    let value = |(at, Algorithms { integrity, encryption }): (usize, Algorithms)| {
-        // RFC 3329 §2.2: no two mechanisms have the same preference.
-        let preference = 900_usize.saturating_sub(at * 100).max(1);
-        format!("ipsec-3gpp;q=0.{preference:03};alg={integrity};prot=esp;mod=trans;ealg={encryption}{ends}")
+    let mechanisms: Vec<_> = mechanisms.take(MECHANISMS_MAX).collect();
+    // RFC 3329 §2.2: no two mechanisms have the same preference.
+    let step = if mechanisms.len() <= 9 { 100 } else { 900 / mechanisms.len() };
+    let value = |(at, (mode, Algorithms { integrity, encryption })): (usize, (Mode, Algorithms))| {
+        let (preference, mode) = (900_usize.saturating_sub(at * step).max(1), mode.token());
+        format!("ipsec-3gpp;q=0.{preference:03};alg={integrity};prot=esp;mod={mode};ealg={encryption}{ends}")
     };
-    pairs.enumerate().map(value).collect()
+    mechanisms.into_iter().enumerate().map(value).collect()
 }
 
 /// What a list of mechanisms says, however it is written: the sender of a Security-Verify may order parameters, quote and
@@ -199,12 +234,10 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// Whether a mechanism is ESP in transport mode: the defaults of `prot` and `mod` are just that.
+/// Whether a mechanism is ESP of 3GPP; that is the default of `prot`.
 fn is_usable(mechanism: &Mechanism<'_>) -> bool {
-    let is = |name: &[u8], wanted: &[u8]| {
-        mechanism.param(name).is_none_or(|value| value.eq_ignore_ascii_case(wanted))
-    };
-    mechanism.name.eq_ignore_ascii_case(MECHANISM) && is(b"prot", b"esp") && is(b"mod", b"trans")
+    mechanism.name.eq_ignore_ascii_case(MECHANISM)
+        && mechanism.param(b"prot").is_none_or(|value| value.eq_ignore_ascii_case(b"esp"))
 }
 
 fn pair(mechanism: &Mechanism<'_>) -> Option<Algorithms> {
@@ -298,7 +331,8 @@ mod tests {
             ),
         ] {
             let offer = read(&offers(offered)).expect("usable");
-            let chosen = |profile: Profile| profile.choose(&offer).map(|pair| pair.to_string());
+            let chosen =
+                |profile: Profile| profile.choose(&offer, Mode::Transport).map(|pair| pair.to_string());
             assert_eq!(chosen(Profile::Permissive).as_deref(), permissive, "{offered:?}");
             assert_eq!(chosen(Profile::Strict).as_deref(), strict, "{offered:?}");
         }
@@ -307,10 +341,10 @@ mod tests {
     #[test]
     fn what_cannot_be_used_says_why() {
         for (values, expected) in [
-            (vec![], "it has no ipsec-3gpp with ESP in transport mode, but nothing"),
+            (vec![], "it has no ipsec-3gpp with ESP in a mode of 3GPP, but nothing"),
             (
                 vec!["tls;q=0.5".to_owned(), format!("ipsec-3gpp;alg=null;mod=tun;{ENDS}")],
-                "it has no ipsec-3gpp with ESP in transport mode, but tls, ipsec-3gpp/null/tun",
+                "it has no ipsec-3gpp with ESP in a mode of 3GPP, but tls, ipsec-3gpp/null/tun",
             ),
             (
                 offers(&["alg=hmac-sha-256-128;ealg=aes-cbc", "ealg=aes-cbc", "alg=null"]),
@@ -345,14 +379,37 @@ mod tests {
     fn what_is_offered_is_read_back_in_order() {
         let offer = read(&offers(&["alg=hmac-md5-96"])).expect("usable");
         for profile in [Profile::Permissive, Profile::Strict] {
-            let read = read(&written(profile.pairs(), Some(offer.ends))).expect("our own");
-            assert_eq!(read, Offer { ends: offer.ends, pairs: profile.pairs().collect() });
+            let mechanisms = || profile.pairs().map(|pair| (Mode::Transport, pair));
+            let read = read(&written(mechanisms(), Some(offer.ends))).expect("our own");
+            assert_eq!(read, Offer { ends: offer.ends, mechanisms: mechanisms().collect() });
         }
         assert_eq!(Profile::Permissive.pairs().count(), Algorithms::ALL.len());
         assert_eq!(
             Profile::Strict.to_string(),
             "null/aes-gcm, aes-gmac/null, hmac-sha-1-96/aes-cbc, hmac-sha-1-96/null"
         );
+    }
+
+    /// TS 33.203 Annex M: a UE that may be behind a NAT offers tunnels in UDP as well.
+    #[test]
+    fn both_modes_are_offered_with_preferences_of_their_own() {
+        let ends = read(&offers(&["alg=hmac-md5-96"])).expect("usable").ends;
+        let mechanisms: Vec<_> = [Mode::Transport, Mode::UdpTunnel]
+            .into_iter()
+            .flat_map(|mode| Algorithms::ALL.map(|pair| (mode, pair)))
+            .collect();
+        let values = written(mechanisms.iter().copied(), Some(ends));
+        let offer = read(&values).expect("our own");
+        assert_eq!(offer, Offer { ends, mechanisms });
+        let mut preferences: Vec<_> = values.iter().map(|value| &value[11..18]).collect();
+        preferences.dedup();
+        assert_eq!(preferences.len(), 16, "{values:?}");
+        let one =
+            read(&offers(&["alg=null;ealg=aes-gcm", "alg=hmac-sha-1-96;mod=udp-ENC-tun"])).expect("usable");
+        assert_eq!(one.to_string(), "null/aes-gcm, hmac-sha-1-96/null by UDP-enc-tun");
+        let chosen = |mode| Profile::Permissive.choose(&one, mode).map(|pair| pair.to_string());
+        assert_eq!(chosen(Mode::Transport).as_deref(), Some("null/aes-gcm"));
+        assert_eq!(chosen(Mode::UdpTunnel).as_deref(), Some("hmac-sha-1-96/null"));
     }
 
     /// TS 33.203 §7.2: an entry that was taken out on the way to the UE is missing in its Security-Verify.

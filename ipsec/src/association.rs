@@ -3,6 +3,7 @@
 //! Each end has a client and a server port and an SPI for what comes in at each. Packets go from the client port of the
 //! one to the server port of the other; over TCP, the answers go back the same way.
 
+use crate::agreement::Mode;
 use crate::algorithm::Algorithms;
 use crate::keys::Keys;
 use std::fmt;
@@ -94,9 +95,20 @@ pub enum Encapsulation {
     UdpTunnel {
         /// Where this end takes encapsulated packets.
         local: SocketAddr,
-        /// Where those of the peer come from: the outer side of its NAT.
+        /// Where those of the peer come from: the outer side of its NAT. Its port is 0 until something has come, for the NAT
+        /// chooses it.
         remote: SocketAddr,
     },
+}
+
+impl Encapsulation {
+    /// How packets travel, as SIP names it.
+    pub const fn mode(&self) -> Mode {
+        match self {
+            Encapsulation::Transport => Mode::Transport,
+            Encapsulation::UdpTunnel { .. } => Mode::UdpTunnel,
+        }
+    }
 }
 
 /// The four associations of one agreement, as one end sees them.
@@ -153,6 +165,12 @@ impl SaSet {
             association(self.own_spi_c, Direction::Inbound, client),
             association(self.peer_spi_s, Direction::Outbound, client),
         ]
+    }
+
+    /// Whether this end is the one behind a NAT: it sends from another address than the one that it is known by, and keeps the
+    /// NAT open (RFC 3948 §2.3).
+    pub fn is_behind_nat(&self) -> bool {
+        matches!(self.encapsulation, Encapsulation::UdpTunnel { local, .. } if local.ip() != self.own_ip)
     }
 
     /// The same agreement as the other end sees it.

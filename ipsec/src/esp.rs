@@ -185,6 +185,18 @@ impl Refusal {
         Refusal::Source,
         Refusal::Selector,
     ];
+
+    /// The reason as a counter names it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Refusal::Malformed => "malformed",
+            Refusal::UnknownSpi => "unknown SPI",
+            Refusal::BadIcv => "bad ICV",
+            Refusal::Replay => "replay",
+            Refusal::Source => "other source",
+            Refusal::Selector => "other ports inside",
+        }
+    }
 }
 
 /// The SPI of a packet, if it is long enough for one and it is not reserved.

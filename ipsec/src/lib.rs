@@ -22,7 +22,7 @@ pub mod udp;
 pub mod window;
 pub mod wireshark;
 
-pub use agreement::{Ends, Fingerprint, Offer, Profile, Unusable};
+pub use agreement::{Ends, Fingerprint, Mode, Offer, Profile, Unusable};
 pub use algorithm::{Algorithms, Encryption, Integrity};
 pub use association::{Association, Direction, Encapsulation, Protocol, SaSet, Selector, Spi};
 pub use esp::{Inbound, Opened, Outbound, Refusal, SequenceExhausted};

@@ -129,6 +129,32 @@ impl Sad {
         true
     }
 
+    /// Takes the outer address of a tunnel's peer up where it was before a restart.
+    pub fn resume_outer(&mut self, inbound: Spi, outer: SocketAddr) {
+        let Some(place) = self.inbound.get(&inbound) else { return };
+        if let Some(Held { encapsulation: Encapsulation::UdpTunnel { remote, .. }, .. }) =
+            &mut self.sets[place.set as usize]
+        {
+            *remote = outer;
+        }
+    }
+
+    /// The outer address of the peer of a tunnel, as its newest packet showed it, by an inbound SPI.
+    pub fn outer(&self, inbound: Spi) -> Option<SocketAddr> {
+        let place = self.inbound.get(&inbound)?;
+        match self.sets.get(place.set as usize)?.as_ref()?.encapsulation {
+            Encapsulation::UdpTunnel { remote, .. } if remote.port() != 0 => Some(remote),
+            Encapsulation::UdpTunnel { .. } | Encapsulation::Transport => None,
+        }
+    }
+
+    /// When a set of this inbound SPI has sent its newest packet.
+    pub fn last_sent(&self, inbound: Spi) -> Option<Wall> {
+        let place = self.inbound.get(&inbound)?;
+        let carried = &self.sets.get(place.set as usize)?.as_ref()?.carried;
+        carried[1].last.max(carried[3].last)
+    }
+
     /// The newest sequence numbers of the set of an inbound SPI, received and sent, in the order of [`Sad::resume`].
     pub fn sequences(&self, inbound: Spi) -> Option<([u32; 2], [u32; 2])> {
         let place = self.inbound.get(&inbound)?;
@@ -161,6 +187,9 @@ impl Sad {
         let (outbound, entropy) = (&mut held.outbound[pair], &mut self.entropy);
         match held.encapsulation {
             Encapsulation::Transport => outbound.seal(entropy, protocol.number(), parts, packet)?,
+            Encapsulation::UdpTunnel { remote, .. } if remote.port() == 0 => {
+                return Err(NotSent::PeerUnknown);
+            }
             Encapsulation::UdpTunnel { .. } => {
                 let header = inner::Header::new(selector, protocol, parts).ok_or(NotSent::TooLong)?;
                 let mut all: [&[u8]; PARTS_MAX + 1] = [&[]; PARTS_MAX + 1];
@@ -356,6 +385,8 @@ pub enum NotSent {
     SequenceExhausted,
     /// It does not fit into a packet of IP.
     TooLong,
+    /// Nothing has come out of the tunnel yet, so that nobody knows the outer port of the peer's NAT.
+    PeerUnknown,
 }
 
 impl From<SequenceExhausted> for NotSent {

@@ -4,8 +4,9 @@ use crate::agreements::{Agreement, State};
 use crate::gm::SEC_AGREE;
 use cscf::Reject;
 use cscf::config::{IpsecSection, ListedMechanisms, SecurityPolicy, SecurityProfile};
-use ipsec::{Algorithms, Ends, Fingerprint, Offer, Profile, Spi, agreement};
+use ipsec::{Algorithms, Ends, Fingerprint, Mode, Offer, Profile, Spi, agreement};
 use sip_core::{Message, Name, Status};
+use std::net::IpAddr;
 
 /// What a REGISTER asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +15,10 @@ pub struct Proposal {
     pub ends: Ends,
     /// The pair that was chosen.
     pub algorithms: Algorithms,
+    /// How its ESP is to travel.
+    pub mode: Mode,
+    /// The address that the UE takes for its own, if it is behind a NAT.
+    pub nat: Option<IpAddr>,
     /// What the Security-Client said.
     pub client: Fingerprint,
     /// The private identity.
@@ -22,14 +27,18 @@ pub struct Proposal {
     pub previous: Option<Spi>,
 }
 
-/// Decides on a REGISTER; `through` is the agreement that protected it. What comes back is to be set up with the
-/// challenge, if one comes.
+/// Decides on a REGISTER; `through` is the agreement that protected it, `nat` what [`claimed`](crate::nat::claimed) says of
+/// one in clear. What comes back is to be set up with the challenge, if one comes.
 pub fn admit(
     config: &IpsecSection,
     through: Option<&Agreement>,
     message: &Message,
+    nat: Option<IpAddr>,
 ) -> Result<Option<Proposal>, Reject> {
     let offers = has(message, Name::SecurityClient);
+    // TS 33.203 Annex M: a tunnel where there is a NAT. What comes through a tunnel has one.
+    let nat = through.map_or(nat, |through| through.nat);
+    let modes = modes(config, nat.is_some());
     match (through, config.policy) {
         (None, SecurityPolicy::Off) => Ok(None),
         (None, SecurityPolicy::Optional) if !offers => Ok(None),
@@ -37,10 +46,10 @@ pub fn admit(
         (None, SecurityPolicy::Required) if !offers => {
             Err(Reject::new(Status::EXTENSION_REQUIRED, "REGISTER without Security-Client")
                 .header(Name::Require, SEC_AGREE)
-                .with_mechanisms(config))
+                .with_mechanisms(config, modes))
         }
         (None, SecurityPolicy::Optional | SecurityPolicy::Required) => {
-            propose(config, None, message).map(Some)
+            propose(config, None, message, nat).map(Some)
         }
         (Some(through), _) => {
             if impi(message).as_ref() != Some(&through.impi) {
@@ -50,7 +59,8 @@ pub fn admit(
                     "private identity of another security association",
                 ));
             }
-            verify(through, message, Absence::Refused).map_err(|reject| reject.with_mechanisms(config))?;
+            verify(through, message, Absence::Refused)
+                .map_err(|reject| reject.with_mechanisms(config, modes))?;
             let is_same = print(message, Name::SecurityClient) == Some(through.client);
             match through.state {
                 // TS 33.203 §7.2: the first protected message repeats the offer, which nobody could alter before.
@@ -58,12 +68,12 @@ pub fn admit(
                     Status::SECURITY_AGREEMENT_REQUIRED,
                     "Security-Client differs from the one that was challenged",
                 )
-                .with_mechanisms(config)),
+                .with_mechanisms(config, modes)),
                 State::Awaiting => Ok(None),
                 // A refresh that repeats the offer wants no other associations.
                 State::Current | State::Replaced | State::Ending if is_same || !offers => Ok(None),
                 State::Current | State::Replaced | State::Ending => {
-                    propose(config, Some(through.name()), message).map(Some)
+                    propose(config, Some(through.name()), message, nat).map(Some)
                 }
             }
         }
@@ -107,29 +117,48 @@ fn impi(message: &Message) -> Option<Box<str>> {
     username.or_else(implied).map(String::into_boxed_str)
 }
 
-fn propose(config: &IpsecSection, previous: Option<Spi>, message: &Message) -> Result<Proposal, Reject> {
+/// The modes that may be, the better one first.
+fn modes(config: &IpsecSection, is_behind_nat: bool) -> &'static [Mode] {
+    match (config.tunnel_port(), is_behind_nat) {
+        (None, _) => &[Mode::Transport],
+        (Some(_), false) => &[Mode::Transport, Mode::UdpTunnel],
+        (Some(_), true) => &[Mode::UdpTunnel, Mode::Transport],
+    }
+}
+
+fn propose(
+    config: &IpsecSection,
+    previous: Option<Spi>,
+    message: &Message,
+    nat: Option<IpAddr>,
+) -> Result<Proposal, Reject> {
+    let modes = modes(config, nat.is_some());
     let refusal = |cause, detail: String| {
-        Reject::new(Status::SECURITY_AGREEMENT_REQUIRED, cause).detail(detail).with_mechanisms(config)
+        Reject::new(Status::SECURITY_AGREEMENT_REQUIRED, cause).detail(detail).with_mechanisms(config, modes)
     };
     let profile = profile(config);
     let values = message.all(Name::SecurityClient).map(|(_, value)| value);
     let offer = Offer::read(values)
         .map_err(|why| refusal("Security-Client cannot be used", format!("{why}; we allow {profile}")))?;
-    let algorithms = profile.choose(&offer).ok_or_else(|| {
+    let chosen = modes.iter().find_map(|mode| Some((*mode, profile.choose(&offer, *mode)?)));
+    let (mode, algorithms) = chosen.ok_or_else(|| {
         refusal("no common algorithms in Security-Client", format!("UE offered {offer}; we allow {profile}"))
     })?;
     let client = print(message, Name::SecurityClient);
     let (Some(client), Some(impi)) = (client, impi(message)) else {
         return Err(Reject::new(Status::BAD_REQUEST, "REGISTER names no user"));
     };
-    Ok(Proposal { ends: offer.ends, algorithms, client, impi, previous })
+    Ok(Proposal { ends: offer.ends, algorithms, mode, nat, client, impi, previous })
 }
 
-/// The Security-Server of an agreement, a value for each mechanism.
-pub fn security_server(config: &IpsecSection, chosen: Algorithms, ends: Ends) -> Vec<String> {
+/// The Security-Server of an agreement, a value for each mechanism: all of them in the mode that the UE is to use.
+pub fn security_server(config: &IpsecSection, chosen: (Mode, Algorithms), ends: Ends) -> Vec<String> {
+    let (mode, pair) = chosen;
     match config.listed {
-        ListedMechanisms::All => agreement::written(profile(config).pairs(), Some(ends)),
-        ListedMechanisms::Chosen => agreement::written(std::iter::once(chosen), Some(ends)),
+        ListedMechanisms::All => {
+            agreement::written(profile(config).pairs().map(|pair| (mode, pair)), Some(ends))
+        }
+        ListedMechanisms::Chosen => agreement::written(std::iter::once((mode, pair)), Some(ends)),
     }
 }
 
@@ -150,12 +179,14 @@ fn print(message: &Message, name: Name) -> Option<Fingerprint> {
 
 trait WithMechanisms {
     /// Adds what we support, so that the UE may begin anew (RFC 3329 §2.3.1).
-    fn with_mechanisms(self, config: &IpsecSection) -> Self;
+    fn with_mechanisms(self, config: &IpsecSection, modes: &[Mode]) -> Self;
 }
 
 impl WithMechanisms for Reject {
-    fn with_mechanisms(self, config: &IpsecSection) -> Reject {
-        let listed = agreement::written(profile(config).pairs(), None);
+    fn with_mechanisms(self, config: &IpsecSection, modes: &[Mode]) -> Reject {
+        // The one that would be used: both would be a long message.
+        let mode = modes.first().copied().unwrap_or(Mode::Transport);
+        let listed = agreement::written(profile(config).pairs().map(|pair| (mode, pair)), None);
         listed.into_iter().fold(self, |reject, value| reject.header(Name::SecurityServer, value))
     }
 }
@@ -188,7 +219,7 @@ mod tests {
     }
 
     fn decided(config: &IpsecSection, through: Option<&Agreement>, headers: &str) -> String {
-        match admit(config, through, &register(headers)) {
+        match admit(config, through, &register(headers), None) {
             Ok(None) => "goes on".to_owned(),
             Ok(Some(proposal)) => format!("{} for {}", proposal.algorithms, proposal.impi),
             Err(reject) => format!("{} {}", reject.status.code(), reject.cause),
@@ -220,12 +251,66 @@ mod tests {
         );
     }
 
+    /// TS 33.203 Annex M: a tunnel where there is a NAT and the UE offers one, and for the new set of what comes through one.
+    #[test]
+    fn a_nat_makes_it_a_tunnel() {
+        let (trans, tunnel) = ("mod=trans;alg=hmac-md5-96", "mod=UDP-enc-tun;alg=hmac-md5-96;ealg=aes-cbc");
+        let own = "back_end = \"userspace\"";
+        for (lines, offered, is_behind_nat, expected) in [
+            (own, &[trans, tunnel][..], true, Some((Mode::UdpTunnel, "hmac-md5-96/aes-cbc"))),
+            (own, &[trans, tunnel], false, Some((Mode::Transport, "hmac-md5-96/null"))),
+            (own, &[trans], true, Some((Mode::Transport, "hmac-md5-96/null"))),
+            (own, &[tunnel], false, Some((Mode::UdpTunnel, "hmac-md5-96/aes-cbc"))),
+            ("back_end = \"xfrm\"", &[trans, tunnel], true, Some((Mode::Transport, "hmac-md5-96/null"))),
+            ("back_end = \"xfrm\"", &[tunnel], true, None),
+            ("back_end = \"userspace\"\nnat_port = 0", &[tunnel], true, None),
+        ] {
+            let config = config(&format!("policy = \"required\"\n{lines}"));
+            let mechanism = |offered: &&str| {
+                format!(
+                    "Security-Client: ipsec-3gpp;{offered};spi-c=2000;spi-s=2001;port-c=6301;port-s=6300\r\n"
+                )
+            };
+            let headers: String = offered.iter().map(mechanism).chain([ALICE.to_owned()]).collect();
+            let nat = is_behind_nat.then(|| IpAddr::from([192, 168, 1, 2]));
+            let proposal = admit(&config, None, &register(&headers), nat).ok().flatten();
+            let chosen = proposal.as_ref().map(|proposal| (proposal.mode, proposal.algorithms.name()));
+            assert_eq!(chosen, expected, "{lines} {offered:?} {is_behind_nat}");
+            assert!(proposal.is_none_or(|proposal| proposal.nat == nat));
+        }
+        let config = config(&format!("policy = \"required\"\n{own}"));
+        let server = |proposal: &Proposal| {
+            let ends = Ends { spi_c: Spi::MIN, spi_s: Spi::MIN, port_c: 1, port_s: 2 };
+            security_server(&config, (proposal.mode, proposal.algorithms), ends)
+        };
+        let mut through = agreement(300, 5100, State::Current);
+        through.nat = Some(IpAddr::from([192, 168, 1, 2]));
+        let mechanisms = [trans, tunnel].map(|offered| {
+            format!("Security-Client: ipsec-3gpp;{offered};spi-c=2000;spi-s=2001;port-c=6301;port-s=6300\r\n")
+        });
+        // What the agreement was made with is empty, and so is this.
+        let headers = format!("{ALICE}{}", mechanisms.concat());
+        let verify = Message::parse(
+            format!("REGISTER sip:h SIP/2.0\r\n{headers}Security-Verify: x\r\n\r\n").into_bytes(),
+            &Limits::default(),
+        );
+        through.server = print(&verify.expect("a message"), Name::SecurityVerify).expect("readable");
+        let message = register(&format!("{headers}Security-Verify: x\r\n"));
+        let proposal = admit(&config, Some(&through), &message, None).expect("goes on").expect("a new set");
+        assert_eq!((proposal.mode, proposal.previous), (Mode::UdpTunnel, Some(through.name())));
+        let listed = server(&proposal);
+        assert!(
+            listed.iter().all(|value| value.contains("mod=UDP-enc-tun")) && listed.len() == 8,
+            "{listed:?}"
+        );
+    }
+
     /// A line that tells the maintainer of a lab what to change (features of phones differ).
     #[test]
     fn what_was_offered_and_what_is_allowed_is_told_when_nothing_matches() {
         let config = config("policy = \"optional\"\nprofile = \"strict\"");
         let headers = format!("Security-Client: {OFFER}\r\n{ALICE}");
-        let reject = admit(&config, None, &register(&headers)).expect_err("nothing in common");
+        let reject = admit(&config, None, &register(&headers), None).expect_err("nothing in common");
         assert_eq!(
             reject.detail.as_deref(),
             Some(

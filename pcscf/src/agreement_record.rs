@@ -6,15 +6,20 @@ use crate::agreements::{Agreement, State};
 use ambient::Wall;
 use cscf::query::Record;
 use ipsec::{Algorithms, Encapsulation, Fingerprint, Keys, SaSet, Spi};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 const KEY: &[u8] = b"pcscf/agreement/";
+/// Of a set in transport mode.
 const VERSION: u8 = 1;
+/// The same, and behind it what there is of a NAT: the port of the tunnel, 0 for none, and what the UE calls itself.
+const WITH_NAT: u8 = 2;
 
 /// The record of an agreement that stands, in the state that it is to be found in.
 pub fn of(agreement: &Agreement, state: State) -> Record {
     let set = &agreement.set;
-    let mut value = vec![VERSION, u8::from(state == State::Replaced)];
+    let is_plain = agreement.nat.is_none() && set.encapsulation == Encapsulation::Transport;
+    let version = if is_plain { VERSION } else { WITH_NAT };
+    let mut value = vec![version, u8::from(state == State::Replaced)];
     for ip in [set.own_ip, set.peer_ip] {
         put(&mut value, ip.to_string().as_bytes());
     }
@@ -32,6 +37,14 @@ pub fn of(agreement: &Agreement, state: State) -> Record {
     value.extend_from_slice(&agreement.server.octets());
     put(&mut value, agreement.impi.as_bytes());
     value.extend_from_slice(&agreement.since.as_millis().to_be_bytes());
+    if version == WITH_NAT {
+        let port = match set.encapsulation {
+            Encapsulation::Transport => 0,
+            Encapsulation::UdpTunnel { local, .. } => local.port(),
+        };
+        value.extend_from_slice(&port.to_be_bytes());
+        put(&mut value, agreement.nat.map(|claimed| claimed.to_string()).unwrap_or_default().as_bytes());
+    }
     Record { key: key(agreement.name()), value: Some(value) }
 }
 
@@ -44,7 +57,8 @@ pub fn removal(name: Spi) -> Record {
 pub fn read(record: &Record) -> Option<Agreement> {
     record.key.strip_prefix(KEY)?;
     let mut rest = record.value.as_deref()?;
-    if take::<1>(&mut rest)? != [VERSION] {
+    let [version] = take::<1>(&mut rest)?;
+    if ![VERSION, WITH_NAT].contains(&version) {
         return None;
     }
     let [is_replaced] = take::<1>(&mut rest)?;
@@ -59,6 +73,23 @@ pub fn read(record: &Record) -> Option<Agreement> {
     let encryption = ipsec::Encryption::parse(get(&mut rest)?)?;
     let algorithms = Algorithms::new(integrity, encryption)?;
     let keys = Keys::kept(get(&mut rest)?, get(&mut rest)?)?;
+    let client = Fingerprint::from_octets(take(&mut rest)?);
+    let server = Fingerprint::from_octets(take(&mut rest)?);
+    let impi = text(&mut rest)?.into();
+    let since = Wall::from_millis(u64::from_be_bytes(take(&mut rest)?));
+    let (mut encapsulation, mut nat) = (Encapsulation::Transport, None);
+    if version == WITH_NAT {
+        let port = u16::from_be_bytes(take(&mut rest)?);
+        nat = match text(&mut rest)? {
+            "" => None,
+            claimed => Some(claimed.parse().ok()?),
+        };
+        if port != 0 {
+            // Where the NAT was, the back end has kept.
+            let (local, remote) = (SocketAddr::new(own_ip, port), SocketAddr::new(peer_ip, 0));
+            encapsulation = Encapsulation::UdpTunnel { local, remote };
+        }
+    }
     let set = SaSet {
         own_ip,
         peer_ip,
@@ -72,19 +103,16 @@ pub fn read(record: &Record) -> Option<Agreement> {
         peer_spi_s,
         algorithms,
         keys,
-        encapsulation: Encapsulation::Transport,
+        encapsulation,
         lifetime: ipsec::association::LIFETIME_MAX,
     };
-    let client = Fingerprint::from_octets(take(&mut rest)?);
-    let server = Fingerprint::from_octets(take(&mut rest)?);
-    let impi = text(&mut rest)?.into();
-    let since = Wall::from_millis(u64::from_be_bytes(take(&mut rest)?));
     Some(Agreement {
         set: Box::new(set),
         impi,
         client,
         server,
         previous: None,
+        nat,
         since,
         state: if is_replaced == 0 { State::Current } else { State::Replaced },
         timer: None,
@@ -132,10 +160,26 @@ mod tests {
             assert_eq!((&back.set, &back.impi, back.state), (&kept.set, &kept.impi, state));
             assert_eq!((back.client, back.server), (kept.client, kept.server));
         }
+        let mut kept = agreement(300, 5100, State::Awaiting);
+        kept.nat = Some(IpAddr::from([192, 168, 1, 2]));
+        let (local, remote) = (SocketAddr::new(kept.set.own_ip, 4500), SocketAddr::new(kept.set.peer_ip, 0));
+        for encapsulation in [Encapsulation::UdpTunnel { local, remote }, Encapsulation::Transport] {
+            kept.set.encapsulation = encapsulation;
+            let back = read(&of(&kept, State::Current)).expect("an agreement");
+            assert_eq!((back.set, back.nat, &back.impi), (kept.set.clone(), kept.nat, &kept.impi));
+        }
     }
 
     #[test]
     fn what_is_cut_or_foreign_is_no_agreement() {
+        let mut kept = agreement(300, 5100, State::Current);
+        kept.nat = Some(IpAddr::from([192, 168, 1, 2]));
+        let with_nat = of(&kept, State::Current);
+        let cut = |len: usize| with_nat.value.as_ref().map(|value| value[..len].to_vec());
+        let whole = with_nat.value.as_ref().map_or(0, Vec::len);
+        for len in 0..whole {
+            assert!(read(&Record { value: cut(len), ..with_nat.clone() }).is_none(), "cut at {len}");
+        }
         let record = of(&agreement(300, 5100, State::Current), State::Current);
         let value = record.value.clone().expect("a value");
         for len in 0..value.len() {
@@ -144,6 +188,6 @@ mod tests {
         }
         assert!(read(&Record { key: b"pcscf/binding/".to_vec(), ..record.clone() }).is_none());
         assert!(read(&removal(Spi::MIN)).is_none());
-        assert!(read(&Record { value: Some([&[2], &value[1..]].concat()), ..record }).is_none());
+        assert!(read(&Record { value: Some([&[3], &value[1..]].concat()), ..record }).is_none());
     }
 }

@@ -31,6 +31,8 @@ pub struct Agreement {
     pub server: Fingerprint,
     /// The set that the REGISTER came through which asked for this one.
     pub previous: Option<Spi>,
+    /// The address that the UE takes for its own, if it is behind a NAT.
+    pub nat: Option<IpAddr>,
     /// When it was set up.
     pub since: Wall,
     /// How far it has come.
@@ -202,6 +204,7 @@ pub(crate) mod tests {
             client: print,
             server: print,
             previous: None,
+            nat: None,
             since: Wall::from_millis(0),
             state,
             timer: None,

@@ -17,6 +17,7 @@ pub fn from_ue(
 ) -> Result<(), Reject> {
     let message = &request.message;
     let dialog = known(turn, request, routes)?;
+    gm::count_forged(turn, message);
     let source = securing::sender(pcscf, &request.source)?;
     let sent_by = crate::sent_by(message);
     let is_same_way = match dialog.is_protected {

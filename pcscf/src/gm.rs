@@ -28,6 +28,13 @@ pub fn from_ue(message: &Message, edits: &mut Edits) {
     }
 }
 
+/// Counts a UE that asserts an identity itself, which only its P-CSCF may (RFC 3325 §8): what it says goes no further.
+pub fn count_forged(turn: &mut Turn<'_, Pcscf>, message: &Message) {
+    if message.all(Name::PAssertedIdentity).next().is_some() {
+        turn.count("removed", "P-Asserted-Identity of a UE");
+    }
+}
+
 /// Removes what a UE may not see.
 pub fn to_ue(message: &Message, edits: &mut Edits) {
     trust::leaving(message, Outsider::Ue, edits);

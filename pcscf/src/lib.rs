@@ -16,6 +16,7 @@ pub mod dialog;
 pub mod gm;
 pub mod grant;
 pub mod kept;
+pub mod nat;
 pub mod originating;
 pub mod path;
 pub mod record;

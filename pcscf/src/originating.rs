@@ -4,7 +4,7 @@
 use crate::gm::{self, Direction, Routes};
 use crate::path::DialogToken;
 use crate::{Data, Pcscf, assertion, securing};
-use cscf::config::RouteEnforcement;
+use cscf::config::{EmergencyPolicy, IpsecSection, RouteEnforcement};
 use cscf::{Incoming, Reject, Target, Turn};
 use sip_core::{Edits, Message, Method, Name, Status, Uri};
 
@@ -17,9 +17,9 @@ pub fn begin(
 ) -> Result<(), Reject> {
     let message = &request.message;
     if is_emergency(message.uri()) {
-        // TS 24.229 §5.2.10 wants an E-CSCF, or a 380 that sends the UE to another access. Neither is there.
-        return Err(Reject::new(Status::SERVICE_UNAVAILABLE, "emergency services are not supported"));
+        return Err(emergency(&pcscf.config.ipsec, request));
     }
+    gm::count_forged(turn, message);
     let source = securing::sender(pcscf, &request.source)?;
     let senders = pcscf.bindings.of_sender(&source, crate::sent_by(message));
     let Some((identity, binding)) = assertion::asserted(message, &senders) else {
@@ -53,6 +53,20 @@ pub fn begin(
     *turn.data() = Data::FromUe { binding: Some(binding.id()), is_cancelled: false };
     turn.forward(request, edits, Target::Uri(first_hop.clone().into_bytes()));
     Ok(())
+}
+
+/// What a request for an emergency service is answered.
+fn emergency(config: &IpsecSection, request: &Incoming) -> Reject {
+    let is_clear = config.is_on() && request.source.secured.is_none();
+    match config.emergency {
+        EmergencyPolicy::Protected if is_clear => {
+            Reject::new(Status::FORBIDDEN, "emergency request outside of a security association")
+        }
+        // TS 24.229 §5.2.10 wants an E-CSCF, or a 380 that sends the UE to another access. Neither is there.
+        EmergencyPolicy::Any | EmergencyPolicy::Protected => {
+            Reject::new(Status::SERVICE_UNAVAILABLE, "emergency services are not supported")
+        }
+    }
 }
 
 /// A response of the core on its way to the UE that asked.

@@ -7,7 +7,7 @@ use crate::credentials::{self, Arrival};
 use crate::gm;
 use crate::grant::{Asked, Change};
 use crate::path::ID_BITS;
-use crate::{Data, Pcscf, Timer, Waiting, record, securing};
+use crate::{Data, Pcscf, Timer, Waiting, nat, record, securing};
 use ambient::Now;
 use cscf::identity::Impu;
 use cscf::{Answer, Incoming, Query, Reject, Target, Trust, Turn};
@@ -21,7 +21,8 @@ pub fn begin(pcscf: &Pcscf, turn: &mut Turn<'_, Pcscf>, request: &Incoming) -> R
     let aor = aor(message)?;
     let source = securing::sender(pcscf, &request.source)?;
     let through = source.secured.and_then(|set| pcscf.agreements.get(set));
-    let proposal = admission::admit(&pcscf.config.ipsec, through, message)?;
+    let nat = nat::claimed(message, &source);
+    let proposal = admission::admit(&pcscf.config.ipsec, through, message, nat)?;
     let arrival = if through.is_some() { Arrival::Protected } else { Arrival::Clear };
     let known = pcscf.bindings.refreshed_by(&source, &aor).map(|binding| binding.id());
     if known.is_none() && pcscf.bindings.len() >= pcscf.config.pcscf.registrations_max {

@@ -8,10 +8,11 @@ use crate::admission::{self, Absence, Proposal};
 use crate::agreement_record;
 use crate::agreements::{Agreement, State};
 use crate::kept::Kept;
-use crate::{Pcscf, Timer, Waiting, credentials, registration};
+use crate::{Pcscf, Timer, Waiting, credentials, nat, registration};
+use cscf::config::IpsecSection;
 use cscf::query::{Record, Secure};
 use cscf::{Answer, Hop, Incoming, Query, Reject, Source, Target, Turn};
-use ipsec::{Encapsulation, Ends, Fingerprint, Keys, SaSet, Spi};
+use ipsec::{Encapsulation, Ends, Fingerprint, Keys, Mode, SaSet, Spi};
 use sip_core::{Message, Status};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -67,7 +68,7 @@ pub fn challenged(
     freed.into_iter().for_each(|name| end_now(pcscf, turn, name));
     let (spi_s, spi_c) = draw(pcscf, turn, proposal);
     let own = Ends { spi_c, spi_s, port_c: client_port, port_s: config.ipsec.server_port };
-    let server = admission::security_server(&config.ipsec, proposal.algorithms, own);
+    let server = admission::security_server(&config.ipsec, (proposal.mode, proposal.algorithms), own);
     let server = Fingerprint::of(server.iter().map(|value| value.as_bytes())).ok_or_else(|| {
         Reject::new(Status::SERVER_INTERNAL_ERROR, "our own Security-Server cannot be read")
     })?;
@@ -84,9 +85,10 @@ pub fn challenged(
         peer_spi_s: proposal.ends.spi_s,
         algorithms: proposal.algorithms,
         keys: Keys::derive(proposal.algorithms, *ck, *ik),
-        encapsulation: Encapsulation::Transport,
+        encapsulation: encapsulation(&config.ipsec, proposal.mode, request),
         lifetime: ipsec::association::LIFETIME_MAX,
     };
+    tell_of_nat(turn, &config.ipsec, proposal, request);
     let timer = turn.arm(REG_AWAIT_AUTH, Timer::AgreementEnds(spi_s), "reg-await-auth");
     let query = Query::Secure(Secure::Install(Box::new(set.clone())));
     pcscf.agreements.insert(Agreement {
@@ -95,6 +97,7 @@ pub fn challenged(
         client: proposal.client,
         server,
         previous: proposal.previous,
+        nat: proposal.nat,
         since: turn.wall(),
         state: State::Awaiting,
         timer: Some(timer),
@@ -102,6 +105,35 @@ pub fn challenged(
     let response = Incoming { message: response.message.clone(), source: response.source };
     turn.query(query, Waiting::Installed { response, set: spi_s });
     Ok(true)
+}
+
+/// How the ESP of a new set travels. Within a tunnel a UE is known by the address of its NAT, which it learns from the Via of
+/// its challenge (TS 24.229 §F.2.1.2.2).
+fn encapsulation(config: &IpsecSection, mode: Mode, request: &Incoming) -> Encapsulation {
+    let (own, peer) = (request.source.local.ip(), request.source.remote.ip());
+    match (mode, config.tunnel_port()) {
+        (Mode::UdpTunnel, Some(port)) => Encapsulation::UdpTunnel {
+            local: SocketAddr::new(own, port),
+            // What the NAT makes of the UE's port, its first packet shows.
+            remote: SocketAddr::new(peer, 0),
+        },
+        (Mode::UdpTunnel | Mode::Transport, _) => Encapsulation::Transport,
+    }
+}
+
+/// Names a UE behind a NAT as such: most of those whose ESP never comes are.
+fn tell_of_nat(turn: &mut Turn<'_, Pcscf>, config: &IpsecSection, proposal: &Proposal, request: &Incoming) {
+    let has_tunnels = config.tunnel_port().is_some();
+    let Some((counted, outlook)) = nat::outlook(proposal.mode, proposal.nat.is_some(), has_tunnels) else {
+        return;
+    };
+    turn.count("behind_nat", counted);
+    let claimed = proposal.nat.unwrap_or(request.source.remote.ip());
+    let remote = request.source.remote;
+    match proposal.mode {
+        Mode::UdpTunnel => tracing::info!(%claimed, %remote, "a UE is behind a NAT: {outlook}"),
+        Mode::Transport => tracing::warn!(%claimed, %remote, "a UE is behind a NAT: {outlook}"),
+    }
 }
 
 /// Ends what has the selectors of the new set: a phone that restarted may come with the ports that it had.
@@ -167,7 +199,8 @@ pub fn installed(
             let own =
                 Ends { spi_c: own_spi_c, spi_s: own_spi_s, port_c: own_client_port, port_s: own_server_port };
             let config = &pcscf.config.ipsec;
-            let listed = admission::security_server(config, agreement.set.algorithms, own);
+            let chosen = (agreement.set.encapsulation.mode(), agreement.set.algorithms);
+            let listed = admission::security_server(config, chosen, own);
             tracing::info!(%set, ue = %agreement.ue(), algorithms = %agreement.set.algorithms, "security associations are set up");
             turn.count("secured", agreement.set.algorithms.name());
             registration::pass(turn, response, &listed);

@@ -69,8 +69,15 @@ fn line(agreement: &Agreement, now: Wall) -> String {
         State::Replaced => "older, until the UE uses the newer",
         State::Ending => "ending",
     };
+    let nat = match agreement.nat {
+        Some(claimed) => {
+            let mode = set.encapsulation.mode().token();
+            format!(" behind a NAT (calls itself {claimed}, {mode})")
+        }
+        None => String::new(),
+    };
     format!(
-        "{} {:?}->{:?} spi-uc {} spi-us {} spi-pc {} spi-ps {} {} {state} {} s",
+        "{} {:?}->{:?} spi-uc {} spi-us {} spi-pc {} spi-ps {} {} {state} {} s{nat}",
         set.peer_ip,
         (set.own_client_port, set.own_server_port),
         (set.peer_client_port, set.peer_server_port),
@@ -128,6 +135,12 @@ mod tests {
         let table = &lines("sa list")[0];
         assert!(table.starts_with("10.0.0.1 (5100, 6100)->(31300, 31001) spi-uc 0x"), "{table}");
         assert!(table.ends_with("null/aes-gcm current 9 s"), "{table}");
+        let mut behind_nat = agreement(400, 5101, State::Current);
+        behind_nat.nat = Some(std::net::IpAddr::from([192, 168, 1, 2]));
+        agreements.insert(behind_nat);
+        let Notice::SecurityAssociations { lines, .. } =
+            shown(&agreements, Form::Table, Wall::from_millis(9000));
+        assert!(lines[1].ends_with("9 s behind a NAT (calls itself 192.168.1.2, trans)"), "{lines:?}");
     }
 
     #[test]

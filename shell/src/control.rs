@@ -1,7 +1,7 @@
 //! The control channel: a Unix-domain socket at which a person commands a running process.
 //!
-//! One line asks, a [`Reply`] answers, one connection at a time. What a line means is the [`Wording`]'s to say; two words
-//! are every process's own: `help` and `reload`. The socket is its owner's alone (0600): who may write to it may read
+//! One line asks, a [`Reply`] answers, one connection at a time. What a line means is the [`Wording`]'s to say; three words
+//! are every process's own: `help`, `counters` and `reload`. The socket is its owner's alone (0600): who may write to it may read
 //! and change subscribers.
 
 mod client;
@@ -12,6 +12,7 @@ pub use place::{private_directory, socket_path};
 
 use crate::driver::Operator;
 use crate::reload::Reload;
+use cscf::node::Count;
 use cscf::wording::{Outcome, Reply, Wording};
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -192,8 +193,13 @@ impl<C: Clone, N> Desk<C, N> {
     fn reply(&mut self, line: &str) -> Reply {
         match line {
             "help" => {
-                let own = ["reload".to_owned(), "help".to_owned()];
+                let own = ["counters", "reload", "help"].map(str::to_owned);
                 Reply::done(self.wording.help.iter().map(|line| (*line).to_owned()).chain(own))
+            }
+            "counters" => {
+                let counters = self.operator.counters(COMMAND_MAX);
+                let line = |Count { name, cause, count }| format!("{name}: {cause}: {count}");
+                Reply::done(counters.into_iter().map(line))
             }
             "reload" => self.reload.reload(),
             _ => match (self.wording.read)(line) {

@@ -250,7 +250,10 @@ pub fn security(part: Part, config: &Config) -> Result<Security, Failure> {
             "ipsec.back_end: \"userspace\" is for one shard; set pcscf.shards = 1, or write \"xfrm\""
                 .to_owned(),
         )),
-        SecurityBackEnd::Userspace => Ok(Security::Userspace { protected }),
+        SecurityBackEnd::Userspace => {
+            let encapsulated = config.ipsec.tunnels(&config.pcscf.listen);
+            Ok(Security::Userspace { protected, encapsulated })
+        }
     }
 }
 

@@ -1,11 +1,14 @@
 //! A host of the simulation: a machine that can crash and start again, and the disk that outlives it.
 
-use crate::security::{Esp, Marks};
+use crate::security::{Esp, Marks, Origin};
+use crate::world::HostId;
 use ambient::{Instant, Now};
+use cscf::node::Count;
 use cscf::query::Record;
 use cscf::role::Role;
 use cscf::station::{Operated, Shards, Station, WireInput, WireOutput};
 use cscf::trace;
+use ipsec::Refusal;
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -24,6 +27,8 @@ pub trait AnyMachine {
     fn poll_notice(&mut self) -> Option<Box<dyn Any>>;
     /// See [`Operated::poll_trace`].
     fn poll_trace(&mut self) -> Option<trace::Event>;
+    /// See [`Operated::counters`].
+    fn counters(&self) -> Vec<Count>;
     /// The machine itself, for a look at its state.
     fn as_any(&self) -> &dyn Any;
 }
@@ -59,6 +64,10 @@ impl<M: Operated + 'static> AnyMachine for M {
         Operated::poll_trace(self)
     }
 
+    fn counters(&self) -> Vec<Count> {
+        Operated::counters(self, None)
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -83,6 +92,8 @@ pub struct Host {
     pub esp: Esp,
     /// How far its associations were, as its disk has it.
     pub marks: Marks,
+    /// The ESP datagram that left last: for whom, how it comes there, and what it was.
+    pub left_last: Option<(HostId, Origin, Vec<u8>)>,
     /// Counts the starts, so that what was on its way to an earlier life is dropped.
     pub life: u32,
     /// Notices that nobody has taken yet.
@@ -99,6 +110,18 @@ impl Host {
     /// The records of the disk, as a machine gets them at its start.
     pub fn restored(&self) -> Vec<Record> {
         self.disk.iter().map(|(key, value)| Record { key: key.clone(), value: Some(value.clone()) }).collect()
+    }
+
+    /// How often something was counted by the machine that runs on it or by its ESP, as an operator would be told.
+    pub fn counted(&self, name: &str, cause: &str) -> u64 {
+        let of_esp = Refusal::ALL.map(|reason| Count {
+            name: "esp_refused",
+            cause: reason.name(),
+            count: self.esp.refused(reason),
+        });
+        let of_machine = self.machine.as_ref().map(|machine| machine.counters()).unwrap_or_default();
+        let is_it = |counted: &&Count| counted.name == name && counted.cause == cause;
+        of_machine.iter().chain(&of_esp).filter(is_it).map(|counted| counted.count).sum()
     }
 
     /// Whether a phone runs on it.

@@ -11,6 +11,7 @@ pub mod evidence;
 pub mod host;
 pub mod ims;
 pub mod ladder;
+pub mod nat;
 pub mod network;
 pub mod security;
 pub mod stranger;

@@ -3,7 +3,7 @@
 
 use ambient::{Entropy, Wall};
 use cscf::query::{Secure, SecureFailure};
-use ipsec::{NotInstalled, Protocol, Refusal, SaSet, Sad, Selector, Spi, Usage, udp};
+use ipsec::{Encapsulation, NotInstalled, Protocol, Refusal, SaSet, Sad, Selector, Spi, Usage, udp};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,6 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 pub struct Mark {
     received: [u32; 2],
     sent: [u32; 2],
+    outer: Option<SocketAddr>,
 }
 
 /// The marks of a host, by the SPI of its server port: they are on its disk.
@@ -26,13 +27,22 @@ pub struct Esp {
     unwritten: Option<u32>,
 }
 
+/// How an ESP packet came.
+#[derive(Clone, Copy, Debug)]
+pub enum Origin {
+    /// On IP.
+    Ip(IpAddr),
+    /// In UDP.
+    Udp(SocketAddr),
+}
+
 /// What leaves a host.
 #[derive(Debug)]
 pub enum Leaving {
     /// As it is.
     Clear(Vec<u8>),
-    /// As an ESP packet.
-    Esp(Vec<u8>),
+    /// As an ESP packet; in UDP between these outer ends, where there is a tunnel.
+    Esp(Vec<u8>, Option<Selector>),
     /// Nothing: its association has no sequence number left.
     Nothing,
 }
@@ -51,12 +61,17 @@ impl Esp {
             Secure::Adopt(set) => {
                 let name = set.own_spi_s;
                 self.install(*set)?;
-                if let Some(Mark { received, sent }) = marks.get(&name) {
+                if let Some(Mark { received, sent, outer }) = marks.get(&name) {
                     // What was sent since the mark was written must not be sent again: to the peer it is a replay.
                     self.sad.resume(name, *received, sent.map(|sent| sent.saturating_add(MARKED_EVERY)));
+                    if let Some(outer) = outer {
+                        self.sad.resume_outer(name, *outer);
+                    }
                 }
                 Ok(())
             }
+            // The world has what left.
+            Secure::Repeat(_) => Ok(()),
             Secure::Remove(set) => {
                 self.sad.remove(set.own_spi_s);
                 self.sets.remove(&set.own_spi_s);
@@ -97,17 +112,28 @@ impl Esp {
         let mut packet = Vec::new();
         let sealed = header
             .map(|header| self.sad.protect(&ends, protocol, &[&header, &payload], now, &mut packet).is_ok());
-        if sealed == Some(true) { Leaving::Esp(packet) } else { Leaving::Nothing }
+        if sealed == Some(true) { Leaving::Esp(packet, self.outer(ends)) } else { Leaving::Nothing }
+    }
+
+    /// Between what a tunnel goes that carries what is between two ports.
+    pub fn outer(&self, ends: Selector) -> Option<Selector> {
+        match self.sad.encapsulation(&ends)? {
+            Encapsulation::UdpTunnel { local, remote } => Some(Selector { local, remote }),
+            Encapsulation::Transport => None,
+        }
     }
 
     /// What an ESP packet holds, and between which ports it goes; `None` when it is refused.
     pub fn open(
         &mut self,
-        source: IpAddr,
+        origin: Origin,
         packet: &mut [u8],
         now: Wall,
     ) -> Option<(Selector, Protocol, Vec<u8>)> {
-        let accepted = self.sad.accept(source, packet, now).ok()?;
+        let accepted = match origin {
+            Origin::Ip(source) => self.sad.accept(source, packet, now).ok()?,
+            Origin::Udp(source) => self.sad.accept_encapsulated(source, packet, now).ok()?,
+        };
         let header = match accepted.protocol {
             Protocol::Udp => 8,
             Protocol::Tcp => 4,
@@ -132,9 +158,11 @@ impl Esp {
     /// Writes down how far the associations are, now and then; at once when a set is new or taken up again, for a second
     /// crash may come before the next time.
     pub fn mark(&mut self, marks: &mut Marks) {
+        let has_moved = |(name, mark): (&Spi, &Mark)| mark.outer != self.sad.outer(*name).or(mark.outer);
+        let is_unknown = marks.iter().any(has_moved);
         if let Some(unwritten) = &mut self.unwritten {
             *unwritten += 1;
-            if *unwritten < MARKED_EVERY {
+            if *unwritten < MARKED_EVERY && !is_unknown {
                 return;
             }
         }
@@ -142,7 +170,7 @@ impl Esp {
         // Those of sets that are still to be adopted stay.
         marks.extend(self.sets.keys().filter_map(|name| {
             let (received, sent) = self.sad.sequences(*name)?;
-            Some((*name, Mark { received, sent }))
+            Some((*name, Mark { received, sent, outer: self.sad.outer(*name) }))
         }));
     }
 

@@ -3,10 +3,11 @@
 mod streams;
 
 use crate::host::{Factory, Host};
+use crate::nat::Nat;
 use crate::network::{Link, Network};
-use crate::security::{Esp, Leaving, Marks};
+use crate::security::{Esp, Leaving, Marks, Origin};
 use ambient::{Entropy, Instant, Now, Wall};
-use cscf::query::{Answer, Query, QueryId, Record, StoreFailure, Unresolved};
+use cscf::query::{Answer, Query, QueryId, Record, Secure, StoreFailure, Unresolved};
 use cscf::station::{WireInput, WireOutput};
 use cscf::trace;
 use ipsec::{Protocol, Selector};
@@ -26,7 +27,7 @@ enum Happening {
     /// A datagram arrives in clear.
     Datagram { to: HostId, local: SocketAddr, remote: SocketAddr, bytes: Vec<u8> },
     /// An ESP packet arrives.
-    Esp { to: HostId, source: IpAddr, packet: Vec<u8> },
+    Esp { to: HostId, origin: Origin, packet: Vec<u8> },
     /// A stream does something at one of its ends.
     Stream { stream: usize, end: End, what: StreamEvent },
     /// A host wants its timeout.
@@ -81,6 +82,7 @@ pub struct World {
     sequence: u64,
     hosts: Vec<Host>,
     streams: Vec<Stream>,
+    nats: Vec<Nat>,
     /// The links.
     pub network: Network,
     entropy: Entropy,
@@ -107,6 +109,7 @@ impl World {
             sequence: 0,
             hosts: Vec::new(),
             streams: Vec::new(),
+            nats: Vec::new(),
             network: Network::new(Link::GOOD, entropy.fork()),
             entropy,
             traced: Vec::new(),
@@ -158,6 +161,7 @@ impl World {
             disk: BTreeMap::new(),
             esp,
             marks: Marks::new(),
+            left_last: None,
             life: 0,
             notices: Vec::new(),
             disk_fails: false,
@@ -231,13 +235,37 @@ impl World {
 
     /// A datagram arrives, whoever sent it: source addresses can be forged.
     pub fn inject(&mut self, remote: SocketAddr, local: SocketAddr, bytes: &[u8]) {
-        let to = self.owner(local.ip()).unwrap_or_else(|| panic!("nobody is at {local}"));
+        let (to, local) = self.place_of(local).unwrap_or_else(|| panic!("nobody is at {local}"));
         self.schedule(self.now.instant, Happening::Datagram { to, local, remote, bytes: bytes.to_vec() });
     }
 
     /// An ESP packet arrives, whoever sent it.
     pub fn inject_esp(&mut self, source: IpAddr, to: HostId, packet: &[u8]) {
-        self.schedule(self.now.instant, Happening::Esp { to, source, packet: packet.to_vec() });
+        let origin = Origin::Ip(source);
+        self.schedule(self.now.instant, Happening::Esp { to, origin, packet: packet.to_vec() });
+    }
+
+    /// An ESP packet arrives in UDP, whoever sent it.
+    pub fn inject_esp_in_udp(&mut self, source: SocketAddr, to: HostId, packet: &[u8]) {
+        let origin = Origin::Udp(source);
+        self.schedule(self.now.instant, Happening::Esp { to, origin, packet: packet.to_vec() });
+    }
+
+    /// Puts a host behind the NAT at this address.
+    pub fn put_behind_nat(&mut self, host: HostId, outside: IpAddr) {
+        match self.nats.iter_mut().find(|nat| nat.outside() == outside) {
+            Some(nat) => nat.take_in(host),
+            None => {
+                let mut nat = Nat::new(outside);
+                nat.take_in(host);
+                self.nats.push(nat);
+            }
+        }
+    }
+
+    /// Moves the NAT at an address to another one; it forgets whom its ports are of.
+    pub fn move_nat(&mut self, from: IpAddr, to: IpAddr) {
+        self.nats.iter_mut().filter(|nat| nat.outside() == from).for_each(|nat| nat.move_to(to));
     }
 
     /// Keeps every packet that leaves from here on, for [`World::taken`].
@@ -335,8 +363,8 @@ impl World {
                     self.input(to, WireInput::Datagram { local, remote, bytes });
                 }
             }
-            Happening::Esp { to, source, mut packet } => {
-                if let Some((ends, Protocol::Udp, bytes)) = self.unsealed(to, source, &mut packet) {
+            Happening::Esp { to, origin, mut packet } => {
+                if let Some((ends, Protocol::Udp, bytes)) = self.unsealed(to, origin, &mut packet) {
                     self.input(to, WireInput::Datagram { local: ends.local, remote: ends.remote, bytes });
                 }
             }
@@ -405,26 +433,37 @@ impl World {
         let now = self.now.instant;
         match output {
             WireOutput::Datagram { local, remote, mut bytes } => {
-                let Some(to) = self.owner(remote.ip()) else { return };
+                let ends = Selector { local, remote };
+                let outer = self.hosts[id].esp.outer(ends).unwrap_or(ends);
+                let Some((to, _)) = self.place_of(outer.remote) else { return };
                 if self.tampered(id, to, &mut bytes) == Fate::Drop {
                     return;
                 }
                 let (a, b) = (self.hosts[id].name.clone(), self.hosts[to].name.clone());
-                let leaving = self.sealed(id, Selector { local, remote }, Protocol::Udp, bytes);
+                let leaving = self.sealed(id, ends, Protocol::Udp, bytes);
                 match &leaving {
                     Leaving::Clear(bytes) => self.take(id, to, false, bytes),
-                    Leaving::Esp(packet) => self.take(id, to, true, packet),
+                    Leaving::Esp(packet, _) => self.take(id, to, true, packet),
                     Leaving::Nothing => return,
                 }
+                let origin = match &leaving {
+                    Leaving::Esp(_, tunnel) => self.origin(id, to, local.ip(), *tunnel),
+                    Leaving::Clear(_) | Leaving::Nothing => None,
+                };
+                if let (Leaving::Esp(packet, _), Some(origin)) = (&leaving, origin) {
+                    self.hosts[id].left_last = Some((to, origin, packet.clone()));
+                }
+                let source = self.outside_of(id, outer.local);
+                let inner = self.place_of(outer.remote).map_or(outer.remote, |(_, inner)| inner);
                 for delay in self.network.datagram(&a, &b) {
-                    let arrival = match &leaving {
-                        Leaving::Clear(bytes) => {
-                            Happening::Datagram { to, local: remote, remote: local, bytes: bytes.clone() }
+                    let arrival = match (&leaving, origin) {
+                        (Leaving::Clear(bytes), _) => {
+                            Happening::Datagram { to, local: inner, remote: source, bytes: bytes.clone() }
                         }
-                        Leaving::Esp(packet) => {
-                            Happening::Esp { to, source: local.ip(), packet: packet.clone() }
+                        (Leaving::Esp(packet, _), Some(origin)) => {
+                            Happening::Esp { to, origin, packet: packet.clone() }
                         }
-                        Leaving::Nothing => return,
+                        (Leaving::Esp(..), None) | (Leaving::Nothing, _) => return,
                     };
                     self.schedule(now + delay, arrival);
                 }
@@ -449,9 +488,12 @@ impl World {
                             self.take(id, to, false, &bytes);
                             self.write(stream, end, StreamEvent::Bytes(bytes));
                         }
-                        Leaving::Esp(packet) => {
+                        Leaving::Esp(packet, tunnel) => {
                             self.take(id, to, true, &packet);
-                            self.write(stream, end, StreamEvent::Sealed(packet));
+                            if let Some(origin) = self.origin(id, to, local.ip(), tunnel) {
+                                self.hosts[id].left_last = Some((to, origin, packet.clone()));
+                                self.write(stream, end, StreamEvent::Sealed(packet, origin));
+                            }
                         }
                         Leaving::Nothing => {}
                     }
@@ -471,6 +513,11 @@ impl World {
                 self.schedule(now + Duration::from_micros(delay), stored);
             }
             WireOutput::Query { id: query, query: Query::Secure(wish) } => {
+                if matches!(wish, Secure::Repeat(_))
+                    && let Some((to, origin, packet)) = self.hosts[id].left_last.clone()
+                {
+                    self.schedule(now + Duration::from_millis(1), Happening::Esp { to, origin, packet });
+                }
                 let host = &mut self.hosts[id];
                 let answer = Answer::Secured(host.esp.secure(wish, &mut host.marks));
                 let answered = Happening::Answered { host: id, life: host.life, id: query, answer };
@@ -498,16 +545,40 @@ impl World {
     fn unsealed(
         &mut self,
         id: HostId,
-        source: IpAddr,
+        origin: Origin,
         packet: &mut [u8],
     ) -> Option<(Selector, Protocol, Vec<u8>)> {
         let host = &mut self.hosts[id];
-        let opened = host.esp.open(source, packet, self.now.wall);
+        let opened = host.esp.open(origin, packet, self.now.wall);
         host.esp.mark(&mut host.marks);
         opened.filter(|_| host.machine.is_some())
     }
 
-    fn owner(&self, address: IpAddr) -> Option<HostId> {
-        self.hosts.iter().position(|host| host.address == address)
+    /// How ESP of a host comes to another one; `None` where a NAT is in its way.
+    fn origin(&mut self, id: HostId, to: HostId, source: IpAddr, tunnel: Option<Selector>) -> Option<Origin> {
+        let has_nat = self.nats.iter().any(|nat| nat.hides(id) || nat.hides(to));
+        match tunnel {
+            Some(tunnel) => Some(Origin::Udp(self.outside_of(id, tunnel.local))),
+            None => (!has_nat).then_some(Origin::Ip(source)),
+        }
+    }
+
+    /// How a port of a host looks to others.
+    fn outside_of(&mut self, id: HostId, local: SocketAddr) -> SocketAddr {
+        match self.nats.iter_mut().find(|nat| nat.hides(id)) {
+            Some(nat) => nat.translate(id, local),
+            None => local,
+        }
+    }
+
+    /// Whose port this is, and which one it is there; nobody reaches those behind a NAT but through it.
+    fn place_of(&self, remote: SocketAddr) -> Option<(HostId, SocketAddr)> {
+        let inside = self.nats.iter().find_map(|nat| nat.inside(remote));
+        let is_hidden = |id: &HostId| self.nats.iter().any(|nat| nat.hides(*id));
+        let open = || {
+            let owner = self.hosts.iter().position(|host| host.address == remote.ip());
+            owner.filter(|id| !is_hidden(id)).map(|id| (id, remote))
+        };
+        inside.or_else(open)
     }
 }

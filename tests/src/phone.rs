@@ -111,9 +111,14 @@ impl Phone {
         let bindings = locals.iter().filter(is_bound).map(Binding::from);
         let sockets = Sockets::bind(bindings).unwrap_or_else(|error| panic!("{error}"));
         let protected = place.security.locals(place.address).into_iter().map(|local| local.address);
+        let tunnel = place.security.tunnel;
+        let encapsulated = tunnel.map(|tunnel| SocketAddr::new(place.address, tunnel.port));
         let security = match place.esp {
             Esp::Kernel => Security::Xfrm { guarded: Vec::new() },
-            Esp::Own => Security::Userspace { protected: protected.collect() },
+            Esp::Own => Security::Userspace {
+                protected: protected.collect(),
+                encapsulated: encapsulated.into_iter().collect(),
+            },
         };
         let station = assembly::sip_station(Ue::new(ue), config, locals, None, entropy());
         let setup = Setup { trace: true, security, ..Setup::new(sockets, Clock::start(), entropy()) };

@@ -87,7 +87,7 @@ impl Ue {
         change: Change,
     ) -> Result<(), &'static str> {
         let contact = self.contact_uri(turn);
-        let target = self.target();
+        let (target, proof) = (self.target(), self.proof());
         let call = self.calls.get(number).ok_or("no such call")?;
         let Call { media, stage, .. } = call;
         let Stage::Session(session) = stage else { return Err("the call is not set up") };
@@ -117,7 +117,7 @@ impl Ue {
             request = request.body(SDP, &media.offer());
         }
         session.change = Some(change);
-        turn.originate(request.build(), target, Waiting::Change { call: number, ack: None });
+        turn.originate(proof.on(request).build(), target, Waiting::Change { call: number, ack: None });
         Ok(())
     }
 
@@ -129,7 +129,7 @@ impl Ue {
         ack: &mut Option<Vec<u8>>,
         outcome: Outcome<'_>,
     ) {
-        let target = self.target();
+        let (target, proof) = (self.target(), self.proof());
         let status = match outcome {
             Outcome::Response(response) => response.message.status(),
             Outcome::Timeout | Outcome::Unreachable(_) => None,
@@ -144,11 +144,10 @@ impl Ue {
             let is_again = ack.is_some();
             let sequence = response.message.cseq().map_or(0, |cseq| cseq.number);
             let made = match self.session(number) {
-                Some(session) => Some(session.dialog.ack(sequence).build()),
-                None => {
-                    Dialog::of_response(&response.message).ok().map(|dialog| dialog.ack(sequence).build())
-                }
+                Some(session) => Some(session.dialog.ack(sequence)),
+                None => Dialog::of_response(&response.message).ok().map(|dialog| dialog.ack(sequence)),
             };
+            let made = made.map(|ack| proof.on(ack).build());
             if !is_again {
                 *ack = made;
             }

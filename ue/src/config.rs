@@ -2,7 +2,7 @@
 
 use cscf::flow::{Hop, Local, Side, Transport};
 use ims_aka::Usim;
-use ipsec::Algorithms;
+use ipsec::{Algorithms, Mode};
 use sip_core::Status;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -87,20 +87,46 @@ pub struct SecurityConfig {
     pub server_port: u16,
     /// The ring of protected client ports, `port-uc`: a registration takes the next one.
     pub client_ports: Vec<u16>,
+    /// What it offers for the case of a NAT; `None`: nothing.
+    pub tunnel: Option<Tunnel>,
+}
+
+/// Where ESP in UDP goes, through a NAT between a UE and its P-CSCF (TS 33.203 Annex M).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tunnel {
+    /// The UE's own port.
+    pub port: u16,
+    /// The P-CSCF's: SIP does not name it.
+    pub pcscf_port: u16,
+}
+
+impl Default for Tunnel {
+    /// The port of RFC 3948 at both ends.
+    fn default() -> Tunnel {
+        Tunnel { port: 4500, pcscf_port: 4500 }
+    }
 }
 
 impl Default for SecurityConfig {
-    /// Every pair, at ports that a phone could have.
+    /// Every pair, at ports that a phone could have, and nothing for a NAT.
     fn default() -> SecurityConfig {
         SecurityConfig {
             pairs: Algorithms::ALL.to_vec(),
             server_port: 6300,
             client_ports: vec![6301, 6302, 6303],
+            tunnel: None,
         }
     }
 }
 
 impl SecurityConfig {
+    /// What Security-Client lists, the preferred mechanism first.
+    pub fn mechanisms(&self) -> impl Iterator<Item = (Mode, Algorithms)> {
+        let in_mode = |mode| self.pairs.iter().map(move |pair| (mode, *pair));
+        let tunnels = in_mode(Mode::UdpTunnel).filter(|_| self.tunnel.is_some());
+        in_mode(Mode::Transport).chain(tunnels)
+    }
+
     /// The protected listening points at an address, the server port first.
     pub fn locals(&self, ip: IpAddr) -> Vec<Local> {
         let at =
@@ -230,4 +256,31 @@ pub enum Fault {
     WrongSpi,
     /// Goes on with the older set after it has agreed on a newer one.
     StaleSecurity,
+    /// Offers other algorithms with the answer to a challenge than before it.
+    ChangedAlgorithms,
+    /// Sends a protected packet twice, as whoever listens on the way could.
+    Replay,
+}
+
+impl Fault {
+    /// All of them, as a command line names them.
+    pub const NAMES: [(&str, Fault); 12] = [
+        ("wrong-res", Fault::WrongRes),
+        ("mac-failure", Fault::MacFailure),
+        ("ignore-challenge", Fault::IgnoreChallenge),
+        ("no-ack", Fault::NoAck),
+        ("forged-identity", Fault::ForgedIdentity),
+        ("unregistered", Fault::Unregistered),
+        ("no-security-verify", Fault::NoSecurityVerify),
+        ("altered-security-verify", Fault::AlteredSecurityVerify),
+        ("wrong-spi", Fault::WrongSpi),
+        ("stale-security", Fault::StaleSecurity),
+        ("changed-algorithms", Fault::ChangedAlgorithms),
+        ("replay", Fault::Replay),
+    ];
+
+    /// The fault of a name.
+    pub fn named(name: &str) -> Option<Fault> {
+        Fault::NAMES.into_iter().find(|(known, _)| *known == name).map(|(_, fault)| fault)
+    }
 }

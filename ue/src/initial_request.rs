@@ -61,7 +61,7 @@ impl Ue {
         if let Some(access) = &self.config.access {
             request = request.header(Name::PAccessNetworkInfo, access);
         }
-        Ok(self.secure_request(request))
+        Ok(self.proof().on(request))
     }
 
     /// The identity that asks, and the Service-Route: the registered one where it is not barred, else the default one

@@ -24,6 +24,6 @@ pub mod ue;
 
 pub use command::{CallNumber, Command, Deregistration, Ending, Notice, RegistrationFailure, RequestFailure};
 pub use config::{
-    Answering, Credentials, Fault, Password, Persistence, Policy, Reliable, SecurityConfig, UeConfig,
+    Answering, Credentials, Fault, Password, Persistence, Policy, Reliable, SecurityConfig, Tunnel, UeConfig,
 };
 pub use ue::Ue;

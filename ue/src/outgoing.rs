@@ -12,7 +12,7 @@ use cscf::node::ClientId;
 use cscf::role::Outcome;
 use cscf::{Incoming, Turn};
 use sip_core::dialog::{Dialog, DialogId};
-use sip_core::{Method, Name, Status};
+use sip_core::{Method, Name, RequestBuilder, Status};
 use std::time::Duration;
 
 /// How many phones of the called may ring at once; the early dialog of one more is not followed.
@@ -150,7 +150,7 @@ impl Ue {
         response: &Incoming,
         status: Status,
     ) {
-        let target = self.target();
+        let (target, proof) = (self.target(), self.proof());
         let message = &response.message;
         let Some(call) = self.calls.get(number) else { return };
         let Stage::Calling(calling) = &mut call.stage else { return };
@@ -169,7 +169,7 @@ impl Ue {
             }
             let early = &mut calling.early[at];
             if let Some(prack) = early.prack(message) {
-                turn.originate(prack, target, Waiting::Prack);
+                turn.originate(proof.on(prack).build(), target, Waiting::Prack);
             }
         }
         if status == Status::RINGING && !calling.is_ringing {
@@ -213,7 +213,8 @@ impl Ue {
         let (Ok(mut dialog), Ok(cseq)) = (dialog, message.cseq()) else {
             return self.end_call(turn, number, Ending::Protocol("2xx that makes no dialog"));
         };
-        let ack = dialog.ack(cseq.number).build();
+        let proof = self.proof();
+        let ack = proof.on(dialog.ack(cseq.number)).build();
         if !is_faulty {
             turn.send_ack(ack.clone(), target.clone());
         }
@@ -222,7 +223,7 @@ impl Ue {
         }
         let is_wanted = self.calling(number).is_some_and(|calling| !calling.is_cancelled);
         if !is_wanted {
-            turn.originate(dialog.request(Method::Bye).build(), target, Waiting::Bye);
+            turn.originate(proof.on(dialog.request(Method::Bye)).build(), target, Waiting::Bye);
             if self.calling(number).is_some() {
                 self.end_call(turn, number, Ending::Local);
             }
@@ -262,7 +263,7 @@ impl Ue {
 impl Early {
     /// The PRACK of a reliable provisional response; `None` when it is not reliable, came before, or came too early
     /// (RFC 3262 §4).
-    fn prack(&mut self, response: &sip_core::Message) -> Option<Vec<u8>> {
+    fn prack(&mut self, response: &sip_core::Message) -> Option<RequestBuilder> {
         if !response.has_option(Name::Require, b"100rel") {
             return None;
         }
@@ -272,8 +273,6 @@ impl Early {
         }
         self.reliable = Some(number);
         let invite = response.cseq().ok()?.number;
-        let prack =
-            self.dialog.request(Method::Prack).header(Name::RAck, format_args!("{number} {invite} INVITE"));
-        Some(prack.build())
+        Some(self.dialog.request(Method::Prack).header(Name::RAck, format_args!("{number} {invite} INVITE")))
     }
 }

@@ -29,6 +29,8 @@ use std::time::Duration;
 const BAD_CHALLENGES_MAX: u8 = 2;
 /// A registrar that never stops challenging would keep us busy for ever.
 const CHALLENGES_MAX: u8 = 5;
+/// How often an attempt begins anew.
+const FRESH_STARTS_MAX: u8 = 1;
 /// How often an attempt asks for a longer expiry after a 423.
 const TOO_BRIEF_MAX: u8 = 2;
 /// The pauses between attempts (RFC 5626 §4.5).
@@ -59,6 +61,8 @@ struct Attempt {
     challenges: u8,
     bad_challenges: u8,
     too_brief: u8,
+    /// How often it has begun anew.
+    fresh_starts: u8,
 }
 
 /// The registration of a UE.
@@ -174,6 +178,7 @@ impl Ue {
             challenges: 0,
             bad_challenges: 0,
             too_brief: 0,
+            fresh_starts: 0,
         });
         self.send_register(turn);
     }
@@ -290,7 +295,7 @@ impl Ue {
             match self.agree_on_security(turn, response, keys) {
                 Ok(true) => return,
                 Ok(false) => {}
-                Err(why) => return self.attempt_failed(turn, RegistrationFailure::Challenge(why), None),
+                Err(why) => return self.begin_afresh(turn, why),
             }
         } else {
             // TS 24.229 §5.1.1.5.3: in the way that the REGISTER took, with new SPIs.
@@ -298,6 +303,26 @@ impl Ue {
             self.offer_security(turn);
         }
         self.answer_challenge(turn);
+    }
+
+    /// A challenge without a Security-Server that could be used: its authentication is abandoned, and the registration begins
+    /// anew with another Call-ID (TS 24.229 §5.1.1.5.1); once, lest it go on for ever.
+    fn begin_afresh(&mut self, turn: &mut Turn<'_, Ue>, why: &'static str) {
+        match &mut self.registration.attempt {
+            Some(attempt) if attempt.fresh_starts < FRESH_STARTS_MAX && !attempt.purpose.ends_it() => {
+                attempt.fresh_starts += 1;
+                attempt.challenges = 0;
+                attempt.authorization = self.authenticator.unchallenged();
+            }
+            _ => return self.attempt_failed(turn, RegistrationFailure::Challenge(why), None),
+        }
+        tracing::warn!(why, "the challenge is abandoned, and the registration begins anew");
+        self.registration.call_id = Ue::token(turn);
+        self.registration.tag = Ue::token(turn);
+        self.registration.sequence = 0;
+        self.security_refused(turn);
+        self.offer_security(turn);
+        self.send_register(turn);
     }
 
     /// The back end of IPsec has answered to the set of a challenge.

@@ -11,7 +11,7 @@ use cscf::flow::{Hop, Side};
 use cscf::query::Secure;
 use cscf::{Answer, Query, Target, Turn};
 use ims_aka::Key;
-use ipsec::{Algorithms, Encapsulation, Ends, Keys, Offer, SaSet, Spi, agreement};
+use ipsec::{Algorithms, Encapsulation, Ends, Keys, Mode, Offer, SaSet, Spi, agreement};
 use sip_core::{Message, Name, RequestBuilder};
 use std::net::{IpAddr, SocketAddr};
 
@@ -76,9 +76,14 @@ impl Ue {
 
     /// Where every other request goes.
     pub(crate) fn request_target(&self) -> Target {
+        self.through(self.of_request())
+    }
+
+    /// The set of every other request: the current one, unless the UE is told to stay with the older.
+    fn of_request(&self) -> Option<&Agreed> {
         let is_stale = self.config.policy.fault == Some(Fault::StaleSecurity);
         let older = self.security.older.as_ref().filter(|_| is_stale);
-        self.through(older.or(self.security.current.as_ref()))
+        older.or(self.security.current.as_ref())
     }
 
     fn through(&self, agreed: Option<&Agreed>) -> Target {
@@ -118,36 +123,36 @@ impl Ue {
         let (Some(config), Some(offered)) = (&self.config.security, self.security.offered) else {
             return request;
         };
-        let mut request = request.header(Name::Require, SEC_AGREE).header(Name::ProxyRequire, SEC_AGREE);
+        let agreed = self.security.of_register();
+        let proof =
+            Proof { verify: agreed.map(|agreed| self.verify(agreed)).unwrap_or_default(), is_agreed: true };
+        let mut request = proof.on(request);
+        let is_changed =
+            self.config.policy.fault == Some(Fault::ChangedAlgorithms) && self.security.trial.is_some();
         for mechanism in offer_text(config, offered) {
-            request = request.header(Name::SecurityClient, mechanism.as_str());
-        }
-        self.verified(request, self.security.of_register())
-    }
-
-    /// What every other request outside a dialog says of security (TS 24.229 §5.1.2A.1).
-    pub(crate) fn secure_request(&self, request: RequestBuilder) -> RequestBuilder {
-        match &self.security.current {
-            Some(current) => {
-                let request = request.header(Name::Require, SEC_AGREE).header(Name::ProxyRequire, SEC_AGREE);
-                self.verified(request, Some(current))
-            }
-            None => request,
-        }
-    }
-
-    fn verified(&self, mut request: RequestBuilder, agreed: Option<&Agreed>) -> RequestBuilder {
-        let fault = self.config.policy.fault;
-        for mechanism in agreed.into_iter().flat_map(|agreed| &agreed.verify) {
-            request = match fault {
-                Some(Fault::NoSecurityVerify) => request,
-                Some(Fault::AlteredSecurityVerify) => {
-                    request.header(Name::SecurityVerify, &mechanism.replacen("alg=", "alg=x-", 1))
-                }
-                _ => request.header(Name::SecurityVerify, mechanism.as_str()),
+            request = match is_changed {
+                true => request.header(Name::SecurityClient, &altered(&mechanism)),
+                false => request.header(Name::SecurityClient, mechanism.as_str()),
             };
         }
         request
+    }
+
+    /// What every other request says of security, in a dialog and outside of one (RFC 3329 §2.3.1, TS 24.229 §5.1.2A.1).
+    pub(crate) fn proof(&self) -> Proof {
+        match self.of_request() {
+            Some(agreed) => Proof { verify: self.verify(agreed), is_agreed: true },
+            None => Proof::default(),
+        }
+    }
+
+    /// The values of Security-Verify, as the fault has them.
+    fn verify(&self, agreed: &Agreed) -> Vec<String> {
+        match self.config.policy.fault {
+            Some(Fault::NoSecurityVerify) => Vec::new(),
+            Some(Fault::AlteredSecurityVerify) => agreed.verify.iter().map(|value| altered(value)).collect(),
+            _ => agreed.verify.clone(),
+        }
     }
 
     /// Sets up what a genuine challenge agrees on; the answer to it follows when the associations stand.
@@ -169,23 +174,47 @@ impl Ue {
         }
         let theirs = Offer::read(values()).map_err(|_| "Security-Server cannot be used")?;
         // TS 33.203 §7.2: the first of the P-CSCF's list that the UE has.
-        let algorithms = *theirs
-            .pairs
-            .iter()
-            .find(|pair| config.pairs.contains(pair))
-            .ok_or("no common algorithms in Security-Server")?;
-        let own_ip = turn.local(Side::Protected, Some(self.config.pcscf)).address.ip();
+        let is_ours = |listed: &&(Mode, Algorithms)| config.mechanisms().any(|own| own == **listed);
+        let (mode, algorithms) =
+            *theirs.mechanisms.iter().find(is_ours).ok_or("no common algorithms in Security-Server")?;
+        let local_ip = turn.local(Side::Protected, Some(self.config.pcscf)).address.ip();
+        let (own_ip, encapsulation) = match config.tunnel.filter(|_| mode == Mode::UdpTunnel) {
+            Some(tunnel) => {
+                let local = SocketAddr::new(local_ip, tunnel.port);
+                let remote = SocketAddr::new(self.config.pcscf.remote.ip(), tunnel.pcscf_port);
+                let outer = self.public_ip(challenge).unwrap_or(local_ip);
+                (outer, Encapsulation::UdpTunnel { local, remote })
+            }
+            None => (local_ip, Encapsulation::Transport),
+        };
         let verify = values().map(|value| String::from_utf8_lossy(value).into_owned()).collect();
-        let set = self.set_of(own_ip, algorithms, offered, theirs.ends, (&ck, &ik));
+        let set = self.set_of((own_ip, encapsulation), algorithms, offered, theirs.ends, (&ck, &ik));
         self.drop_trial(turn);
         turn.query(Query::Secure(Secure::Install(Box::new(set.clone()))), Waiting::Secured);
         self.security.trial = Some(Agreed { set: Box::new(set), verify });
         Ok(true)
     }
 
+    /// The address that the P-CSCF knows us by: the NAT's, which the Via of a response tells (RFC 3261 §18.2.1).
+    fn public_ip(&self, response: &Message) -> Option<IpAddr> {
+        let received = response.top_via().ok().and_then(|via| via.received_ip());
+        let through_tunnel = || {
+            let current = self.security.current.as_ref()?;
+            current.set.is_behind_nat().then_some(current.set.own_ip)
+        };
+        // Within a tunnel it is the one that the tunnel was set up with, wherever the NAT has moved since.
+        through_tunnel().or(received)
+    }
+
+    /// Where our Contact is to be, in an agreement: behind a NAT, at the NAT's address (TS 24.229 §F.2.1.2.2).
+    pub(crate) fn protected_contact(&self) -> Option<SocketAddr> {
+        let agreed = self.security.of_register()?;
+        Some(SocketAddr::new(agreed.set.own_ip, agreed.set.own_server_port))
+    }
+
     fn set_of(
         &self,
-        own_ip: IpAddr,
+        (own_ip, encapsulation): (IpAddr, Encapsulation),
         algorithms: Algorithms,
         own: Ends,
         theirs: Ends,
@@ -208,7 +237,7 @@ impl Ue {
             peer_spi_s,
             algorithms,
             keys: Keys::derive(algorithms, *ck.expose(), *ik.expose()),
-            encapsulation: Encapsulation::Transport,
+            encapsulation,
             lifetime: ipsec::association::LIFETIME_MAX,
         }
     }
@@ -230,6 +259,10 @@ impl Ue {
         self.security.offered = None;
         if let Some(trial) = self.security.trial.take() {
             self.drop_older(turn);
+            if self.config.policy.fault == Some(Fault::Replay) {
+                let repeat = Query::Secure(Secure::Repeat(trial.set.clone()));
+                turn.query(repeat, Waiting::Forgotten);
+            }
             self.security.older = self.security.current.replace(trial);
         }
     }
@@ -270,12 +303,37 @@ impl Ue {
     }
 }
 
+/// What a request says of the agreement that protects it.
+#[derive(Debug, Default)]
+pub(crate) struct Proof {
+    verify: Vec<String>,
+    is_agreed: bool,
+}
+
+impl Proof {
+    /// The request with it.
+    pub(crate) fn on(&self, mut request: RequestBuilder) -> RequestBuilder {
+        if self.is_agreed {
+            request = request.header(Name::Require, SEC_AGREE).header(Name::ProxyRequire, SEC_AGREE);
+        }
+        for mechanism in &self.verify {
+            request = request.header(Name::SecurityVerify, mechanism.as_str());
+        }
+        request
+    }
+}
+
+/// A mechanism with another algorithm.
+fn altered(mechanism: &str) -> String {
+    mechanism.replacen("alg=", "alg=x-", 1)
+}
+
 fn remove(turn: &mut Turn<'_, Ue>, agreed: Agreed) {
     turn.query(Query::Secure(Secure::Remove(agreed.set)), Waiting::Forgotten);
 }
 
 fn offer_text(config: &SecurityConfig, ends: Ends) -> Vec<String> {
-    agreement::written(config.pairs.iter().copied(), Some(ends))
+    agreement::written(config.mechanisms(), Some(ends))
 }
 
 /// The option tag of RFC 3329.

@@ -285,9 +285,9 @@ impl Ue {
 
     /// Sends a BYE; the call is over for us whatever comes of it (RFC 3261 §15.1.1).
     pub(crate) fn bye(&mut self, turn: &mut Turn<'_, Ue>, number: CallNumber, ending: Ending) {
-        let target = self.target();
+        let (target, proof) = (self.target(), self.proof());
         if let Some(session) = self.session(number) {
-            let bye = session.dialog.request(Method::Bye).build();
+            let bye = proof.on(session.dialog.request(Method::Bye)).build();
             turn.originate(bye, target, Waiting::Bye);
         }
         self.end_call(turn, number, ending);

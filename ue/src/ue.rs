@@ -142,10 +142,7 @@ impl Ue {
     /// Our Contact URI.
     pub(crate) fn contact_uri(&self, turn: &Turn<'_, Ue>) -> String {
         let (own, hop) = self.ends(turn);
-        let address = match self.security.is_up() {
-            true => own,
-            false => self.config.contact.unwrap_or(own),
-        };
+        let address = self.protected_contact().or(self.config.contact).unwrap_or(own);
         let user = match Uri::parse(self.config.impu.as_bytes()) {
             Ok(uri) => uri.user().map(|user| String::from_utf8_lossy(user).into_owned()),
             Err(_) => None,
@@ -195,6 +192,7 @@ impl Role for Ue {
     type Notice = Notice;
 
     const NAME: &'static str = "ue";
+    const ASKS_RPORT: bool = true;
 
     fn request(&mut self, turn: &mut Turn<'_, Ue>, request: &Incoming) -> Result<(), Reject> {
         let message = &request.message;

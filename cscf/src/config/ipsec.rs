@@ -1,8 +1,11 @@
 //! `[ipsec]`: security associations between UEs and the P-CSCF (TS 33.203).
 
 use super::reader::{Fallback, Reader};
-use super::value::{Fault, ListedMechanisms, SecurityBackEnd, SecurityPolicy, SecurityProfile};
+use super::value::{
+    EmergencyPolicy, Fault, ListedMechanisms, SecurityBackEnd, SecurityPolicy, SecurityProfile,
+};
 use crate::flow::{Local, Side, Transport};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 /// The section of security associations.
@@ -20,6 +23,10 @@ pub struct IpsecSection {
     pub server_port: u16,
     /// The ring of protected client ports, shared by all UEs: `port-pc`. At least two.
     pub client_ports: Vec<u16>,
+    /// Where ESP in UDP is taken, of UEs behind a NAT (TS 33.203 Annex M); 0: nowhere.
+    pub nat_port: u16,
+    /// Which emergency requests go on.
+    pub emergency: EmergencyPolicy,
 }
 
 impl IpsecSection {
@@ -34,6 +41,8 @@ impl IpsecSection {
             listed: section.get("security_server", Fallback::Default(ListedMechanisms::All)),
             server_port: section.within("server_port", 6100, ports.clone()) as u16,
             client_ports: client_ports.iter().filter_map(|port| u16::try_from(*port).ok()).collect(),
+            nat_port: section.within("nat_port", 4500, 0..=u32::from(u16::MAX)) as u16,
+            emergency: section.get("emergency", Fallback::Default(EmergencyPolicy::Any)),
         };
         section.end();
         let mut distinct = read.client_ports.clone();
@@ -56,6 +65,21 @@ impl IpsecSection {
     /// Whether the P-CSCF has protected ports.
     pub fn is_on(&self) -> bool {
         self.policy != SecurityPolicy::Off
+    }
+
+    /// The port of ESP in UDP, where UEs behind a NAT are served: by our own ESP.
+    pub fn tunnel_port(&self) -> Option<u16> {
+        let has_tunnels = self.is_on() && self.back_end == SecurityBackEnd::Userspace;
+        Some(self.nat_port).filter(|port| has_tunnels && *port != 0)
+    }
+
+    /// Where ESP in UDP is taken, at the addresses of `listen`.
+    pub fn tunnels(&self, listen: &[Local]) -> Vec<SocketAddr> {
+        let port = self.tunnel_port();
+        let addresses = port
+            .into_iter()
+            .flat_map(|port| listen.iter().map(move |local| SocketAddr::new(local.address.ip(), port)));
+        addresses.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// The protected ports at the addresses of `listen`, the server port first; none when they are off.

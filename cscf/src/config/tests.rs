@@ -93,6 +93,8 @@ fn a_value_out_of_its_bounds_or_of_another_kind_is_refused_with_its_key() {
         ("ipsec", "client_ports", "[5100, 6100]", "not the server port"),
         ("ipsec", "client_ports", "[5100, 70000]", "two or more"),
         ("ipsec", "server_port", "0", "from 1 to 65535"),
+        ("ipsec", "nat_port", "70000", "from 0 to 65535"),
+        ("ipsec", "emergency", "\"off\"", "any, protected"),
         ("icscf", "scscfs", "[{ url = \"sip:s\" }]", "uri ="),
         ("icscf", "scscfs", "[\"scscf.home\"]", "\"sip:host:port\""),
         ("scscf", "expires_min", "60", "\"60s\""),

@@ -337,6 +337,13 @@ words! {
         /// The chosen one alone: a shorter message, in which nobody sees that an offer was altered on the way.
         Chosen "chosen",
     }
+    /// Which emergency requests the P-CSCF lets go on (TS 33.203 §7.1, TS 24.229 §5.2.10).
+    EmergencyPolicy {
+        /// All: those outside of security associations as well.
+        Any "any",
+        /// Those through security associations, where UEs use them.
+        Protected "protected",
+    }
     /// When the S-CSCF challenges a UE that is registered already (TS 24.229 §5.4.1.2.2).
     Reauthenticate {
         /// Each REGISTER.

@@ -2,6 +2,17 @@
 
 use std::collections::BTreeMap;
 
+/// How often something happened, by name and cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Count {
+    /// What happened.
+    pub name: &'static str,
+    /// Why.
+    pub cause: &'static str,
+    /// How often.
+    pub count: u64,
+}
+
 /// Counters of one node.
 #[derive(Clone, Debug, Default)]
 pub struct Counters(BTreeMap<(&'static str, &'static str), u64>);

@@ -16,7 +16,7 @@ use super::{LinkId, Machine, Operated, Parcel, Protocol, ShardId, Station, WireI
 use crate::assembly::Part;
 use crate::config::Config;
 use crate::flow::{Side, Transport};
-use crate::node::Node;
+use crate::node::{Count, Node};
 use crate::query::{Answer, Query, QueryId, Record, StoreFailure};
 use crate::role::Role;
 use crate::trace;
@@ -496,6 +496,16 @@ where
     fn poll_trace(&mut self) -> Option<trace::Event> {
         let Colocation { pcscf, icscf, scscf, .. } = self;
         pcscf.poll_trace().or_else(|| icscf.poll_trace()).or_else(|| scscf.poll_trace())
+    }
+
+    fn counters(&self, of: Option<Part>) -> Vec<Count> {
+        let counts = |part| match part {
+            Part::Pcscf => self.pcscf.counters(of),
+            Part::Icscf => self.icscf.counters(of),
+            Part::Scscf => self.scscf.counters(of),
+        };
+        let asked = Part::ALL.into_iter().filter(|part| of.is_none_or(|of| of == *part));
+        asked.flat_map(counts).collect()
     }
 }
 

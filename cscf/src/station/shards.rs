@@ -5,7 +5,8 @@
 //! to its home before it is read.
 
 use super::{LinkId, Machine, Operated, Parcel, Protocol, ShardId, Station, WireInput, WireOutput};
-use crate::node::Node;
+use crate::assembly::Part;
+use crate::node::{Count, Node};
 use crate::query::QueryId;
 use crate::role::Role;
 use crate::trace;
@@ -260,6 +261,10 @@ where
 
     fn poll_trace(&mut self) -> Option<trace::Event> {
         self.stations.iter_mut().find_map(Station::poll_trace)
+    }
+
+    fn counters(&self, of: Option<Part>) -> Vec<Count> {
+        self.stations.iter().flat_map(|station| station.counters(of)).collect()
     }
 }
 

@@ -2,7 +2,9 @@
 //!
 //! A driver moves bytes between sockets (or a simulated network) and a [`Machine`]; it knows neither SIP nor Diameter.
 
+use crate::assembly::Part;
 use crate::bucket::ShardId;
+use crate::node::Count;
 use crate::query::{Answer, Query, QueryId, Record};
 use crate::station::Parcel;
 use ambient::{Instant, Now};
@@ -64,6 +66,11 @@ pub trait Operated: Machine {
 
     /// The next message that was sent or received, in order; `None` while the tap is off.
     fn poll_trace(&mut self) -> Option<crate::trace::Event>;
+
+    /// What it has counted since it started; of functions that share a machine, one tells its own if it is named.
+    fn counters(&self, _of: Option<Part>) -> Vec<Count> {
+        Vec::new()
+    }
 }
 
 /// Names one stream connection.

@@ -203,6 +203,40 @@ fn a_tunnel_follows_the_newest_authentic_packet_through_the_nat() {
     }
 }
 
+/// A P-CSCF does not know what the NAT makes of the port of a UE that has sent nothing.
+#[test]
+fn nothing_goes_into_a_tunnel_before_something_came_out_of_it() {
+    let mut at_pcscf = behind_nat(false);
+    if let Encapsulation::UdpTunnel { remote, .. } = &mut at_pcscf.encapsulation {
+        remote.set_port(0);
+    }
+    assert!(!at_pcscf.is_behind_nat(), "the other end is");
+    let (mut pcscf, mut ue) = (Sad::new(Entropy::seeded(1)), Sad::new(Entropy::seeded(2)));
+    pcscf.install(&at_pcscf).expect("an empty database");
+    let at_ue = behind_nat(false).mirrored();
+    ue.install(&at_ue).expect("an empty database");
+    let selector = at_pcscf.associations()[3].selector;
+    let name = at_pcscf.own_spi_s;
+    let mut packet = Vec::new();
+    let sent = pcscf.protect(&selector, Protocol::Udp, &[b"12345678"], NOON, &mut packet);
+    assert_eq!((sent, packet.len(), pcscf.outer(name)), (Err(NotSent::PeerUnknown), 0, None));
+    assert_eq!(pcscf.last_sent(name), None);
+    let nat = SocketAddr::from(([203, 0, 113, 5], 1024));
+    let mut first = to_server(&mut ue, &at_ue, b"first");
+    assert!(pcscf.accept_encapsulated(nat, &mut first, NOON).is_ok());
+    assert_eq!(pcscf.outer(name), Some(nat));
+    assert!(pcscf.protect(&selector, Protocol::Udp, &[b"12345678"], NOON, &mut packet).is_ok());
+    assert_eq!((pcscf.last_sent(name), ue.last_sent(at_ue.own_spi_s)), (Some(NOON), Some(NOON)));
+    let mut next = Sad::new(Entropy::seeded(3));
+    next.install(&at_pcscf).expect("an empty database");
+    next.resume_outer(name, nat);
+    assert_eq!(next.outer(name), Some(nat), "after a restart");
+    let mut plain = Sad::new(Entropy::seeded(3));
+    plain.install(&set(7)).expect("an empty database");
+    plain.resume_outer(set(7).own_spi_s, nat);
+    assert_eq!(plain.outer(set(7).own_spi_s), None);
+}
+
 #[test]
 fn a_tunnel_and_a_set_in_transport_mode_do_not_take_each_others_packets() {
     let (at_pcscf, plain) = (behind_nat(false), set(7));

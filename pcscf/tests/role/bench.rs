@@ -191,6 +191,7 @@ impl Bench {
                 );
                 self.sets.push(*set);
             }
+            Secure::Repeat(_) => {}
             Secure::Remove(set) => self.sets.retain(|other| other.own_spi_s != set.own_spi_s),
         }
         Ok(())

@@ -253,7 +253,8 @@ fn verify_of(set: &SaSet) -> String {
         port_c: set.own_client_port,
         port_s: set.own_server_port,
     };
-    ipsec::agreement::written(ipsec::Profile::Permissive.pairs(), Some(own))
+    let mechanisms = ipsec::Profile::Permissive.pairs().map(|pair| (ipsec::Mode::Transport, pair));
+    ipsec::agreement::written(mechanisms, Some(own))
         .iter()
         .map(|mechanism| format!("Security-Verify: {mechanism}"))
         .collect::<Vec<_>>()

@@ -1,6 +1,7 @@
 //! The operators of functions that share a machine: each commands its own, and hears what its own tells.
 
 use super::handle::{Gone, Handle, Operator};
+use cscf::assembly::Part;
 use cscf::station::OfPart;
 use std::io;
 use std::sync::Arc;
@@ -29,9 +30,9 @@ where
     /// As [`Handle::operator`], one for each function.
     pub fn operators(&mut self) -> io::Result<Operators<PC, PN, IC, IN, SC, SN>> {
         let told = self.take_notices();
-        let (pcscf, pcscf_told) = self.operator_of(OfPart::Pcscf);
-        let (icscf, icscf_told) = self.operator_of(OfPart::Icscf);
-        let (scscf, scscf_told) = self.operator_of(OfPart::Scscf);
+        let (pcscf, pcscf_told) = self.operator_of(Part::Pcscf, OfPart::Pcscf);
+        let (icscf, icscf_told) = self.operator_of(Part::Icscf, OfPart::Icscf);
+        let (scscf, scscf_told) = self.operator_of(Part::Scscf, OfPart::Scscf);
         let sort = move || sort(&told, &pcscf_told, &icscf_told, &scscf_told);
         std::thread::Builder::new().name("notices".to_owned()).spawn(sort)?;
         Ok(Operators { pcscf, icscf, scscf })
@@ -39,13 +40,15 @@ where
 
     fn operator_of<C: 'static, N>(
         &self,
+        part: Part,
         whole: impl Fn(C) -> OfPart<PC, IC, SC> + Send + 'static,
     ) -> (Operator<C, N>, SyncSender<N>) {
         let posts = self.orders.0.clone();
         let (company, shards) = (Arc::clone(&posts.company), posts.posts.len());
+        let count = posts.clone().count(Some(part));
         let command = Box::new(move |command| -> Result<(), Gone> { posts.command(whole(command)) });
         let (tell, notices) = sync_channel(NOTICES_MAX);
-        (Operator { command, company, shards, notices }, tell)
+        (Operator { command, count, company, shards, notices }, tell)
     }
 }
 

@@ -3,14 +3,17 @@
 use super::company::Company;
 use super::inbox::Inbox;
 use crate::sockets::Binding;
+use cscf::assembly::Part;
+use cscf::node::Count;
 use cscf::station::Operated;
 use cscf::trace;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// A machine, or the shards of one function, each running on a thread of its own.
 ///
@@ -31,6 +34,11 @@ pub struct Handle<C, N> {
 #[derive(Debug)]
 pub(super) enum Order<C> {
     Command(C),
+    /// Each shard tells what it has counted, for one of the functions that share the machine or for all.
+    Count {
+        of: Option<Part>,
+        asker: SyncSender<Vec<Count>>,
+    },
     Drain,
     Abort,
 }
@@ -78,8 +86,9 @@ impl<C, N> Handle<C, N> {
         let notices = self.take_notices();
         let posts = self.orders.0.clone();
         let (company, shards) = (Arc::clone(&posts.company), posts.posts.len());
+        let count = posts.clone().count(None);
         let command = Box::new(move |command| posts.command(command));
-        Operator { command, company, shards, notices }
+        Operator { command, count, company, shards, notices }
     }
 
     pub(super) fn take_notices(&mut self) -> Receiver<N> {
@@ -150,6 +159,7 @@ pub(super) fn join_all(threads: Vec<JoinHandle<io::Result<Ended>>>) -> io::Resul
 /// Who commands a running machine, and hears what it says of it.
 pub struct Operator<C, N> {
     pub(super) command: Box<dyn Fn(C) -> Result<(), Gone> + Send>,
+    pub(super) count: Box<dyn Fn(SyncSender<Vec<Count>>) + Send>,
     pub(super) company: Arc<Company>,
     pub(super) shards: usize,
     /// What the machine tells.
@@ -160,6 +170,24 @@ impl<C, N> Operator<C, N> {
     /// Queues a command; every shard gets it.
     pub fn command(&self, command: C) -> Result<(), Gone> {
         (self.command)(command)
+    }
+
+    /// What the machine and its driver have counted since the start, of all shards; those that do not answer in time are left
+    /// out.
+    pub fn counters(&self, within: Duration) -> Vec<Count> {
+        let (sender, counted) = sync_channel(self.shards().max(1));
+        let until = Instant::now() + within;
+        (self.count)(sender);
+        let mut sums: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        for _ in 0..self.shards() {
+            let Ok(counts) = counted.recv_timeout(until.saturating_duration_since(Instant::now())) else {
+                break;
+            };
+            for Count { name, cause, count } in counts {
+                *sums.entry((name, cause)).or_default() += count;
+            }
+        }
+        sums.into_iter().map(|((name, cause), count)| Count { name, cause, count }).collect()
     }
 
     /// How many shards a command reaches: so many notices may tell of it.
@@ -207,6 +235,13 @@ impl<C> Posts<C> {
         for post in self.posts.iter() {
             post.push(order());
         }
+    }
+}
+
+impl<C: Send + 'static> Posts<C> {
+    /// Asks each shard for what it has counted.
+    pub(super) fn count(self, of: Option<Part>) -> Box<dyn Fn(SyncSender<Vec<Count>>) + Send> {
+        Box::new(move |asker| self.order(|| Order::Count { of, asker: asker.clone() }))
     }
 }
 

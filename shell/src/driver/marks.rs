@@ -6,6 +6,7 @@
 use cscf::query::Record;
 use ipsec::Spi;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 /// How far a set has come, at its server port and at its client port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub(super) struct Mark {
     sent: [u32; 2],
     /// Whether connections went through it.
     pub(super) has_streams: bool,
+    /// Where the NAT of its peer was, if there is one.
+    pub(super) outer: Option<SocketAddr>,
 }
 
 impl Mark {
@@ -40,6 +43,8 @@ pub(super) struct Marks {
     carried: BTreeMap<Spi, u32>,
     /// Sets that connections went through.
     streams: BTreeSet<Spi>,
+    /// Where the NATs of peers are.
+    outer: BTreeMap<Spi, SocketAddr>,
     records: Vec<Record>,
 }
 
@@ -49,12 +54,17 @@ impl Marks {
         let own: Vec<Record> = records.extract_if(.., |record| is_own(record)).collect();
         let read = |record: &Record| {
             let spi = Spi::new(u32::from_be_bytes(record.key.strip_prefix(KEY)?.try_into().ok()?))?;
-            let (streams, numbers) = record.value.as_deref()?.split_last()?;
-            let (words, []) = numbers.as_chunks::<4>() else { return None };
+            let (numbers, rest) = record.value.as_deref()?.split_first_chunk::<16>()?;
+            let (words, _) = numbers.as_chunks::<4>();
             let [received, received_c, sent, sent_c] = *words else { return None };
+            let (streams, outer) = rest.split_first()?;
+            let outer = match outer {
+                [] => None,
+                outer => Some(std::str::from_utf8(outer).ok()?.parse().ok()?),
+            };
             let numbers = |pair: [[u8; 4]; 2]| pair.map(u32::from_be_bytes);
             let (received, sent) = (numbers([received, received_c]), numbers([sent, sent_c]));
-            Some((spi, Mark { received, sent, has_streams: *streams == 1 }))
+            Some((spi, Mark { received, sent, has_streams: *streams == 1, outer }))
         };
         Marks { kept: own.iter().filter_map(read).collect(), ..Marks::default() }
     }
@@ -63,6 +73,7 @@ impl Marks {
     pub(super) fn take_up(&mut self, set: Spi) -> Option<Mark> {
         let mark = self.kept.remove(&set)?;
         self.carried.insert(set, 0);
+        self.outer.extend(mark.outer.map(|outer| (set, outer)));
         Some(mark)
     }
 
@@ -76,6 +87,18 @@ impl Marks {
     pub(super) fn forget(&mut self, set: Spi) {
         self.carried.insert(set, 0);
         self.streams.remove(&set);
+        self.outer.remove(&set);
+    }
+
+    /// The NAT of a peer is here: the next packet leaves a mark that says so, if that is new. Gives where it was before, and
+    /// `None` when it has not moved.
+    pub(super) fn moves_to(&mut self, set: Spi, outer: SocketAddr) -> Option<Option<SocketAddr>> {
+        let before = self.outer.insert(set, outer);
+        if before == Some(outer) {
+            return None;
+        }
+        self.carried.insert(set, 0);
+        Some(before)
     }
 
     /// A connection begins in a set: the next packet leaves a mark that says so.
@@ -88,6 +111,7 @@ impl Marks {
     /// A set has ended.
     pub(super) fn end(&mut self, set: Spi) {
         self.streams.remove(&set);
+        self.outer.remove(&set);
         if self.carried.remove(&set).is_some() {
             self.records.push(Record { key: key(set), value: None });
         }
@@ -118,6 +142,7 @@ impl Marks {
         let mut octets: Vec<u8> =
             [received, sent].concat().iter().flat_map(|number| number.to_be_bytes()).collect();
         octets.push(self.streams.contains(&set).into());
+        octets.extend(self.outer.get(&set).into_iter().flat_map(|outer| outer.to_string().into_bytes()));
         self.records.push(Record { key: key(set), value: Some(octets) });
     }
 
@@ -167,6 +192,25 @@ mod tests {
         let mut next = Marks::taken_from(&mut marks.take_records());
         assert!(next.take_up(spi(300)).unwrap().has_streams);
         assert!(mark.sent_at_most()[0] >= 130 && mark.sent_at_most()[1] > 9);
+    }
+
+    #[test]
+    fn where_the_nat_of_a_peer_is_comes_back_from_the_store() {
+        let mut marks = Marks::default();
+        let (before, after) =
+            (SocketAddr::from(([203, 0, 113, 5], 1024)), SocketAddr::from(([203, 0, 113, 6], 2)));
+        assert_eq!(marks.moves_to(spi(300), before), Some(None));
+        for packet in 0..10 {
+            assert!(marks.moves_to(spi(300), before).is_none());
+            marks.carried(spi(300), || Some(([packet, 0], [packet, 0])));
+        }
+        assert_eq!(marks.moves_to(spi(300), after), Some(Some(before)));
+        marks.carried(spi(300), || Some(([11, 0], [11, 0])));
+        let mut next = Marks::taken_from(&mut marks.take_records());
+        assert_eq!(next.take_up(spi(300)).and_then(|mark| mark.outer), Some(after), "told at once");
+        assert_eq!(next.moves_to(spi(300), after), None);
+        next.forget(spi(300));
+        assert_eq!(next.moves_to(spi(300), after), Some(None));
     }
 
     #[test]

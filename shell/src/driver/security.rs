@@ -4,11 +4,13 @@ use super::leftovers::Leftovers;
 use super::marks::Marks;
 use super::protected::Protected;
 use super::refusals::{Refusals, Told};
+use crate::ipsec::userspace::NAT_SILENCE;
 use crate::ipsec::{SecurityBackEnd, SecurityError, Userspace, Xfrm};
 use ambient::{Entropy, Instant, Now};
+use cscf::node::Count;
 use cscf::query::{Record, Secure, SecureFailure};
 use cscf::station::{LinkId, WireInput};
-use ipsec::{SaSet, Selector, Spi};
+use ipsec::{Refusal, SaSet, Selector, Spi};
 use mio::Registry;
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
@@ -31,6 +33,8 @@ pub enum Security {
     Userspace {
         /// The protected ports, which are no sockets of the system.
         protected: Vec<SocketAddr>,
+        /// Where ESP in UDP is taken (RFC 3948), which is for those with a NAT in between.
+        encapsulated: Vec<SocketAddr>,
     },
 }
 
@@ -52,6 +56,7 @@ impl Security {
             ending: Vec::new(),
             marks,
             sets: BTreeSet::new(),
+            keeps_nats_open_at: None,
             refusals: Refusals::new(told),
         };
         match self {
@@ -61,10 +66,15 @@ impl Security {
                 back_end.guard(guarded).map_err(io::Error::other)?;
                 Ok((Some(of(back_end, None)), 0))
             }
-            Security::Userspace { protected } => {
+            Security::Userspace { protected, encapsulated } => {
                 let own: BTreeSet<IpAddr> = protected.iter().map(SocketAddr::ip).collect();
                 let own: Vec<IpAddr> = own.into_iter().collect();
-                let userspace = Userspace::open(&own, entropy).map_err(io::Error::other)?;
+                let mut userspace = Userspace::open(&own, entropy).map_err(io::Error::other)?;
+                for port in encapsulated {
+                    userspace.open_encapsulated(*port).map_err(|error| {
+                        io::Error::other(format!("{port}: {error}; name another ipsec.nat_port, or 0"))
+                    })?;
+                }
                 let (traffic, count) = Protected::new(&userspace, protected.clone(), registry, first_token)?;
                 Ok((Some(of(SecurityBackEnd::Userspace(Box::new(userspace)), Some(traffic))), count))
             }
@@ -85,6 +95,8 @@ pub(super) struct Associations {
     marks: Marks,
     /// Those that are in place.
     sets: BTreeSet<Spi>,
+    /// When the NATs that this end is behind are looked after.
+    keeps_nats_open_at: Option<Instant>,
     refusals: Refusals,
 }
 
@@ -106,6 +118,14 @@ impl Associations {
                 (set.own_spi_s, done)
             }
             Secure::Adopt(set) => (set.own_spi_s, self.adopt(now, &set)),
+            Secure::Repeat(set) => {
+                return match &self.back_end {
+                    SecurityBackEnd::Userspace(userspace) => {
+                        userspace.repeat(&set).map_err(|error| SecureFailure(error.to_string()))
+                    }
+                    SecurityBackEnd::Xfrm(_) => Err(SecureFailure("the kernel repeats no packet".to_owned())),
+                };
+            }
             Secure::Remove(set) => {
                 // What was refused may have the ports of a set that stands, which would lose them.
                 if self.sets.contains(&set.own_spi_s) {
@@ -116,6 +136,11 @@ impl Associations {
         };
         done.map_err(|error| SecureFailure(error.to_string()))?;
         self.sets.insert(name);
+        if let SecurityBackEnd::Userspace(userspace) = &self.back_end
+            && userspace.is_behind_nat()
+        {
+            self.keeps_nats_open_at.get_or_insert(now.instant + NAT_SILENCE);
+        }
         self.refusals.begin(&self.back_end, now.instant);
         Ok(())
     }
@@ -143,7 +168,7 @@ impl Associations {
             SecurityBackEnd::Xfrm(_) => None,
         };
         let ending = self.ending.first().map(|(at, _)| *at);
-        [ending, due, self.refusals.next_look()].into_iter().flatten().min()
+        [ending, due, self.refusals.next_look(), self.keeps_nats_open_at].into_iter().flatten().min()
     }
 
     /// Removes what has had its time.
@@ -156,7 +181,22 @@ impl Associations {
         if let Some((traffic, userspace)) = self.own() {
             traffic.timeout(userspace, now, inputs);
         }
+        if let SecurityBackEnd::Userspace(userspace) = &self.back_end
+            && self.keeps_nats_open_at.is_some_and(|at| at <= now.instant)
+        {
+            userspace.keep_nats_open(now);
+            self.keeps_nats_open_at = userspace.is_behind_nat().then(|| now.instant + NAT_SILENCE);
+        }
         self.refusals.look(&self.back_end, !self.sets.is_empty(), now.instant);
+    }
+
+    /// What was refused of what came as ESP.
+    pub(super) fn counters(&self) -> Vec<Count> {
+        let count = |reason: &Refusal| {
+            let count = self.back_end.refused(*reason).filter(|count| *count > 0)?;
+            Some(Count { name: "esp_refused", cause: reason.name(), count })
+        };
+        Refusal::ALL.iter().filter_map(count).collect()
     }
 
     /// Ends the connections through our own ESP in good order.
@@ -228,7 +268,7 @@ impl Associations {
     /// Sends a datagram from a protected port; false when the port is not one of ours.
     pub(super) fn send(&mut self, ends: Selector, bytes: &[u8], now: Now) -> bool {
         let Some((traffic, userspace)) = self.own() else { return false };
-        if !traffic.has_port(ends.local) {
+        if !has_ends(traffic, userspace, &ends) {
             return false;
         }
         if let Err(error) = userspace.send(&ends, bytes, now) {
@@ -247,7 +287,7 @@ impl Associations {
         inputs: &mut VecDeque<WireInput>,
     ) -> bool {
         let Some((traffic, userspace)) = self.own() else { return false };
-        let is_ours = traffic.has_port(ends.local);
+        let is_ours = has_ends(traffic, userspace, &ends);
         if is_ours {
             traffic.connect(userspace, (link, ends), now, inputs);
             self.carried(&ends, Carries::Stream);
@@ -290,6 +330,7 @@ impl Associations {
             if what == Carries::Stream {
                 self.marks.begins_stream(set);
             }
+            follow_nat(&mut self.marks, userspace, set);
             self.marks.carried(set, || userspace.sequences(set));
         }
     }
@@ -298,6 +339,7 @@ impl Associations {
     fn streams_carried(&mut self) {
         if let (Some(traffic), SecurityBackEnd::Userspace(userspace)) = (&mut self.traffic, &self.back_end) {
             for set in traffic.take_carried() {
+                follow_nat(&mut self.marks, userspace, set);
                 self.marks.carried(set, || userspace.sequences(set));
             }
         }
@@ -341,6 +383,9 @@ impl Associations {
             (&mut self.back_end, self.marks.take_up(set.own_spi_s))
         {
             userspace.resume(set, mark.received, mark.sent_at_most());
+            if let Some(outer) = mark.outer {
+                userspace.resume_outer(set, outer);
+            }
             if mark.has_streams {
                 userspace.reset_streams(set, now);
             }
@@ -349,6 +394,24 @@ impl Associations {
         }
         Ok(())
     }
+}
+
+/// Notes where the NAT of a peer is, if there is one.
+fn follow_nat(marks: &mut Marks, userspace: &Userspace, set: Spi) {
+    let Some(outer) = userspace.outer(set) else { return };
+    match marks.moves_to(set, outer) {
+        None => {}
+        Some(Some(before)) => {
+            tracing::info!(%set, %before, %outer, "the NAT of a peer has moved, and its tunnel with it");
+        }
+        Some(None) => tracing::info!(%set, %outer, "a tunnel in UDP stands"),
+    }
+}
+
+/// Whether what goes between these ends is ours: at a protected port; or at the address of a NAT that this end is behind, where
+/// it has an association.
+fn has_ends(traffic: &Protected, userspace: &Userspace, ends: &Selector) -> bool {
+    traffic.has_port(ends.local) || userspace.set_of(ends).is_some()
 }
 
 /// What an association carries.

@@ -9,6 +9,7 @@ use super::handle::{Ended, Order, Post, Reports};
 use super::inbox::Accepted;
 use super::world::World;
 use ambient::{Instant, Now};
+use cscf::assembly::Part;
 use cscf::query::{Answer, QueryId};
 use cscf::station::{Operated, Parcel, ShardId, WireInput};
 use mio::{Events, Poll};
@@ -152,6 +153,15 @@ impl<M: Operated> Shard<M> {
                 Order::Command(command) => {
                     self.machine.command(now, command);
                     self.drain_outputs(now);
+                }
+                Order::Count { of, asker } => {
+                    let mut counts = self.machine.counters(of);
+                    // ESP is the P-CSCF's; the kernel counts for all shards, and our own ESP is one shard's.
+                    if self.number == ShardId(0) && matches!(of, None | Some(Part::Pcscf)) {
+                        counts.extend(self.world.counters());
+                    }
+                    // Who asked may have gone.
+                    let _ = asker.try_send(counts);
                 }
                 Order::Drain if self.drain_until.is_none() => {
                     self.drain_until = Some(now.instant + self.world.drain_max());

@@ -11,6 +11,7 @@ use crate::spare::Spare;
 use crate::store::Store;
 use crate::stream::{Links, Listeners};
 use ambient::{Entropy, Instant, Now};
+use cscf::node::Count;
 use cscf::query::{Answer, Query, QueryId, Record, SecureFailure, StoreFailure};
 use cscf::station::{Parcel, ShardId, WireInput, WireOutput};
 use ipsec::Selector;
@@ -271,6 +272,11 @@ impl World {
                 None => debug_assert!(false, "no such shard: {shard:?}"),
             },
         }
+    }
+
+    /// What is counted around the machine.
+    pub(super) fn counters(&self) -> Vec<Count> {
+        self.security.as_ref().map(Associations::counters).unwrap_or_default()
     }
 
     /// Moves everything that this turn has produced: once to each socket, connection, shard, and to the store.

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 use tcp::{Event, Stack};
 
 /// A node's own ESP.
@@ -27,14 +28,22 @@ pub struct Userspace {
     sets: BTreeMap<Spi, Ends>,
     /// The inbound SPIs of the client ports, and the sets that they are of.
     clients: BTreeMap<Spi, Spi>,
+    /// Sets whose NAT this end keeps open.
+    behind_nat: BTreeSet<Spi>,
     /// When the TCP of a set is due.
     due: BTreeSet<(Instant, Spi)>,
     entropy: Entropy,
     /// What came in, before it is opened in place.
     received: Vec<u8>,
     /// What goes out.
-    packet: Vec<u8>,
+    packet: Leaving,
     unreadable: u64,
+}
+
+/// The packet that left last, and which way.
+struct Leaving {
+    octets: Vec<u8>,
+    way: Option<(Selector, SocketAddr, SocketAddr, Carries)>,
 }
 
 /// Between what the associations of a set are, and its TCP if there is any.
@@ -104,10 +113,11 @@ impl Userspace {
             ports: ports.map_err(SecurityError::system("open a raw socket for ESP"))?,
             sets: BTreeMap::new(),
             clients: BTreeMap::new(),
+            behind_nat: BTreeSet::new(),
             due: BTreeSet::new(),
             entropy,
             received: vec![0; DATAGRAM_MAX],
-            packet: Vec::with_capacity(DATAGRAM_MAX),
+            packet: Leaving { octets: Vec::with_capacity(DATAGRAM_MAX), way: None },
             unreadable: 0,
         })
     }
@@ -119,15 +129,39 @@ impl Userspace {
         Ok(())
     }
 
-    /// Sends what keeps the NAT of a tunnel open (RFC 3948 §2.3): for the end that is behind it, every 20 seconds of silence.
-    pub fn keep_alive(&self, set: &SaSet) -> io::Result<()> {
-        let [server, ..] = set.associations();
-        match self.sad.encapsulation(&server.selector) {
-            Some(Encapsulation::UdpTunnel { local, remote }) => {
-                Port::find(&self.ports, local, Carries::Udp)?.socket.send_to(KEEP_ALIVE, remote).map(drop)
+    /// Keeps every NAT open that this end is behind (RFC 3948 §2.3), where nothing has left for [`NAT_SILENCE`]; tells how many.
+    pub fn keep_nats_open(&self, now: Now) -> usize {
+        let is_silent =
+            |name: &&Spi| self.sad.last_sent(**name).is_none_or(|sent| now.wall.since(sent) >= NAT_SILENCE);
+        let silent = self.behind_nat.iter().filter(is_silent);
+        let sent = silent.filter(|name| {
+            let ends = self.sets.get(*name);
+            match ends.and_then(|ends| self.sad.encapsulation(&ends.server)) {
+                // One that does not leave is one that is lost; the next one comes soon.
+                Some(Encapsulation::UdpTunnel { local, remote }) => {
+                    Port::find(&self.ports, local, Carries::Udp)
+                        .and_then(|port| port.socket.send_to(KEEP_ALIVE, remote))
+                        .is_ok()
+                }
+                Some(Encapsulation::Transport) | None => false,
             }
-            _ => Ok(()),
-        }
+        });
+        sent.count()
+    }
+
+    /// Whether this end is behind a NAT with any of its sets.
+    pub fn is_behind_nat(&self) -> bool {
+        !self.behind_nat.is_empty()
+    }
+
+    /// The outer address of a tunnel's peer, as its newest packet showed it.
+    pub fn outer(&self, set: Spi) -> Option<SocketAddr> {
+        self.sad.outer(set)
+    }
+
+    /// Takes up where the NAT of a peer was before a restart.
+    pub fn resume_outer(&mut self, set: &SaSet, outer: SocketAddr) {
+        self.sad.resume_outer(set.own_spi_s, outer);
     }
 
     /// Installs a set, or nothing of it.
@@ -136,6 +170,9 @@ impl Userspace {
         let [server, _, client, _] = set.associations().map(|association| association.selector);
         let ends = Ends { server, client, client_spi: set.own_spi_c, stack: None, due: None };
         self.sets.insert(set.own_spi_s, ends);
+        if set.is_behind_nat() {
+            self.behind_nat.insert(set.own_spi_s);
+        }
         self.clients.insert(set.own_spi_c, set.own_spi_s);
         Ok(())
     }
@@ -174,6 +211,7 @@ impl Userspace {
 
     fn forget(&mut self, inbound: Spi) -> bool {
         let set = self.clients.get(&inbound).copied().unwrap_or(inbound);
+        self.behind_nat.remove(&set);
         if let Some(ends) = self.sets.remove(&set) {
             self.clients.remove(&ends.client_spi);
             if let Some(due) = ends.due {
@@ -209,6 +247,18 @@ impl Userspace {
         let header = header.ok_or_else(|| io::Error::from_raw_os_error(libc::EMSGSIZE))?;
         let Userspace { sad, ports, packet, .. } = self;
         emit(sad, ports, packet, selector, Protocol::Udp, &[&header, payload], now)
+    }
+
+    /// Sends the packet once more that left last, if it was one of this set: a fault on demand.
+    pub fn repeat(&self, set: &SaSet) -> io::Result<()> {
+        let is_its = |selector: &Selector| self.set_of(selector) == Some(set.own_spi_s);
+        match &self.packet.way {
+            Some((selector, own, remote, carries)) if is_its(selector) => {
+                let port = Port::find(&self.ports, *own, *carries)?;
+                port.socket.send_to(&self.packet.octets, *remote).map(drop)
+            }
+            Some(_) | None => Err(io::Error::other("another packet left since")),
+        }
     }
 
     /// Begins a connection from a client port of ours; it is opened or closed later.
@@ -372,18 +422,21 @@ impl Ends {
 fn emit(
     sad: &mut Sad,
     ports: &[Port],
-    packet: &mut Vec<u8>,
+    packet: &mut Leaving,
     selector: &Selector,
     protocol: Protocol,
     parts: &[&[u8]],
     now: Now,
 ) -> io::Result<()> {
-    packet.clear();
-    sad.protect(selector, protocol, parts, now.wall, packet).map_err(|refused| match refused {
-        NotSent::NoAssociation => io::Error::other("no security association goes between these ports"),
-        NotSent::SequenceExhausted => io::Error::other("the security association is used up"),
-        NotSent::TooLong => io::Error::from_raw_os_error(libc::EMSGSIZE),
-    })?;
+    packet.octets.clear();
+    sad.protect(selector, protocol, parts, now.wall, &mut packet.octets).map_err(
+        |refused| match refused {
+            NotSent::NoAssociation => io::Error::other("no security association goes between these ports"),
+            NotSent::SequenceExhausted => io::Error::other("the security association is used up"),
+            NotSent::TooLong => io::Error::from_raw_os_error(libc::EMSGSIZE),
+            NotSent::PeerUnknown => io::Error::other("nothing has come through the NAT of the peer yet"),
+        },
+    )?;
     let (own, remote, carries) = match sad.encapsulation(selector) {
         Some(Encapsulation::UdpTunnel { local, remote }) => (local, remote, Carries::Udp),
         _ => {
@@ -391,7 +444,8 @@ fn emit(
             (without_port(selector.local), without_port(selector.remote), Carries::Esp)
         }
     };
-    Port::find(ports, own, carries)?.socket.send_to(packet, remote).map(drop)
+    packet.way = Some((*selector, own, remote, carries));
+    Port::find(ports, own, carries)?.socket.send_to(&packet.octets, remote).map(drop)
 }
 
 /// Whether a datagram at the port of ESP in UDP is a keep-alive or a message of IKE (RFC 3948 §2.2, §2.3).
@@ -451,6 +505,8 @@ impl Port {
     }
 }
 
+/// After so long a silence a NAT hears of us again: RFC 3948 §4 leaves 20 seconds, and one looks as often as this.
+pub const NAT_SILENCE: Duration = Duration::from_secs(10);
 /// One octet (RFC 3948 §2.3).
 const KEEP_ALIVE: &[u8] = &[0xff];
 const DATAGRAM_MAX: usize = 65_536;

@@ -125,7 +125,7 @@ impl Driven {
     /// One whose protected ports are those of a set.
     fn own(set: &SaSet) -> Driven {
         let ports = set.associations().map(|association| association.selector.local);
-        let security = Security::Userspace { protected: ports.to_vec() };
+        let security = Security::Userspace { protected: ports.to_vec(), encapsulated: Vec::new() };
         let setup = Setup { security, ..Driven::setup(Sockets::default()) };
         let driven = Driven(Driver::spawn("puppet", Puppet::default(), setup).expect("CAP_NET_RAW"));
         driven.hears("started");

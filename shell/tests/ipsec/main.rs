@@ -421,7 +421,7 @@ fn a_ue_behind_a_nat_is_served_in_udp_and_found_again_when_the_nat_moves() {
         let (to_pcscf, to_ue) = (at_ue.associations()[3].selector, set.associations()[3].selector);
         let moved = udp_at(SocketAddr::new(near.ip(), 6001));
         for outside in [&outside, &moved] {
-            ue.keep_alive(&at_ue).expect("a loopback");
+            assert_eq!((ue.keep_nats_open(at(20_000)), pcscf.keep_nats_open(at(20_000))), (1, 0), "silent");
             ue.send(&to_pcscf, b"REGISTER", at(0)).expect("a loopback");
             forward(outside);
             let mut got = Vec::new();
@@ -430,6 +430,8 @@ fn a_ue_behind_a_nat_is_served_in_udp_and_found_again_when_the_nat_moves() {
             forward(outside);
             until(&mut ue, |arrival| got_datagram(&arrival, &mut got));
             assert_eq!(got, [&b"REGISTER"[..], b"200 OK"]);
+            assert_eq!(ue.keep_nats_open(at(9_999)), 0, "it has just sent");
+            assert_eq!(pcscf.outer(set.own_spi_s), Some(address(outside)));
         }
         let id = pcscf.connect(&to_ue, at(0)).expect("a set");
         pcscf.write(id, b"INVITE", at(0)).expect("room");

@@ -1,7 +1,7 @@
 //! TCP between hosts: connections that keep their order, lose nothing but by a cut, and are ESP between protected ports.
 
 use super::{Happening, HostId, World};
-use crate::security::Leaving;
+use crate::security::{Leaving, Origin};
 use ambient::Instant;
 use cscf::station::{self, LinkId, WireInput};
 use ipsec::{Protocol, Selector};
@@ -11,12 +11,12 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) enum StreamEvent {
     /// It comes to the accepter, whose association has to open what is sealed.
-    Asked(Option<Vec<u8>>),
+    Asked(Option<(Vec<u8>, Origin)>),
     Opened,
     Refused,
     Bytes(Vec<u8>),
     /// Bytes in an ESP packet.
-    Sealed(Vec<u8>),
+    Sealed(Vec<u8>, Origin),
     Closed,
 }
 
@@ -63,14 +63,17 @@ impl World {
         let port = local.map(|local| local.port()).filter(|port| *port != 0).unwrap_or(self.next_port);
         let local = SocketAddr::new(ip, port);
         self.next_link += 1;
-        let to = self.owner(remote.ip());
+        let ends = Selector { local, remote };
+        let outer = self.hosts[id].esp.outer(ends).unwrap_or(ends);
+        let to = self.place_of(outer.remote).map(|(to, _)| to);
         let accepted = LinkId(LinkId::ACCEPTED | self.next_link);
         let now = self.now.instant;
         let accepter = (to.unwrap_or(id), to.map_or(0, |to| self.hosts[to].life), accepted);
+        let addresses = (if outer == ends { self.outside_of(id, local) } else { local }, remote);
         self.streams.push(Stream {
             opener: (id, self.hosts[id].life, link),
             accepter,
-            addresses: (local, remote),
+            addresses,
             protocol,
             arrives: [now, now],
             is_open: true,
@@ -84,9 +87,9 @@ impl World {
         match (to, delay) {
             (Some(to), Some(delay)) if self.is_up(to) && self.takes(to, protocol) => {
                 let ask = match self.sealed(id, Selector { local, remote }, Protocol::Tcp, Vec::new()) {
-                    Leaving::Esp(packet) => {
+                    Leaving::Esp(packet, tunnel) => {
                         self.take(id, to, true, &packet);
-                        Some(packet)
+                        self.origin(id, to, local.ip(), tunnel).map(|origin| (packet, origin))
                     }
                     Leaving::Clear(_) | Leaving::Nothing => None,
                 };
@@ -161,13 +164,13 @@ impl World {
             End::Opener => Selector { local: addresses.0, remote: addresses.1 },
             End::Accepter => Selector { local: addresses.1, remote: addresses.0 },
         };
-        if matches!(what, StreamEvent::Bytes(_) | StreamEvent::Sealed(_) | StreamEvent::Closed)
+        if matches!(what, StreamEvent::Bytes(_) | StreamEvent::Sealed(..) | StreamEvent::Closed)
             && self.network.link(&a, &b).is_cut
         {
             return self.segment_lost(stream, end, what);
         }
         if self.hosts[host].life != life || !self.is_up(host) {
-            if matches!(what, StreamEvent::Bytes(_) | StreamEvent::Sealed(_)) && self.streams[stream].is_open
+            if matches!(what, StreamEvent::Bytes(_) | StreamEvent::Sealed(..)) && self.streams[stream].is_open
             {
                 let sender = if end == End::Opener { End::Accepter } else { End::Opener };
                 self.reset(stream, sender);
@@ -198,8 +201,8 @@ impl World {
                     self.input(host, WireInput::Received { link, bytes });
                 }
             }
-            StreamEvent::Sealed(packet) => {
-                if let Some(bytes) = self.hears(host, ends, Some(packet)) {
+            StreamEvent::Sealed(packet, origin) => {
+                if let Some(bytes) = self.hears(host, ends, Some((packet, origin))) {
                     self.input(host, WireInput::Received { link, bytes });
                 }
             }
@@ -211,11 +214,11 @@ impl World {
     }
 
     /// What a segment says to an end of a stream, sealed or else in clear; `None` when it is not let in.
-    fn hears(&mut self, id: HostId, ends: Selector, sealed: Option<Vec<u8>>) -> Option<Vec<u8>> {
-        let Some(mut packet) = sealed else {
+    fn hears(&mut self, id: HostId, ends: Selector, sealed: Option<(Vec<u8>, Origin)>) -> Option<Vec<u8>> {
+        let Some((mut packet, origin)) = sealed else {
             return self.hosts[id].esp.lets_in(ends.local).then(Vec::new);
         };
-        let (opened, protocol, bytes) = self.unsealed(id, ends.remote.ip(), &mut packet)?;
+        let (opened, protocol, bytes) = self.unsealed(id, origin, &mut packet)?;
         (opened == ends && protocol == Protocol::Tcp).then_some(bytes)
     }
 

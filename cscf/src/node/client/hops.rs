@@ -191,6 +191,9 @@ impl<R: Role> Core<R> {
         }
         line.extend_from_slice(b";branch=");
         branch.write(line);
+        if R::ASKS_RPORT && transport == Transport::Udp {
+            line.extend_from_slice(b";rport");
+        }
         line.extend_from_slice(b"\r\n");
     }
 }
