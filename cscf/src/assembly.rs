@@ -2,7 +2,7 @@
 
 use crate::bucket::{ShardId, Share, TokenKey};
 use crate::config::Config;
-use crate::flow::{Local, Side};
+use crate::flow::Local;
 use crate::node::{Node, Setup};
 use crate::resolve::StaticNames;
 use crate::role::Role;
@@ -45,9 +45,7 @@ impl Part {
                 locals.extend(config.ipsec.locals(&config.pcscf.listen));
                 if config.pcscf.core_listen.is_empty() {
                     // One address serves both sides; towards the core it has the core's timers.
-                    let core =
-                        config.pcscf.listen.iter().map(|local| Local { side: Side::Core, ..local.clone() });
-                    locals.extend(core);
+                    locals.extend(config.pcscf.shared_with_core());
                 }
                 locals
             }

@@ -3,6 +3,7 @@
 //! `[plmn] mcc, mnc` is given, everything else is derived from it or has a default, and can be overridden. All checking
 //! happens here, at start: every mistake is a [`ConfigError`] with file, line, key and remedy.
 
+mod access;
 mod address;
 mod change;
 mod check;
@@ -17,8 +18,10 @@ mod network;
 mod pcscf;
 mod reader;
 mod scscf;
+mod tls;
 mod value;
 
+pub use access::{AccessNetwork, AccessSection};
 pub use address::{DiameterPeer, DiameterPoint, Points, StoreUrl, TrustedNet};
 pub use control::ControlSection;
 pub use fault::{ConfigError, suggestion};
@@ -31,8 +34,9 @@ pub use network::{DiameterSection, DnsSection, TrustSection};
 pub use pcscf::PcscfSection;
 pub use reader::{Effective, Origin};
 pub use scscf::{ScscfSection, SessionTimers};
+pub use tls::TlsSection;
 pub use value::{
-    EmergencyPolicy, ListedMechanisms, LogLevel, Personality, Reauthenticate, RouteEnforcement,
+    EmergencyPolicy, ListedMechanisms, LogLevel, Personality, Reauthenticate, RouteEnforcement, Scheme,
     SecurityBackEnd, SecurityPolicy, SecurityProfile, StoreKind, duration,
 };
 
@@ -52,8 +56,12 @@ pub struct Config {
     pub home: HomeNetwork,
     /// The P-CSCF.
     pub pcscf: PcscfSection,
+    /// Which way in UEs may take, by their access network.
+    pub access: AccessSection,
     /// Security associations between UEs and the P-CSCF.
     pub ipsec: IpsecSection,
+    /// TLS, at whoever listens for it or connects by it.
+    pub tls: TlsSection,
     /// The I-CSCF.
     pub icscf: IcscfSection,
     /// The S-CSCF.
@@ -145,7 +153,9 @@ impl Config {
         let directory = Path::new(file).parent().unwrap_or(Path::new(""));
         let home = read_home(&mut reader);
         let pcscf = PcscfSection::read(&mut reader, &home);
+        let access = AccessSection::read(&mut reader);
         let ipsec = IpsecSection::read(&mut reader);
+        let tls = TlsSection::read(&mut reader, directory);
         let scscf = ScscfSection::read(&mut reader, &home);
         let icscf = IcscfSection::read(&mut reader, &home, &scscf);
         let hss = HssSection::read(&mut reader, &home, directory);
@@ -162,7 +172,9 @@ impl Config {
         let mut config = Config {
             home,
             pcscf,
+            access,
             ipsec,
+            tls,
             icscf,
             scscf,
             hss,

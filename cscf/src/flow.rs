@@ -1,6 +1,7 @@
 //! Where a message came from and where one goes: flows, hops, listening points.
 
 use crate::bucket::ShardId;
+use diameter_client::endpoint::StreamTransport;
 use ipsec::Spi;
 use std::fmt;
 use std::net::SocketAddr;
@@ -25,12 +26,31 @@ pub enum Transport {
     Udp,
     /// RFC 3261 §18: a stream framed by Content-Length.
     Tcp,
+    /// RFC 3261 §26.2.1: TLS over TCP.
+    Tls,
 }
 
 impl Transport {
     /// Whether the transaction layer leaves retransmission to the transport (RFC 3261 §17).
     pub const fn is_reliable(self) -> bool {
-        matches!(self, Transport::Tcp)
+        matches!(self, Transport::Tcp | Transport::Tls)
+    }
+
+    /// The port of a URI or Via that names none (RFC 3261 §19.1.2, §18.2.2).
+    pub const fn default_port(self) -> u16 {
+        match self {
+            Transport::Udp | Transport::Tcp => 5060,
+            Transport::Tls => 5061,
+        }
+    }
+
+    /// What carries a connection of it; `None` for datagrams.
+    pub const fn stream(self) -> Option<StreamTransport> {
+        match self {
+            Transport::Udp => None,
+            Transport::Tcp => Some(StreamTransport::Tcp),
+            Transport::Tls => Some(StreamTransport::Tls),
+        }
     }
 
     /// The token of a Via's sent-protocol.
@@ -38,14 +58,16 @@ impl Transport {
         match self {
             Transport::Udp => "UDP",
             Transport::Tcp => "TCP",
+            Transport::Tls => "TLS",
         }
     }
 
-    /// The value of the `transport` URI parameter.
+    /// The value of the `transport` URI parameter: for TLS the one that RFC 3261 §26.2.2 deprecates and everybody writes.
     pub const fn uri_token(self) -> &'static str {
         match self {
             Transport::Udp => "udp",
             Transport::Tcp => "tcp",
+            Transport::Tls => "tls",
         }
     }
 }

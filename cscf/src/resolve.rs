@@ -44,15 +44,14 @@ pub enum Resolved {
 
 /// The hops of `uri`, by its own numbers or by `statics`; `have` lists the transports of this node, preferred one first.
 ///
-/// `sips:` needs TLS on every hop (RFC 3261 §26.2.2), which no transport of this node gives: it fails.
+/// `sips:` needs TLS on every hop (RFC 3261 §26.2.2): whatever transport it names, it is reached by TLS or not at all.
 pub fn hops(uri: &Uri<'_>, statics: &StaticNames, have: &[Transport]) -> Resolved {
     let Uri::Sip(sip) = uri else {
         return no_transport("a URI that is not SIP");
     };
-    if sip.secure {
-        return no_transport("sips URI");
-    }
     let transport = match uri.param(b"transport") {
+        _ if sip.secure && have.contains(&Transport::Tls) => Some(Transport::Tls),
+        _ if sip.secure => return no_transport("sips URI"),
         None => None,
         Some(token) => match have.iter().find(|transport| is_token(token, **transport)) {
             Some(transport) => Some(*transport),
@@ -77,7 +76,7 @@ fn destination(
     if let Some(address) = host.ip() {
         // §4.1: a numeric target without a transport parameter is reached by UDP.
         let transport = transport.unwrap_or(default);
-        let remote = SocketAddr::new(address, port.unwrap_or(DEFAULT_PORT));
+        let remote = SocketAddr::new(address, port.unwrap_or(transport.default_port()));
         return Resolved::Hops(smallvec![Hop { transport, remote }]);
     }
     let name = host.name().unwrap_or_default();
@@ -89,7 +88,9 @@ fn destination(
         };
     }
     let name = canonical_name(name);
-    Resolved::Ask(Lookup { name, port, transport, have: SmallVec::from_slice(have) })
+    // TLS is for those who ask for it: whoever writes `sip:` without a transport is not looked up as `sips`.
+    let usual = have.iter().filter(|had| transport.is_some() || **had != Transport::Tls || have.len() == 1);
+    Resolved::Ask(Lookup { name, port, transport, have: usual.copied().collect() })
 }
 
 /// UDP where the node has it (RFC 3263 §4.1), else what it has.
@@ -110,9 +111,6 @@ fn canonical_name(name: &[u8]) -> String {
     let name = String::from_utf8_lossy(name).to_ascii_lowercase();
     name.strip_suffix('.').map(str::to_owned).unwrap_or(name)
 }
-
-/// The port of SIP over UDP and TCP (RFC 3261 §19.1.2).
-pub const DEFAULT_PORT: u16 = 5060;
 
 #[cfg(test)]
 mod tests {
@@ -180,6 +178,7 @@ mod tests {
     fn a_transport_that_the_node_does_not_have_is_refused() {
         for (uri, have, expected) in [
             ("sips:192.0.2.1", BOTH, "fail: no common transport for sips URI"),
+            ("sip:192.0.2.1;transport=tls", BOTH, "fail: no common transport for tls"),
             ("sip:192.0.2.1;transport=sctp", BOTH, "fail: no common transport for sctp"),
             ("sip:192.0.2.1;transport=tcp", &[Transport::Udp], "fail: no common transport for tcp"),
             (
@@ -192,6 +191,28 @@ mod tests {
         ] {
             assert_eq!(outcome(uri, have), expected, "{uri}");
         }
+    }
+
+    /// RFC 3263 §4.1, RFC 3261 §26.2.2.
+    #[test]
+    fn sips_and_a_uri_that_names_tls_go_by_tls_and_nothing_else_does() {
+        const ALL: &[Transport] = &[Transport::Udp, Transport::Tcp, Transport::Tls];
+        for (uri, expected) in [
+            ("sips:192.0.2.1", "tls:192.0.2.1:5061"),
+            ("sips:192.0.2.1:5099;transport=tcp", "tls:192.0.2.1:5099"),
+            ("sip:192.0.2.1;transport=tls", "tls:192.0.2.1:5061"),
+            ("sip:192.0.2.1", "udp:192.0.2.1:5060"),
+            ("sip:[2001:db8::1];transport=TLS", "tls:[2001:db8::1]:5061"),
+            ("sips:icscf.home.example", "fail: no common transport for icscf.home.example"),
+            ("sips:elsewhere.example", "ask elsewhere.example port None transport Some(Tls)"),
+        ] {
+            assert_eq!(outcome(uri, ALL), expected, "{uri}");
+        }
+        let Resolved::Ask(lookup) = hops(&Uri::parse(b"sip:elsewhere.example").unwrap(), &statics(), ALL)
+        else {
+            panic!("a name server is asked");
+        };
+        assert_eq!(lookup.have[..], *BOTH);
     }
 
     #[test]

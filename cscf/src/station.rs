@@ -241,7 +241,7 @@ impl<R: Role> Station<R> {
                 // A datagram has been placed before it became a flow.
                 let home = match source.transport {
                     Transport::Udp => None,
-                    Transport::Tcp => self.elsewhere(source.trust, source.remote, &bytes),
+                    Transport::Tcp | Transport::Tls => self.elsewhere(source.trust, source.remote, &bytes),
                 };
                 match home {
                     Some(home) => self.say(home, Content::Message { source, bytes }),

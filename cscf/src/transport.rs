@@ -207,7 +207,15 @@ impl Transports {
             self.outputs.push_back(TransportOutput::Wire(WireOutput::Close { link }));
             return;
         }
-        self.open(now, (link, secured), local, remote, State::Open);
+        let transport = self.stream_at(local);
+        self.open(now, (link, secured), transport, (local, remote), State::Open);
+    }
+
+    /// What a connection that was accepted at a listening point carries.
+    fn stream_at(&self, local: SocketAddr) -> Transport {
+        let mut found =
+            self.locals.iter().filter(|known| known.address == local).map(|known| known.transport);
+        found.find(|transport| transport.is_reliable()).unwrap_or(Transport::Tcp)
     }
 
     /// A connection of ours is open.
@@ -239,7 +247,7 @@ impl Transports {
         connection.framer.push(bytes);
         let source = Source {
             flow,
-            transport: Transport::Tcp,
+            transport: connection.transport,
             local: connection.local,
             remote: connection.remote,
             trust: connection.trust,
@@ -359,15 +367,17 @@ impl Transports {
         if local.is_ipv4() != hop.remote.is_ipv4() {
             return self.fail(ticket, "no address of that family");
         }
-        match hop.transport {
-            Transport::Udp => self.send_datagram(now, local, hop.remote, bytes, ticket),
-            Transport::Tcp => match self.connections.to_peer(local.ip(), hop.remote) {
-                Some(flow) => self.write(now, flow, bytes, ticket),
-                None => {
-                    let any_port = SocketAddr::new(local.ip(), 0);
-                    self.connect(now, (local, any_port), (hop.remote, None), bytes, ticket);
-                }
-            },
+        let Some(stream) = hop.transport.stream() else {
+            return self.send_datagram(now, local, hop.remote, bytes, ticket);
+        };
+        let known = self.connections.to_peer(local.ip(), hop.remote);
+        match known.filter(|flow| self.connections.carries(*flow, hop.transport)) {
+            Some(flow) => self.write(now, flow, bytes, ticket),
+            None => {
+                let any_port = SocketAddr::new(local.ip(), 0);
+                let way = (hop.transport, stream);
+                self.connect(now, way, (local, any_port), (hop.remote, None), (bytes, ticket));
+            }
         }
     }
 
@@ -394,7 +404,9 @@ impl Transports {
         if let Some(ends) = self.secured.get(set) {
             ends.connection = Some(opened);
         }
-        self.connect(now, (ends.server, ends.client), (ends.peer_server, Some(set)), bytes, ticket);
+        let way = (Transport::Tcp, StreamTransport::Tcp);
+        let message = (bytes, ticket);
+        self.connect(now, way, (ends.server, ends.client), (ends.peer_server, Some(set)), message);
     }
 
     fn send_datagram(
@@ -423,10 +435,10 @@ impl Transports {
     fn connect(
         &mut self,
         now: Instant,
+        (transport, stream): (Transport, StreamTransport),
         (local, from): (SocketAddr, SocketAddr),
         (remote, secured): (SocketAddr, Option<Spi>),
-        bytes: Vec<u8>,
-        ticket: Ticket,
+        (bytes, ticket): (Vec<u8>, Ticket),
     ) {
         if self.connections.len() >= self.limits.connections_max {
             self.count("too many connections");
@@ -434,11 +446,12 @@ impl Transports {
         }
         self.next_link += 1;
         let link = LinkId(self.next_link);
-        self.open(now, (link, secured), local, remote, State::Connecting(vec![(bytes, ticket)]));
+        let state = State::Connecting(vec![(bytes, ticket)]);
+        self.open(now, (link, secured), transport, (local, remote), state);
         self.outputs.push_back(TransportOutput::Wire(WireOutput::Connect {
             link,
             protocol: Protocol::Sip,
-            transport: StreamTransport::Tcp,
+            transport: stream,
             local: Some(from),
             remote,
         }));
@@ -448,8 +461,8 @@ impl Transports {
         &mut self,
         now: Instant,
         (link, secured): (LinkId, Option<Spi>),
-        local: SocketAddr,
-        remote: SocketAddr,
+        transport: Transport,
+        (local, remote): (SocketAddr, SocketAddr),
         state: State,
     ) {
         let after = match state {
@@ -459,6 +472,7 @@ impl Transports {
         let timer = self.timers.arm(now, after, self.connections.next_flow(), "connection check");
         self.connections.insert(Connection {
             link,
+            transport,
             local,
             socket: local,
             remote,
@@ -534,7 +548,7 @@ impl Transports {
 
     /// RFC 5923 §5: a peer that puts `alias` into its Via takes requests for its listening port on this connection.
     ///
-    /// Without TLS nothing proves the claim, so it is believed only inside the trust domain, and only for the address
+    /// Nothing proves the claim, for no certificate is asked of who connects, so it is believed only inside the trust domain, and only for the address
     /// that the connection comes from.
     fn learn_alias(&mut self, source: Source, bytes: &[u8]) {
         if source.trust == Trust::Outside || bytes.starts_with(b"SIP/2.0 ") {
@@ -543,7 +557,7 @@ impl Transports {
         let Ok(message) = Message::parse(bytes.to_vec(), &self.limits.message) else { return };
         let Ok(via) = message.top_via() else { return };
         if via.param(b"alias").is_some() {
-            let port = via.port.unwrap_or(crate::resolve::DEFAULT_PORT);
+            let port = via.port.unwrap_or(source.transport.default_port());
             self.connections.set_alias(source.flow, SocketAddr::new(source.remote.ip(), port));
         }
     }

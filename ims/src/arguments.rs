@@ -1,6 +1,7 @@
 //! The command line.
 
 use clap::{Args, Parser, Subcommand};
+use cscf::flow::Transport;
 use std::path::PathBuf;
 use std::time::Duration;
 use ue::Fault;
@@ -69,12 +70,50 @@ pub struct Running {
     /// The configuration of the running core; without it, the lab that `ims dev` starts.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// How the phones reach the P-CSCF.
+    #[command(flatten)]
+    pub entry: Entry,
     /// Print the ladder of Gm.
     #[arg(long)]
     pub ladder: bool,
     /// Give up after this time.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     pub timeout: Duration,
+}
+
+/// How phones reach the P-CSCF, and what they prove who they are by.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Entry {
+    /// The transport to the P-CSCF; without it, the first that it listens for.
+    #[arg(long, value_enum)]
+    pub transport: Option<EntryTransport>,
+    /// The trust anchors of TLS in PEM; without them, those of the configuration.
+    #[arg(long, value_name = "FILE")]
+    pub trust_anchors: Option<PathBuf>,
+    /// Authenticate by SIP digest with this password.
+    #[arg(long, value_name = "PASSWORD")]
+    pub password: Option<String>,
+}
+
+/// A transport of Gm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum EntryTransport {
+    /// UDP.
+    Udp,
+    /// TCP.
+    Tcp,
+    /// TLS.
+    Tls,
+}
+
+impl From<EntryTransport> for Transport {
+    fn from(transport: EntryTransport) -> Transport {
+        match transport {
+            EntryTransport::Udp => Transport::Udp,
+            EntryTransport::Tcp => Transport::Tcp,
+            EntryTransport::Tls => Transport::Tls,
+        }
+    }
 }
 
 /// `ims register A`.

@@ -22,7 +22,7 @@ use shell::driver::Ended;
 use shell::process;
 use shell::{
     Acknowledge, Backend, Binding, Clock, Control, ControlSocket, Driver, Handle, Reload, Setup, Sockets,
-    Store, system_entropy,
+    Store, Tls, system_entropy,
 };
 use std::convert::Infallible;
 use std::io;
@@ -99,6 +99,7 @@ pub enum Tracing {
 /// A running core.
 pub struct Core {
     config: Arc<Config>,
+    tls: Option<Tls>,
     pcscf: Handle<pcscf::wording::Command, pcscf::wording::Notice>,
     icscf: Handle<Infallible, Infallible>,
     scscf: Handle<scscf::Command, scscf::Notice>,
@@ -116,7 +117,10 @@ impl Core {
         clock: Clock,
         tracing: Tracing,
     ) -> Result<Core, Failure> {
-        let setup = |name: &str, sockets| setup(name, sockets, &config, clock, tracing);
+        let tls = Tls::of(&config).map_err(|error| Failure::Usage(error.to_string()))?;
+        let setup = |name: &str, sockets| {
+            Ok::<_, Failure>(Setup { tls: tls.clone(), ..setup(name, sockets, &config, clock, tracing)? })
+        };
         let hss = hss_station(&config, roster)?;
         let (store, restored) = hss_store(&config, roster)?;
         let hss = spawn("hss", hss, kept_by(store, restored, sockets.hss, &config, clock, tracing)?)?;
@@ -128,13 +132,14 @@ impl Core {
         let security = process::security(Part::Pcscf, &config)
             .map_err(|failure| Failure::Failed(failure.to_string()))?;
         let pcscf = spawn_shards("pcscf", pcscf, Setup { security, ..setup("pcscf", sockets.pcscf)? })?;
-        Ok(Core { config, pcscf, icscf, scscf, hss, events: Default::default() })
+        Ok(Core { config, tls, pcscf, icscf, scscf, hss, events: Default::default() })
     }
 
     /// Takes commands of an operator at sockets in `directory` while what is returned lives; `file` is what
     /// `ims reload` reads.
     pub fn operate(&mut self, directory: &Path, file: Option<&Path>) -> Result<[Control; 4], Failure> {
-        let reload = Arc::new(Reload::new(self.config.clone(), file.map(Path::to_owned)));
+        let reload =
+            Arc::new(Reload::new(self.config.clone(), file.map(Path::to_owned)).with_tls(self.tls.clone()));
         let socket = |name| ControlSocket::bind(directory, name);
         let opened = || {
             let (pcscf, icscf) = (self.pcscf.operator(), self.icscf.operator());

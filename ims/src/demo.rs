@@ -1,6 +1,6 @@
 //! `ims demo`: a core on free ports, two phones, and everything that they do to each other.
 
-use crate::arguments::Demo;
+use crate::arguments::{Demo, Entry};
 use crate::core::{Core, CoreSockets, Tracing};
 use crate::exit::Failure;
 use crate::phone::{PAUSE, Phone};
@@ -21,7 +21,8 @@ pub fn run(demo: &Demo) -> Result<(), Failure> {
     let clock = Clock::start();
     let mut core = Core::start(config.clone(), &roster, sockets, clock, Tracing::On)?;
     core.wait_for_hss(STEP_MAX)?;
-    let phone = |who| Phone::start(roster.find(who, &config)?, &config, clock, Tracing::On);
+    let phone =
+        |who| Phone::start(roster.find(who, &config)?, &config, &Entry::default(), clock, Tracing::On);
     let (mut alice, mut bob) = (phone("alice")?, phone("bob")?);
     let mut ladder = Ladder::new();
     let columns = (alice.column(&mut ladder), bob.column(&mut ladder), core.columns(&mut ladder));

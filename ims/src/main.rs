@@ -21,7 +21,7 @@ mod settings;
 mod sub;
 mod subscriber_file;
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Call, Command, EntryTransport, Message, Register};
 use clap::Parser;
 use exit::Failure;
 use std::process::ExitCode;
@@ -36,7 +36,18 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // A core that stays is an operator's; for the others, what matters is in their output.
-    shell::logging::start(if matches!(arguments.command, Command::Dev(_)) { "info" } else { "error" });
+    shell::logging::start(match &arguments.command {
+        Command::Dev(_) => "info",
+        // Why a certificate was not believed is told by the connection alone.
+        Command::Register(Register { running, .. })
+        | Command::Call(Call { running, .. })
+        | Command::Message(Message { running, .. })
+            if running.entry.transport == Some(EntryTransport::Tls) =>
+        {
+            "warn"
+        }
+        _ => "error",
+    });
     let outcome = match &arguments.command {
         Command::Demo(demo) => demo::run(demo),
         Command::Dev(dev) => stop_signal().and_then(|stop| dev::run(dev, || stop.load(Ordering::Relaxed))),

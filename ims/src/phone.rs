@@ -1,20 +1,21 @@
 //! A phone: a UE of a subscriber, on a socket of its own, and somebody who listens to what it says.
 
+use crate::arguments::Entry;
 use crate::core::{Tracing, check, entropy, spawn};
 use crate::exit::Failure;
-use crate::roster::{card, reachable_at};
+use crate::roster::{card, identities_of_phone as identities, reachable_at};
 use ambient::Entropy;
 use cscf::config::{Config, IpsecSection, SecurityBackEnd, SecurityPolicy};
 use cscf::flow::{Hop, Local, Side, Transport};
 use cscf::ladder::{Kind, Ladder, Party};
 use cscf::{assembly, trace};
 use hss_mock::Subscriber;
-use shell::{Binding, Clock, Handle, Security, Setup, Sockets};
+use shell::{Binding, Clock, Handle, Security, Setup, Sockets, Tls};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 use ue::{
-    Answering, CallNumber, Command, Deregistration, Ending, Fault, Notice, Policy, RegistrationFailure,
-    RequestFailure, SecurityConfig, Tunnel, Ue, UeConfig,
+    Answering, CallNumber, Command, Deregistration, Ending, Fault, Notice, Password, Policy,
+    RegistrationFailure, RequestFailure, SecurityConfig, Tunnel, Ue, UeConfig,
 };
 
 /// Where a phone listens.
@@ -30,14 +31,21 @@ struct Ports {
 
 impl Ports {
     /// Free ports of an address.
-    fn bind(ip: IpAddr, ipsec: &IpsecSection, entropy: &mut Entropy) -> Result<Ports, Failure> {
+    fn bind(
+        ip: IpAddr,
+        ipsec: &IpsecSection,
+        way: Transport,
+        entropy: &mut Entropy,
+    ) -> Result<Ports, Failure> {
         let failed = |error: shell::BindError| Failure::Failed(error.to_string());
         let local = |address| move |transport| Local { side: Side::Access, transport, address };
-        if ipsec.policy != SecurityPolicy::Required {
+        if ipsec.policy != SecurityPolicy::Required || way == Transport::Tls {
             let sockets = Sockets::bind_free(ip).map_err(failed)?;
             let address = sockets.addresses().first().map(|binding| binding.address);
             let address = address.ok_or_else(|| Failure::Failed("no socket is bound".to_owned()))?;
-            let locals = [Transport::Udp, Transport::Tcp].map(local(address)).to_vec();
+            let mut locals = [Transport::Udp, Transport::Tcp].map(local(address)).to_vec();
+            // Nobody can connect to it: the address is what Via and Contact say of a connection of its own.
+            locals.extend((way == Transport::Tls).then(|| local(address)(Transport::Tls)));
             return Ok(Ports { sockets, locals, address, offers: None, security: Security::None });
         }
         let mut tries_left = FREE_PORTS_TRIES;
@@ -92,21 +100,37 @@ impl Phone {
     pub fn start(
         subscriber: &Subscriber,
         config: &Config,
+        entry: &Entry,
         clock: Clock,
         tracing: Tracing,
     ) -> Result<Phone, Failure> {
+        let wanted = entry.transport.map(Transport::from);
+        let mut listed = config.pcscf.listen.iter();
         let pcscf =
-            config.pcscf.listen.first().ok_or_else(|| Failure::Usage("pcscf.listen is empty".to_owned()))?;
+            listed.find(|local| wanted.is_none_or(|wanted| local.transport == wanted)).ok_or_else(|| {
+                let wanted = wanted.map_or("an address".to_owned(), |wanted| format!("\"{wanted}:ip:port\""));
+                Failure::Usage(format!("pcscf.listen: the P-CSCF does not listen there; add {wanted}"))
+            })?;
         let hop = Hop { transport: pcscf.transport, remote: pcscf.address };
+        let tls = tls(config, entry, hop)?;
         let Ports { sockets, locals, address, offers, security } =
-            Ports::bind(source_towards(hop.remote)?, &config.ipsec, &mut entropy()?)?;
-        let (impi, impu, usim) = card(subscriber)?;
+            Ports::bind(source_towards(hop.remote)?, &config.ipsec, hop.transport, &mut entropy()?)?;
         let policy = Policy { answering: Answering::After(RING_TIME), ..Policy::default() };
-        let ue = UeConfig::new(impi, impu, config.home.domain(), usim, hop);
+        let ue = match &entry.password {
+            Some(password) => {
+                let (impi, impu) = identities(subscriber)?;
+                let credentials = ue::Credentials::Digest(Password::new(password.clone()));
+                UeConfig::with_credentials(impi, impu, config.home.domain(), credentials, hop)
+            }
+            None => {
+                let (impi, impu, usim) = card(subscriber)?;
+                UeConfig::new(impi, impu, config.home.domain(), usim, hop)
+            }
+        };
         let ue = Ue::new(UeConfig { policy, security: offers, ..ue });
         let station = assembly::sip_station(ue, config, locals, None, entropy()?);
         let setup =
-            Setup { trace: tracing == Tracing::On, security, ..Setup::new(sockets, clock, entropy()?) };
+            Setup { trace: tracing == Tracing::On, security, tls, ..Setup::new(sockets, clock, entropy()?) };
         let handle = spawn(&subscriber.name, station, setup)?;
         let (name, dialled) = (subscriber.name.clone(), reachable_at(subscriber)?.to_owned());
         Ok(Phone { name, dialled, address, handle, heard: Vec::new() })
@@ -274,6 +298,19 @@ fn named(name: &str, failure: Failure) -> Failure {
         Failure::Timeout(why) => Failure::Timeout(format!("{name}: {why}")),
         usage @ Failure::Usage(_) => usage,
     }
+}
+
+/// The TLS of a phone: whom it believes, by which name.
+fn tls(config: &Config, entry: &Entry, hop: Hop) -> Result<Option<Tls>, Failure> {
+    if hop.transport != Transport::Tls {
+        return Ok(None);
+    }
+    let anchors = entry.trust_anchors.as_ref().or(config.tls.trust_anchors.as_ref()).ok_or_else(|| {
+        let why = "TLS needs trust anchors: write --trust-anchors FILE, or [tls] trust_anchors";
+        Failure::Usage(why.to_owned())
+    })?;
+    let tls = Tls::client(anchors, &config.pcscf.host, hop.remote);
+    tls.map(Some).map_err(|error| Failure::Usage(error.to_string()))
 }
 
 /// The address of this host that packets to `remote` leave from.

@@ -151,15 +151,21 @@ pub fn reachable_at(subscriber: &Subscriber) -> Result<&str, Failure> {
 
 /// The identities and the card that a subscriber's phone has.
 pub fn card(subscriber: &Subscriber) -> Result<(&str, &str, Usim), Failure> {
+    let (impi, impu) = identities_of_phone(subscriber)?;
     let private = subscriber.private_identities.first();
-    let public = identities(subscriber).next();
-    let (Some(private), Some(public)) = (private, public) else {
+    let algorithm = private.and_then(|private| private.credentials.algorithm()).ok_or_else(|| {
+        Failure::Usage(format!("{} has no USIM; a password is told by --password", subscriber.name))
+    })?;
+    Ok((impi, impu, Usim::new(algorithm)))
+}
+
+/// The identities that a subscriber's phone registers with.
+pub fn identities_of_phone(subscriber: &Subscriber) -> Result<(&str, &str), Failure> {
+    let private = subscriber.private_identities.first();
+    let (Some(private), Some(public)) = (private, identities(subscriber).next()) else {
         return Err(Failure::Usage(format!("{} has no identities to register", subscriber.name)));
     };
-    let algorithm = private.credentials.algorithm().ok_or_else(|| {
-        Failure::Usage(format!("{} has a password and no USIM: only its own phone knows it", subscriber.name))
-    })?;
-    Ok((&private.impi, public, Usim::new(algorithm)))
+    Ok((&private.impi, public))
 }
 
 #[cfg(test)]

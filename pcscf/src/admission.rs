@@ -103,7 +103,7 @@ pub fn verify(through: &Agreement, message: &Message, absence: Absence) -> Resul
 
 /// The private identity that a REGISTER is for: of its credentials, else what its public identity implies
 /// (TS 24.229 §5.4.1.2.1).
-fn impi(message: &Message) -> Option<Box<str>> {
+pub(crate) fn impi(message: &Message) -> Option<Box<str>> {
     let username = message.credentials(Name::Authorization).find_map(|(_, credentials)| {
         let username = credentials.ok()?.param(b"username")?;
         String::from_utf8(username.into_owned()).ok().filter(|name| !name.is_empty())

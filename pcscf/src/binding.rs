@@ -5,7 +5,7 @@
 
 use ambient::{Instant, TimerId, Wall};
 use cscf::identity::Impu;
-use cscf::{Flow, Hop};
+use cscf::{Flow, Hop, Transport};
 use sip_core::Uri;
 use std::net::SocketAddr;
 
@@ -56,10 +56,10 @@ impl Binding {
     }
 }
 
-/// The numeric address of a contact.
+/// The numeric address of a contact that is not one of TLS.
 pub fn contact_address(uri: &str) -> Option<SocketAddr> {
     let Ok(Uri::Sip(sip)) = Uri::parse(uri.as_bytes()) else { return None };
-    Some(SocketAddr::new(sip.host.ip()?, sip.port.unwrap_or(cscf::resolve::DEFAULT_PORT)))
+    Some(SocketAddr::new(sip.host.ip()?, sip.port.unwrap_or(Transport::Tcp.default_port())))
 }
 
 /// Whether both are the same contact (RFC 3261 §19.1.4).

@@ -105,6 +105,26 @@ impl Bindings {
             .find(|kept| kept.is_at(source) && kept.aor().is(aor.as_str().as_bytes()))
     }
 
+    /// The binding of a UE that registered `aor` by TLS with one of these contacts, lost its connection, and comes back
+    /// from the same host.
+    pub fn returned<'b>(
+        &'b self,
+        source: &Source,
+        aor: &'b Impu,
+        mut has_contact: impl FnMut(&str) -> bool,
+    ) -> Option<&'b Kept> {
+        let is_back = source.transport == Transport::Tls && source.secured.is_none();
+        let lost = |kept: &&Kept| {
+            let hop = kept.hop();
+            kept.flow().is_none()
+                && hop.transport == Transport::Tls
+                && hop.remote.ip() == source.remote.ip()
+                && kept.aor().is(aor.as_str().as_bytes())
+        };
+        let mut found = self.of_impu(aor).filter(|_| is_back).filter(lost);
+        found.find(|kept| kept.contacts().any(|contact| has_contact(contact.uri)))
+    }
+
     /// Those that registered `impu`, by its own REGISTER or in a set.
     pub fn of_impu<'b>(&'b self, impu: &'b Impu) -> impl Iterator<Item = &'b Kept> {
         let slots = slots_under(&self.by_impu, impu_key(impu.as_str()));
@@ -353,7 +373,7 @@ mod tests {
         let alice = binding(1, "10.0.0.1:5060", "sip:alice@home.net");
         let hop = Hop { transport: Transport::Tcp, ..alice.hop };
         bindings.insert(&Binding { flow: Some(flow), hop, ..alice });
-        let target = |bindings: &Bindings| bindings.get(BindingId(1)).map(Kept::target);
+        let target = |bindings: &Bindings| bindings.get(BindingId(1)).and_then(Kept::target);
         assert!(matches!(target(&bindings), Some(Target::Flow(found, _)) if found == flow));
         bindings.flow_lost(Flow { generation: 2, ..flow });
         assert!(matches!(target(&bindings), Some(Target::Flow(..))), "another one in its place");

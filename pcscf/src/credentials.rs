@@ -2,6 +2,7 @@
 //!
 //! `integrity-protected` is the P-CSCF's word on how a REGISTER came; `ck` and `ik` are keys for the P-CSCF alone.
 
+use crate::tls_session::TlsSession;
 use sip_core::fields::auth::{AuthParams, Challenge, Credentials};
 use sip_core::{Message, Name};
 use smallvec::SmallVec;
@@ -17,6 +18,10 @@ pub enum Arrival {
     Clear,
     /// Through a security association.
     Protected,
+    /// By TLS, or on the way to it.
+    Tls(TlsSession),
+    /// In clear, where only SIP digest is allowed.
+    Digest,
 }
 
 /// The credentials as they go to the registrar: without what the UE claims, with what this P-CSCF says.
@@ -28,6 +33,8 @@ pub fn with_integrity(authorization: &[u8], arrival: Arrival) -> Option<Value> {
         Arrival::Clear => integrity(&params),
         // TS 33.203 §6.1.5.
         Arrival::Protected => Some(&b"\"yes\""[..]),
+        Arrival::Tls(session) => Some(over_tls(&params, session)),
+        Arrival::Digest => Some(&b"\"ip-assoc-pending\""[..]),
     };
     let own = says.map(|says| (&b"integrity-protected"[..], says));
     Some(write(scheme, without(&params, &[b"integrity-protected"]).chain(own)))
@@ -74,6 +81,20 @@ fn integrity(params: &AuthParams<'_>) -> Option<&'static [u8]> {
         (false, _) => Some(b"\"no\""),
         (true, true) => Some(b"\"ip-assoc-pending\""),
         (true, false) => None,
+    }
+}
+
+/// What this P-CSCF says of a REGISTER that came by TLS (TS 33.203 §O.4.3, §P.3): SIP digest, or AKA for who names the
+/// algorithm that is for it.
+fn over_tls(params: &AuthParams<'_>, session: TlsSession) -> &'static [u8] {
+    let algorithm = params.get(b"algorithm").unwrap_or_default();
+    let is_aka = algorithm.eq_ignore_ascii_case(b"AKAv2-SHA-256");
+    match (is_aka, session) {
+        (true, TlsSession::Complete) => b"\"tls-connected\"",
+        // A registrar lets who is connected refresh without a challenge: nobody is vouched for who has not answered one.
+        (true, TlsSession::Pending) => b"\"no\"",
+        (false, TlsSession::Complete) => b"\"tls-yes\"",
+        (false, TlsSession::Pending) => b"\"tls-pending\"",
     }
 }
 
@@ -129,6 +150,25 @@ mod tests {
             text(with_integrity(authorization, Arrival::Protected)),
             "Digest username=\"u\",response=\"66\",integrity-protected=\"yes\""
         );
+    }
+
+    /// TS 33.203 §O.4.3, §P.3.
+    #[test]
+    fn a_register_by_tls_is_digest_and_says_whether_the_connection_is_bound() {
+        use TlsSession::{Complete, Pending};
+        for (params, session, expected) in [
+            ("response=\"\"", Pending, "tls-pending"),
+            ("algorithm=MD5,response=\"66\"", Pending, "tls-pending"),
+            ("algorithm=MD5,response=\"66\",integrity-protected=\"tls-yes\"", Pending, "tls-pending"),
+            ("algorithm=MD5,response=\"66\"", Complete, "tls-yes"),
+            ("algorithm=\"AKAv2-SHA-256\",response=\"66\"", Pending, "no"),
+            ("algorithm=AKAv2-SHA-256,response=\"66\"", Complete, "tls-connected"),
+        ] {
+            let value = format!("Digest username=\"u\",{params}");
+            let written = text(with_integrity(value.as_bytes(), Arrival::Tls(session)));
+            assert!(written.ends_with(&format!("integrity-protected=\"{expected}\"")), "{params}: {written}");
+            assert_eq!(written.matches("integrity-protected").count(), 1, "{written}");
+        }
     }
 
     #[test]

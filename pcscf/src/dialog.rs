@@ -5,7 +5,7 @@ use crate::gm::{self, Routes};
 use crate::path::{DialogToken, Token};
 use crate::{Data, Pcscf, securing};
 use cscf::charging;
-use cscf::{Incoming, Reject, Target, Turn};
+use cscf::{Incoming, Reject, Target, Transport, Turn};
 use sip_core::{Name, Status};
 
 /// A request of a UE within a dialog: only from the UE that the dialog is with.
@@ -22,7 +22,12 @@ pub fn from_ue(
     let sent_by = crate::sent_by(message);
     let is_same_way = match dialog.is_protected {
         true => source.secured.is_some(),
-        false => source.secured.is_none() && dialog.hop.transport == source.transport,
+        // Of TLS the connection counts, not the address: the binding knows it.
+        false => {
+            source.secured.is_none()
+                && dialog.hop.transport == source.transport
+                && source.transport != Transport::Tls
+        }
     };
     let is_at_address = is_same_way && dialog.hop.remote == source.remote;
     let is_sender = is_at_address
@@ -64,6 +69,9 @@ pub fn to_ue(
     let target = match pcscf.bindings.get(dialog.binding) {
         Some(binding) => securing::target(pcscf, binding)?,
         None if dialog.is_protected => securing::protected_target(pcscf, dialog.hop)?,
+        None if dialog.hop.transport == Transport::Tls => {
+            return Err(Reject::new(Status::TEMPORARILY_UNAVAILABLE, "the TLS connection of the UE is gone"));
+        }
         None => Target::Hop(dialog.hop),
     };
     let mut edits = turn.edits();

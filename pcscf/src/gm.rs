@@ -170,6 +170,7 @@ impl fmt::Display for OwnUri<'_> {
             // What a numeric host without the parameter means (RFC 3263 §4.1).
             Transport::Udp => ";lr",
             Transport::Tcp => ";transport=tcp;lr",
+            Transport::Tls => ";transport=tls;lr",
         })
     }
 }

@@ -198,22 +198,25 @@ impl Kept {
         })
     }
 
-    /// Where requests to the UE go, that is not reached through associations.
-    pub fn target(&self) -> Target {
+    /// Where requests to the UE go, that is not reached through associations; `None` when its TLS connection is gone,
+    /// which the UE alone can open.
+    pub fn target(&self) -> Option<Target> {
         match self.flow {
-            Some(flow) => Target::Flow(flow, self.hop()),
-            None => Target::Hop(self.hop()),
+            Some(flow) => Some(Target::Flow(flow, self.hop())),
+            None if self.alike.transport == Transport::Tls => None,
+            None => Some(Target::Hop(self.hop())),
         }
     }
 
     /// Whether a message came from the registered address: through an association where that is protected, by either
-    /// transport then.
+    /// transport then; of a UE that registered by TLS, over that very connection (TS 33.203 Annex O).
     pub fn is_at(&self, source: &Source) -> bool {
         let is_same_way = match self.is_protected() {
             true => source.secured.is_some(),
             false => source.secured.is_none() && self.alike.transport == source.transport,
         };
-        is_same_way && self.hop().remote == source.remote
+        let is_same_session = self.alike.transport != Transport::Tls || self.flow == Some(source.flow);
+        is_same_way && is_same_session && self.hop().remote == source.remote
     }
 
     /// Whether a message came from this UE: from the registered address or, by another connection, from the same host
@@ -226,6 +229,7 @@ impl Kept {
             source.transport == Transport::Tcp
                 && source.secured.is_none()
                 && !self.is_protected()
+                && self.alike.transport != Transport::Tls
                 && sent_by.ip() == source.remote.ip()
                 && self.hop().remote.ip() == source.remote.ip()
         };

@@ -23,9 +23,11 @@ pub mod record;
 pub mod registration;
 pub mod restoration;
 pub mod route_set;
+pub mod scheme;
 pub mod securing;
 mod slots;
 pub mod terminating;
+pub mod tls_session;
 pub mod wording;
 pub mod written;
 
@@ -35,13 +37,16 @@ use ambient::Now;
 use binding::BindingId;
 use bindings::Bindings;
 use cscf::config::Config;
-use cscf::{Answer, Branch, Event, Failure, Incoming, Next, Reject, Role, Trust, Turn};
+use cscf::{Answer, Branch, Event, Failure, Incoming, Next, Reject, Role, Transport, Trust, Turn};
 use gm::Routes;
 use ipsec::Spi;
 use path::Token;
+use scheme::Way;
+use sip_core::fields::via::Transport as ViaTransport;
 use sip_core::{Message, Method, Status};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tls_session::TlsSessions;
 use wording::{Command, Notice};
 
 /// The P-CSCF.
@@ -50,6 +55,7 @@ pub struct Pcscf {
     config: Arc<Config>,
     bindings: Bindings,
     agreements: Agreements,
+    tls_sessions: TlsSessions,
 }
 
 /// What a P-CSCF waits for.
@@ -96,6 +102,8 @@ pub enum Data {
         id: BindingId,
         /// The security associations that it asks for.
         proposal: Option<Box<Proposal>>,
+        /// What it authenticates by.
+        way: Way,
     },
     /// A request of a UE.
     FromUe {
@@ -111,7 +119,12 @@ pub enum Data {
 impl Pcscf {
     /// A P-CSCF by its section of the configuration, without registrations.
     pub fn new(config: Arc<Config>) -> Pcscf {
-        Pcscf { config, bindings: Bindings::default(), agreements: Agreements::default() }
+        Pcscf {
+            config,
+            bindings: Bindings::default(),
+            agreements: Agreements::default(),
+            tls_sessions: TlsSessions::default(),
+        }
     }
 
     /// Which security associations stand, and how far their agreements have come.
@@ -206,9 +219,9 @@ impl Role for Pcscf {
             securing::used(self, turn, set);
         }
         match *turn.data() {
-            Data::Register { id, ref mut proposal } => {
+            Data::Register { id, ref mut proposal, way } => {
                 let proposal = proposal.take();
-                registration::response(self, turn, request, response, id, proposal);
+                registration::response(self, turn, request, response, id, (proposal, way));
             }
             Data::ToUe(binding) => terminating::response(self, turn, request, response, binding),
             Data::FromUe { .. } | Data::Own => originating::response(turn, request, response),
@@ -265,7 +278,10 @@ impl Role for Pcscf {
                 let (registrations, secured) = (self.bindings.len(), self.agreements.len());
                 tracing::info!(registrations, secured, "restored");
             }
-            Event::FlowLost(flow) => self.bindings.flow_lost(flow),
+            Event::FlowLost(flow) => {
+                self.bindings.flow_lost(flow);
+                self.tls_sessions.flow_lost(flow);
+            }
             Event::Draining => {}
             Event::Command(Command::SecurityAssociations(form)) => {
                 turn.notice(wording::shown(&self.agreements, form, turn.wall()));
@@ -284,5 +300,6 @@ impl Role for Pcscf {
 /// The numeric sent-by of the top Via.
 fn sent_by(message: &Message) -> Option<SocketAddr> {
     let via = message.top_via().ok()?;
-    Some(SocketAddr::new(via.sent_by().ip()?, via.port.unwrap_or(cscf::resolve::DEFAULT_PORT)))
+    let default = if via.transport == ViaTransport::Tls { Transport::Tls } else { Transport::Udp };
+    Some(SocketAddr::new(via.sent_by().ip()?, via.port.unwrap_or(default.default_port())))
 }

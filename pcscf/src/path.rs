@@ -135,13 +135,15 @@ impl Token {
     }
 }
 
-/// Transport and family as a letter, four letters on for a protected UE, then the address and the port in base32.
+/// Transport and family as a letter, four letters on for a protected UE (which TLS never is), then the address and the port in base32.
 fn write_hop(hop: Hop, is_protected: bool, out: &mut TokenText) {
     let kind = match (hop.transport, hop.remote.ip()) {
         (Transport::Udp, IpAddr::V4(_)) => b'u',
         (Transport::Udp, IpAddr::V6(_)) => b'v',
         (Transport::Tcp, IpAddr::V4(_)) => b't',
         (Transport::Tcp, IpAddr::V6(_)) => b's',
+        (Transport::Tls, IpAddr::V4(_)) => b'r',
+        (Transport::Tls, IpAddr::V6(_)) => b'q',
     };
     out.push(if is_protected { kind + PROTECTED } else { kind });
     match hop.remote.ip() {
@@ -164,6 +166,8 @@ fn read_hop(bytes: &[u8]) -> Option<(Hop, bool, &[u8])> {
         b'v' => (Transport::Udp, 4),
         b't' => (Transport::Tcp, 1),
         b's' => (Transport::Tcp, 4),
+        b'r' => (Transport::Tls, 1),
+        b'q' => (Transport::Tls, 4),
         _ => return None,
     };
     let mut bits = 0_u128;
@@ -218,6 +222,11 @@ mod tests {
                     Some(token)
                 );
             }
+        }
+        for remote in hops {
+            let hop = Hop { transport: Transport::Tls, remote: remote.parse().expect("an address") };
+            let token = Token::Dialog(DialogToken::new(&key, BindingId(1), hop, b"a@b", "icid-1"));
+            assert_eq!(Token::open(&key, token.mint(&key, Bucket::new(9)).as_str().as_bytes()), Some(token));
         }
         let path = Token::Path(BindingId(77));
         assert_eq!(Token::open(&key, path.mint(&key, Bucket::new(9)).as_str().as_bytes()), Some(path));

@@ -14,6 +14,8 @@ use std::net::SocketAddr;
 const KEY: &[u8] = b"pcscf/binding/";
 /// The first version knew no protection.
 const VERSIONS: [u8; 2] = [1, 2];
+/// By the number that stands for them.
+const TRANSPORTS: [Transport; 3] = [Transport::Udp, Transport::Tcp, Transport::Tls];
 /// An address at its longest, as text: IPv6 with a scope and a port.
 const ADDRESS_CHARS: usize = 58;
 
@@ -24,7 +26,7 @@ type Value = SmallVec<[u8; 512]>;
 pub fn of(binding: &Binding) -> Record {
     let mut value = Value::from_slice(&[
         VERSIONS[1],
-        u8::from(binding.hop.transport == Transport::Tcp),
+        TRANSPORTS.iter().position(|known| *known == binding.hop.transport).unwrap_or(0) as u8,
         u8::from(binding.is_protected),
     ]);
     put_address(&mut value, binding.hop.remote);
@@ -54,7 +56,7 @@ pub fn read(record: &Record, now: Now) -> Option<Binding> {
     if !VERSIONS.contains(version.first()?) {
         return None;
     }
-    let transport = if take(&mut rest, 1)? == [0] { Transport::Udp } else { Transport::Tcp };
+    let transport = *TRANSPORTS.get(usize::from(*take(&mut rest, 1)?.first()?))?;
     let is_protected = version == [VERSIONS[1]] && take(&mut rest, 1)? == [1];
     let remote = get(&mut rest)?.parse().ok()?;
     let local = get(&mut rest)?.parse().ok()?;

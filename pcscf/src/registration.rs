@@ -1,16 +1,18 @@
 //! REGISTER at the P-CSCF (TS 24.229 §5.2.2): what goes to the registrar, and what its answer leaves behind.
 
 use crate::admission::{self, Proposal};
-use crate::binding::{Binding, BindingId};
+use crate::binding::{Binding, BindingId, is_same_contact};
 use crate::bindings::Bindings;
 use crate::credentials::{self, Arrival};
 use crate::gm;
 use crate::grant::{Asked, Change};
 use crate::path::ID_BITS;
+use crate::scheme::{self, Credentials, Facts, Way};
+use crate::tls_session::TlsSession;
 use crate::{Data, Pcscf, Timer, Waiting, nat, record, securing};
 use ambient::Now;
 use cscf::identity::Impu;
-use cscf::{Answer, Incoming, Query, Reject, Target, Trust, Turn};
+use cscf::{Answer, Incoming, Query, Reject, Target, Transport, Trust, Turn};
 use sip_core::{Message, Name, Status};
 use smallvec::SmallVec;
 use std::net::SocketAddr;
@@ -21,10 +23,31 @@ pub fn begin(pcscf: &Pcscf, turn: &mut Turn<'_, Pcscf>, request: &Incoming) -> R
     let aor = aor(message)?;
     let source = securing::sender(pcscf, &request.source)?;
     let through = source.secured.and_then(|set| pcscf.agreements.get(set));
-    let nat = nat::claimed(message, &source);
-    let proposal = admission::admit(&pcscf.config.ipsec, through, message, nat)?;
-    let arrival = if through.is_some() { Arrival::Protected } else { Arrival::Clear };
-    let known = pcscf.bindings.refreshed_by(&source, &aor).map(|binding| binding.id());
+    let tls = pcscf.tls_sessions.of(&source, admission::impi(message).as_deref())?;
+    let has_tls = turn.locals().iter().any(|local| local.transport == Transport::Tls);
+    let facts = Facts::of(&pcscf.config, message, through.is_some(), tls, has_tls);
+    let (way, access_type) = scheme::admit(&pcscf.config, &facts, message, source.remote)?;
+    let is_apart = matches!(way, Way::DigestTls | Way::DigestTlsAhead | Way::Giba)
+        || (way == Way::Digest && !pcscf.config.access.networks.is_empty());
+    // Security associations are for AKA: what an access network lets in otherwise has none.
+    let proposal = match is_apart || tls.is_some() {
+        true => None,
+        false => admission::admit(&pcscf.config.ipsec, through, message, nat::claimed(message, &source))?,
+    };
+    let arrival = match (tls, way) {
+        (Some(session), _) => Arrival::Tls(session),
+        (None, Way::DigestTlsAhead) => Arrival::Tls(TlsSession::Pending),
+        (None, _) if through.is_some() => Arrival::Protected,
+        (None, Way::Digest) if facts.credentials == Credentials::Unnamed => Arrival::Digest,
+        (None, _) => Arrival::Clear,
+    };
+    let has_contact = |uri: &str| {
+        let mut contacts = message.contacts().filter_map(|(_, contact)| Some(contact.ok()?.uri()));
+        contacts.any(|contact| is_same_contact(contact, uri.as_bytes()))
+    };
+    let refreshed = pcscf.bindings.refreshed_by(&source, &aor);
+    let known = refreshed.or_else(|| pcscf.bindings.returned(&source, &aor, has_contact));
+    let known = known.map(|binding| binding.id());
     if known.is_none() && pcscf.bindings.len() >= pcscf.config.pcscf.registrations_max {
         return Err(
             Reject::new(Status::SERVICE_UNAVAILABLE, "too many registrations").header(Name::RetryAfter, "60")
@@ -51,8 +74,11 @@ pub fn begin(pcscf: &Pcscf, turn: &mut Turn<'_, Pcscf>, request: &Incoming) -> R
         Name::PVisitedNetworkId,
         format_args!("\"{}\"", pcscf.config.pcscf.visited_network_id),
     );
+    if let Some(access_type) = access_type {
+        edits.append(Name::PAccessNetworkInfo, format_args!("{access_type};network-provided"));
+    }
     gm::charge(pcscf, turn, message, &mut edits);
-    *turn.data() = Data::Register { id, proposal: proposal.map(Box::new) };
+    *turn.data() = Data::Register { id, proposal: proposal.map(Box::new), way };
     let target = pcscf
         .config
         .pcscf
@@ -76,7 +102,7 @@ pub fn response(
     request: &Incoming,
     response: &Incoming,
     id: BindingId,
-    proposal: Option<Box<Proposal>>,
+    (proposal, way): (Option<Box<Proposal>>, Way),
 ) {
     let is_success = response.message.status().is_some_and(Status::is_success);
     if is_success && response.source.trust == Trust::Outside {
@@ -86,7 +112,7 @@ pub fn response(
         return turn.refuse(request, &Reject::new(Status::FORBIDDEN, "registrar outside the trust domain"));
     }
     if !is_success {
-        return failure(pcscf, turn, request, response, proposal);
+        return failure(pcscf, turn, request, response, (proposal, way));
     }
     let source = pcscf.agreements.sender(&request.source);
     let (Ok(aor), Some(source)) = (aor(&request.message), source) else { return pass(turn, response, &[]) };
@@ -108,7 +134,7 @@ fn failure(
     turn: &mut Turn<'_, Pcscf>,
     request: &Incoming,
     response: &Incoming,
-    proposal: Option<Box<Proposal>>,
+    (proposal, way): (Option<Box<Proposal>>, Way),
 ) {
     let status = response.message.status();
     if status == Some(Status::UNAUTHORIZED)
@@ -119,6 +145,9 @@ fn failure(
             Ok(false) => pass(turn, response, &[]),
             Err(reject) => turn.refuse(request, &reject),
         };
+    }
+    if status == Some(Status::UNAUTHORIZED) && way == Way::DigestTlsAhead {
+        return pass(turn, response, &[scheme::SECURITY_SERVER.to_owned()]);
     }
     if status.is_some_and(|status| !status.is_provisional())
         && let Some(set) = request.source.secured
@@ -141,6 +170,11 @@ pub fn stored(
         Answer::Stored(Ok(())) => {
             if let Some(set) = request.and_then(|request| request.source.secured) {
                 securing::accepted(pcscf, turn, set);
+            }
+            if let Some((request, impi)) =
+                request.and_then(|request| Some((request, admission::impi(&request.message)?)))
+            {
+                pcscf.tls_sessions.registered(&request.source, impi);
             }
             let left = apply(change, &mut pcscf.bindings, turn);
             pass(turn, response, &[]);

@@ -352,7 +352,9 @@ pub fn why_unknown(pcscf: &Pcscf, source: &Source) -> &'static str {
 pub fn target(pcscf: &Pcscf, binding: &Kept) -> Result<Target, Reject> {
     match binding.is_protected() {
         true => protected_target(pcscf, binding.hop()),
-        false => Ok(binding.target()),
+        false => binding.target().ok_or_else(|| {
+            Reject::new(Status::TEMPORARILY_UNAVAILABLE, "the TLS connection of the UE is gone")
+        }),
     }
 }
 

@@ -2,11 +2,12 @@
 
 use crate::clock::system_entropy;
 use crate::control::{Control, ControlError, ControlSocket};
-use crate::driver::{self, Handle};
+use crate::driver::{self, Handle, Setup};
 use crate::process::{self, Controls, Failure};
 use crate::reload::Reload;
 use crate::sockets::Binding;
 use crate::store::Store;
+use crate::tls::Tls;
 use ambient::Entropy;
 use cscf::assembly::{self, Part};
 use cscf::config::{Config, StoreKind};
@@ -52,6 +53,7 @@ where
 {
     process::run(name, about, |deployment| {
         let config = &deployment.config;
+        let tls = Tls::of(config).map_err(|error| process::wrong_file(&deployment.file, &error))?;
         process::check_transports(config)?;
         let (store, restored) = open_store(config)?;
         let entropy = system_entropy().map_err(Failure::failed)?;
@@ -62,14 +64,8 @@ where
             names: vec![P::NAME, I::NAME, S::NAME],
             serve: Box::new(move |handle, sockets, reload| serve(handle, sockets, wordings, &reload)),
         };
-        process::serve_shards(
-            name,
-            stations,
-            bindings(config),
-            (store, restored, security),
-            &deployment,
-            controls,
-        )
+        let setup = Setup { store, restored, security, tls, ..process::unbound()? };
+        process::serve_shards(name, stations, bindings(config), setup, &deployment, controls)
     })
 }
 

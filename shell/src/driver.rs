@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::dns::Desk;
 use crate::sockets::Sockets;
 use crate::store::Store;
+use crate::tls::Tls;
 use ambient::Entropy;
 use bell::Bell;
 use company::{Company, Membership};
@@ -65,6 +66,8 @@ pub struct Setup {
     pub write_buffer_max: usize,
     /// Who does ESP between protected ports.
     pub security: Security,
+    /// Certificates and trust anchors, for listening points and connections of TLS.
+    pub tls: Option<Tls>,
 }
 
 impl Setup {
@@ -81,6 +84,7 @@ impl Setup {
             drain_max: Duration::from_secs(5),
             write_buffer_max: 1 << 20,
             security: Security::None,
+            tls: None,
         }
     }
 
@@ -103,6 +107,7 @@ impl Setup {
                 restored,
                 dns: self.dns.clone(),
                 security: self.security.clone(),
+                tls: self.tls.clone(),
                 entropy: self.entropy.fork(),
                 ..self
             });

@@ -20,6 +20,7 @@ pub mod sockets;
 mod spare;
 pub mod store;
 mod stream;
+pub mod tls;
 
 pub use clock::{Clock, system_entropy};
 pub use control::{Control, ControlSocket};
@@ -28,3 +29,4 @@ pub use ipsec::{SecurityBackEnd, SecurityError};
 pub use reload::Reload;
 pub use sockets::{BindError, Binding, Sockets, Speaks};
 pub use store::{Acknowledge, Backend, Store, StoreError};
+pub use tls::{Tls, TlsFileError};

@@ -13,6 +13,7 @@ use crate::reload::Reload;
 use crate::sctp;
 use crate::sockets::{Binding, Sockets};
 use crate::store::Store;
+use crate::tls::{Tls, TlsFileError};
 use cscf::assembly::{self, Part};
 use cscf::config::{Config, SecurityBackEnd, StoreKind};
 use cscf::query::Record;
@@ -87,6 +88,7 @@ where
 {
     run(R::NAME, about, |deployment| {
         let config = &deployment.config;
+        let tls = Tls::of(config).map_err(|error| wrong_file(&deployment.file, &error))?;
         if matches!(part, Part::Icscf | Part::Scscf) {
             check_transports(config)?;
         }
@@ -96,8 +98,9 @@ where
         let stations = assembly::shards(part, || role(Arc::clone(config)), config, entropy);
         let bindings = bindings(part, config);
         let security = security(part, config)?;
+        let setup = Setup { store, restored, security, tls, ..unbound()? };
         let controls = Controls::of(R::NAME, wording);
-        serve_shards(R::NAME, stations, bindings, (store, restored, security), &deployment, controls)
+        serve_shards(R::NAME, stations, bindings, setup, &deployment, controls)
     })
 }
 
@@ -133,7 +136,10 @@ fn act(arguments: &Arguments, serve: impl FnOnce(Deployment) -> Result<(), Failu
             logging::start(logging::word(config.log.level));
             serve(Deployment { config: Arc::new(config), file: arguments.config.clone() })
         }
-        Action::Check => say(&format!("{}: valid\n", arguments.config.display())),
+        Action::Check => {
+            Tls::of(&config).map_err(|error| wrong_file(&arguments.config, &error))?;
+            say(&format!("{}: valid\n", arguments.config.display()))
+        }
         Action::Print => say(&config.print_config()),
     }
 }
@@ -193,6 +199,11 @@ fn read_config(path: &Path) -> Result<Config, Failure> {
         let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
         Failure::Usage(lines.join("\n"))
     })
+}
+
+/// A mistake in a file that the configuration names.
+pub(crate) fn wrong_file(config: &Path, error: &TlsFileError) -> Failure {
+    Failure::Usage(format!("{}: {error}", config.display()))
 }
 
 fn say(text: &str) -> Result<(), Failure> {
@@ -271,9 +282,17 @@ where
     M: Operated + 'static,
     M::Command: Clone,
 {
+    let setup = Setup { store, restored, ..unbound()? };
     let controls = Controls::of(name, wording);
-    serve_shards(name, vec![machine], bindings, (store, restored, Security::None), deployment, controls)
+    serve_shards(name, vec![machine], bindings, setup, deployment, controls)
 }
+
+/// A setup without sockets, to be filled.
+pub(crate) fn unbound() -> Result<Setup, Failure> {
+    let entropy = system_entropy().map_err(Failure::failed)?;
+    Ok(Setup::new(Sockets::default(), Clock::start(), entropy))
+}
+
 
 /// The control sockets of a process: their names, and who serves them for a running machine.
 pub(crate) struct Controls<C, N> {
@@ -307,7 +326,7 @@ pub(crate) fn serve_shards<M>(
     name: &'static str,
     machines: Vec<M>,
     bindings: impl IntoIterator<Item = Binding>,
-    (store, restored, security): (Store, Vec<Record>, Security),
+    setup: Setup,
     deployment: &Deployment,
     controls: Controls<M::Command, M::Notice>,
 ) -> Result<(), Failure>
@@ -324,14 +343,13 @@ where
     let sockets_of_control = config.control.path.as_deref().map(bind).transpose().map_err(Failure::failed)?;
     let shards = u16::try_from(machines.len()).ok().and_then(NonZeroU16::new).unwrap_or(NonZeroU16::MIN);
     let sockets = Sockets::bind_for(shards, bindings).map_err(Failure::failed)?;
+    let tls = setup.tls.clone();
     let setup = Setup {
-        store,
-        restored,
-        security,
+        sockets,
         dns: config.dns.clone(),
         drain_max: config.limits.drain,
         write_buffer_max: config.limits.connection_buffer_bytes,
-        ..Setup::new(sockets, Clock::start(), system_entropy().map_err(Failure::failed)?)
+        ..setup
     };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
@@ -344,7 +362,7 @@ where
         if shards > NonZeroU16::MIN {
             tracing::info!(%shards, "{name} runs in shards");
         }
-        let reload = Arc::new(Reload::new(Arc::clone(config), Some(file.clone())));
+        let reload = Arc::new(Reload::new(Arc::clone(config), Some(file.clone())).with_tls(tls));
         let control = match sockets_of_control {
             Some(sockets) => {
                 (controls.serve)(&mut handle, sockets, Arc::clone(&reload)).map_err(Failure::failed)?

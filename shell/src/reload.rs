@@ -1,9 +1,10 @@
 //! A configuration that was edited while the process runs (SIGHUP, `ims reload`).
 //!
-//! The whole file is read and checked, and any error refuses all of it. What can change in a running process does: the
-//! level of the log. The other keys that differ are named, and wait for a restart.
+//! The whole file is read and checked, with the files of TLS that it names, and any error refuses all of it. What can
+//! change in a running process does: the level of the log, certificates and trust anchors. The other keys that differ are named, and wait for a restart.
 
 use crate::logging;
+use crate::tls::Tls;
 use cscf::config::{Config, LogLevel};
 use cscf::wording::{Outcome, Reply};
 use std::path::PathBuf;
@@ -16,13 +17,19 @@ pub struct Reload {
     /// `None` for a configuration that is built in.
     file: Option<PathBuf>,
     level: Mutex<LogLevel>,
+    tls: Option<Tls>,
 }
 
 impl Reload {
     /// Of a process that has started with `running`.
     pub fn new(running: Arc<Config>, file: Option<PathBuf>) -> Reload {
         let level = Mutex::new(running.log.level);
-        Reload { running, file, level }
+        Reload { running, file, level, tls: None }
+    }
+
+    /// Of a process that has read the files of `[tls]`.
+    pub fn with_tls(self, tls: Option<Tls>) -> Reload {
+        Reload { tls, ..self }
     }
 
     /// Reads and checks the file, takes over what can be taken over, and tells the rest.
@@ -36,10 +43,25 @@ impl Reload {
             .and_then(|text| {
                 Config::parse(&text, &shown)
                     .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())
+            })
+            .and_then(|edited| {
+                let files = self.tls.as_ref().map(|tls| tls.reread(&edited.tls)).transpose();
+                let files = files.map_err(|error| vec![error.to_string()])?;
+                Ok((edited, files))
             });
         match edited {
-            Ok(edited) => {
-                let lines = self.take_over(&edited);
+            Ok((edited, files)) => {
+                let mut lines = self.take_over(&edited, files.is_some());
+                if let (Some(tls), Some(files)) = (&self.tls, files) {
+                    tls.take_over(files);
+                    lines.push(
+                        "tls: certificates and trust anchors are read, for handshakes from here on"
+                            .to_owned(),
+                    );
+                }
+                if lines.is_empty() {
+                    lines.push("nothing has changed".to_owned());
+                }
                 tracing::debug!("the configuration was read again");
                 Reply::done(lines)
             }
@@ -50,7 +72,7 @@ impl Reload {
         }
     }
 
-    fn take_over(&self, edited: &Config) -> Vec<String> {
+    fn take_over(&self, edited: &Config, has_files: bool) -> Vec<String> {
         let mut lines = Vec::new();
         let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
         if *level != edited.log.level {
@@ -61,16 +83,16 @@ impl Reload {
             });
         }
         let waiting = self.running.changed_keys(edited).into_iter().filter(|key| key != LEVEL);
+        let waiting = waiting.filter(|key| !has_files || !TLS_FILES.contains(&key.as_str()));
         lines.extend(waiting.map(|key| format!("{key}: takes effect with a restart")));
-        if lines.is_empty() {
-            lines.push("nothing has changed".to_owned());
-        }
         lines
     }
 }
 
-/// The one key that a running process takes over.
+/// The level of the log.
 const LEVEL: &str = "log.level";
+/// The files that a process takes over which has read some at its start.
+const TLS_FILES: [&str; 3] = ["tls.certificate", "tls.key", "tls.trust_anchors"];
 
 #[cfg(test)]
 mod tests {

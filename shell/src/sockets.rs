@@ -18,6 +18,8 @@ pub enum Speaks {
     SipDatagrams,
     /// SIP over TCP.
     SipStreams,
+    /// SIP over TLS.
+    SipTls,
     /// Diameter over TCP.
     DiameterStreams,
     /// Diameter over SCTP.
@@ -30,6 +32,7 @@ impl Speaks {
         match self {
             Speaks::SipDatagrams => None,
             Speaks::SipStreams => Some((Protocol::Sip, StreamTransport::Tcp)),
+            Speaks::SipTls => Some((Protocol::Sip, StreamTransport::Tls)),
             Speaks::DiameterStreams => Some((Protocol::Diameter, StreamTransport::Tcp)),
             Speaks::DiameterSctp => Some((Protocol::Diameter, StreamTransport::Sctp)),
         }
@@ -41,6 +44,7 @@ impl fmt::Display for Speaks {
         f.write_str(match self {
             Speaks::SipDatagrams => "SIP on udp",
             Speaks::SipStreams => "SIP on tcp",
+            Speaks::SipTls => "SIP on tls",
             Speaks::DiameterStreams => "Diameter on tcp",
             Speaks::DiameterSctp => "Diameter on sctp",
         })
@@ -66,7 +70,8 @@ impl Binding {
 impl From<&DiameterPoint> for Binding {
     fn from(point: &DiameterPoint) -> Binding {
         let speaks = match point.transport {
-            StreamTransport::Tcp => Speaks::DiameterStreams,
+            // No Diameter peer is configured with TLS.
+            StreamTransport::Tcp | StreamTransport::Tls => Speaks::DiameterStreams,
             StreamTransport::Sctp => Speaks::DiameterSctp,
         };
         Binding { speaks, address: point.address }
@@ -78,6 +83,7 @@ impl From<&Local> for Binding {
         let speaks = match local.transport {
             Transport::Udp => Speaks::SipDatagrams,
             Transport::Tcp => Speaks::SipStreams,
+            Transport::Tls => Speaks::SipTls,
         };
         Binding { speaks, address: local.address }
     }
@@ -100,7 +106,7 @@ impl fmt::Display for BindError {
             io::ErrorKind::AddrInUse => {
                 let flag = match speaks {
                     Speaks::SipDatagrams => 'u',
-                    Speaks::SipStreams | Speaks::DiameterStreams => 't',
+                    Speaks::SipStreams | Speaks::SipTls | Speaks::DiameterStreams => 't',
                     Speaks::DiameterSctp => 'S',
                 };
                 let port = address.port();
@@ -233,7 +239,9 @@ impl Sockets {
         let domain = Domain::for_address(address);
         let socket = match speaks {
             Speaks::SipDatagrams => Socket::new(domain, Type::DGRAM, None)?,
-            Speaks::SipStreams | Speaks::DiameterStreams => Socket::new(domain, Type::STREAM, None)?,
+            Speaks::SipStreams | Speaks::SipTls | Speaks::DiameterStreams => {
+                Socket::new(domain, Type::STREAM, None)?
+            }
             Speaks::DiameterSctp => sctp::socket(domain)?,
         };
         if address.is_ipv6() {

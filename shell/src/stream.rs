@@ -1,19 +1,24 @@
-//! Stream connections, TCP and SCTP: read a piece at a time, written once a turn, with a bound on what waits.
+//! Stream connections, TCP, TLS and SCTP: read a piece at a time, written once a turn, with a bound on what waits.
 //!
 //! A machine that is slow reads less, and the transport then stops the peer; a peer that is slow fills the connection's
 //! write budget, and the connection ends.
 
 mod connection;
+mod handshakes;
 mod listener;
+mod session;
 
 pub(crate) use listener::Listeners;
 
+use crate::driver::Accepted;
 use crate::spare::Spare;
+use crate::tls::{self, Tls};
 use connection::{Connection, Progress};
 use cscf::station::{LinkId, StreamTransport, WireInput};
+use handshakes::Handshakes;
 use mio::event::Event;
-use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use session::{Heard, Opening, Session};
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read};
 use std::net::SocketAddr;
@@ -38,11 +43,14 @@ pub(crate) struct Links {
     piece: Box<[u8]>,
     budget: usize,
     accepted_count: u64,
+    tls: Option<Tls>,
+    handshakes: Option<Handshakes>,
+    refused: Refused,
 }
 
 impl Links {
     /// No connections; their events will carry the tokens from `first_token` up. `budget` bytes may wait for a peer.
-    pub(crate) fn new(registry: Registry, first_token: usize, budget: usize) -> Links {
+    pub(crate) fn new(registry: Registry, first_token: usize, budget: usize, tls: Option<Tls>) -> Links {
         Links {
             registry,
             first_token,
@@ -55,19 +63,48 @@ impl Links {
             piece: vec![0; PIECE_BYTES].into_boxed_slice(),
             budget,
             accepted_count: 0,
+            handshakes: tls.as_ref().map(|tls| Handshakes::new(tls.bounds())),
+            tls,
+            refused: Refused::default(),
         }
     }
 
     // --- how a connection begins ----------------------------------------------------------------------------------
 
-    /// Takes over a connection that a peer opened; its name from here on.
-    pub(crate) fn accepted(&mut self, stream: TcpStream, transport: StreamTransport) -> io::Result<LinkId> {
+    /// Takes over a connection that a peer opened: [`WireInput::Accepted`] at once or, of one of TLS, when the handshake
+    /// is done.
+    pub(crate) fn accepted(&mut self, accepted: Accepted, now: Instant) -> io::Result<Option<WireInput>> {
+        let Accepted { stream, transport, protocol, local, remote } = accepted;
         self.accepted_count += 1;
-        let id = LinkId(LinkId::ACCEPTED | self.accepted_count);
-        let slot = self.insert(Connection::open(id, stream, transport))?;
+        let link = LinkId(LinkId::ACCEPTED | self.accepted_count);
+        let mut connection = Connection::open(link, stream, transport);
+        let told = match transport {
+            StreamTransport::Tcp | StreamTransport::Sctp => {
+                Some(WireInput::Accepted { link, protocol, local, remote })
+            }
+            StreamTransport::Tls => {
+                let (Some(tls), Some(handshakes)) = (&self.tls, &self.handshakes) else {
+                    return Err(io::Error::other("no certificate to show"));
+                };
+                if handshakes.is_full(remote.ip()) {
+                    self.refused.tell(now, remote, "too many TLS handshakes at once");
+                    return Ok(None);
+                }
+                let begun = tls.accept().map_err(io::Error::other)?;
+                let opening = Opening::Accepted { protocol, local, remote };
+                connection.session = Some(Box::new(Session::new(begun, opening)));
+                None
+            }
+        };
+        let slot = self.insert(connection)?;
+        if told.is_none()
+            && let Some(handshakes) = &mut self.handshakes
+        {
+            handshakes.begin(now, slot, link, remote.ip());
+        }
         // What came before the registration raises no event everywhere.
         self.may_read(slot);
-        Ok(id)
+        Ok(told)
     }
 
     /// Opens a connection: [`WireInput::Connected`] or [`WireInput::ConnectFailed`] follows.
@@ -79,8 +116,24 @@ impl Links {
         remote: SocketAddr,
         inputs: &mut VecDeque<WireInput>,
     ) {
-        let opened = Connection::connect(id, transport, local, remote);
-        if let Err(error) = opened.and_then(|connection| self.insert(connection)) {
+        let session = match (transport, self.tls.as_ref().map(|tls| tls.connect(remote))) {
+            (StreamTransport::Tcp | StreamTransport::Sctp, _) => None,
+            (StreamTransport::Tls, Some(Ok(begun))) => {
+                Some(Box::new(Session::new(begun, Opening::Connected(None))))
+            }
+            (StreamTransport::Tls, Some(Err(error))) => {
+                return inputs.push_back(WireInput::ConnectFailed { link: id, why: tls::why(&error) });
+            }
+            (StreamTransport::Tls, None) => {
+                let why = "TLS: no trust anchors; set tls.trust_anchors";
+                return inputs.push_back(WireInput::ConnectFailed { link: id, why });
+            }
+        };
+        let opened = Connection::connect(id, transport, local, remote).and_then(|mut connection| {
+            connection.session = session;
+            self.insert(connection)
+        });
+        if let Err(error) = opened {
             inputs.push_back(WireInput::ConnectFailed { link: id, why: why(&error) });
         }
     }
@@ -112,7 +165,13 @@ impl Links {
             return match connection.finish_connect() {
                 Ok(None) => {}
                 Ok(Some(local)) => {
-                    inputs.push_back(WireInput::Connected { link: connection.id, local });
+                    match &mut connection.session {
+                        Some(session) => {
+                            session.connected(local);
+                            self.may_write(slot);
+                        }
+                        None => inputs.push_back(WireInput::Connected { link: connection.id, local }),
+                    }
                     self.may_read(slot);
                 }
                 Err(error) => {
@@ -144,6 +203,9 @@ impl Links {
         if connection.is_closing || connection.is_connecting {
             return None;
         }
+        if connection.session.is_some() {
+            return self.read_session(slot, spare);
+        }
         let link = connection.id;
         match connection.stream.read(&mut self.piece) {
             Ok(0) => self.end(slot),
@@ -160,6 +222,72 @@ impl Links {
                 None
             }
             Err(_) => self.end(slot),
+        }
+    }
+
+    /// The same through TLS.
+    fn read_session(&mut self, slot: usize, spare: &mut Spare) -> Option<WireInput> {
+        let connection = self.slots.get_mut(slot)?.as_mut()?;
+        let session = connection.session.as_mut()?;
+        let link = connection.id;
+        let heard = session.hear(&mut connection.stream, &mut self.piece);
+        let says = session.wants_write() && !connection.is_full;
+        let told = match heard {
+            Heard::Opened(opening) => {
+                self.handshake_ended(link, opening);
+                self.may_read(slot);
+                match opening {
+                    Opening::Accepted { protocol, local, remote } => {
+                        Some(WireInput::Accepted { link, protocol, local, remote })
+                    }
+                    Opening::Connected(local) => local.map(|local| WireInput::Connected { link, local }),
+                }
+            }
+            Heard::Bytes(count) => {
+                self.may_read(slot);
+                Some(WireInput::Received { link, bytes: spare.copy(&self.piece[..count]) })
+            }
+            Heard::More => {
+                self.may_read(slot);
+                None
+            }
+            Heard::Nothing => None,
+            Heard::End => return self.fail(slot, "TLS: connection closed in the handshake"),
+            Heard::Failed(error) => {
+                let remote = connection.stream.peer_addr().ok();
+                tracing::debug!(?remote, %error, "TLS failed");
+                return self.fail(slot, tls::why(&error));
+            }
+        };
+        if says {
+            self.may_write(slot);
+        }
+        told
+    }
+
+    /// Ends a connection of TLS: before the handshake is done it is no connection yet, and `why` says what was wrong.
+    fn fail(&mut self, slot: usize, why: &'static str) -> Option<WireInput> {
+        let connection = self.slots.get(slot)?.as_ref()?;
+        let (link, is_closing) = (connection.id, connection.is_closing);
+        match connection.session.as_ref().and_then(|session| session.opening()).copied() {
+            None => self.end(slot),
+            Some(Opening::Accepted { remote, .. }) => {
+                self.refused.tell(Instant::now(), remote, why);
+                self.forget(slot);
+                None
+            }
+            Some(Opening::Connected(_)) => {
+                let remote = connection.stream.peer_addr().ok();
+                tracing::warn!(?remote, "a TLS connection did not come about: {why}");
+                self.forget(slot);
+                (!is_closing).then_some(WireInput::ConnectFailed { link, why })
+            }
+        }
+    }
+
+    fn handshake_ended(&mut self, id: LinkId, opening: Opening) {
+        if let (Opening::Accepted { remote, .. }, Some(handshakes)) = (opening, &mut self.handshakes) {
+            handshakes.end(id, remote.ip());
         }
     }
 
@@ -181,9 +309,10 @@ impl Links {
     pub(crate) fn close(&mut self, id: LinkId) {
         let Some(slot) = self.by_id.remove(&id) else { return };
         let Some(Some(connection)) = self.slots.get_mut(slot) else { return };
-        connection.is_closing = true;
-        if connection.is_connecting || !connection.has_queued() {
-            self.forget(slot);
+        match connection.close() {
+            true if connection.is_full => {}
+            true => self.may_write(slot),
+            false => self.forget(slot),
         }
     }
 
@@ -207,7 +336,7 @@ impl Links {
                         self.stalled.push_back((now + WRITE_STALL, slot, connection.id));
                     }
                 }
-                Progress::Broken => inputs.extend(self.end(slot)),
+                Progress::Broken => inputs.extend(self.fail(slot, "TLS: connection closed in the handshake")),
             }
         }
         self.unwritten = slots;
@@ -215,11 +344,15 @@ impl Links {
 
     /// When [`Links::expire`] is due.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        self.stalled.front().map(|(at, _, _)| *at)
+        let handshake = self.handshakes.as_ref().and_then(Handshakes::next_timeout);
+        self.stalled.front().map(|(at, _, _)| *at).into_iter().chain(handshake).min()
     }
 
-    /// Ends the connections whose peers have taken nothing for too long.
+    /// Ends the connections whose peers have taken nothing for too long, and the handshakes that last too long.
     pub(crate) fn expire(&mut self, now: Instant, inputs: &mut VecDeque<WireInput>) {
+        while let Some(slot) = self.handshakes.as_ref().and_then(|handshakes| handshakes.due(now)) {
+            inputs.extend(self.fail(slot, "TLS: handshake takes too long"));
+        }
         while let Some((_, slot, id)) = self.stalled.pop_front_if(|(at, _, _)| *at <= now) {
             let Some(Some(connection)) = self
                 .slots
@@ -237,7 +370,7 @@ impl Links {
                     connection.is_watched = true;
                     self.stalled.push_back((at + WRITE_STALL, slot, id));
                 }
-                _ => inputs.extend(self.end(slot)),
+                _ => inputs.extend(self.fail(slot, "TLS: handshake takes too long")),
             }
         }
     }
@@ -289,6 +422,9 @@ impl Links {
         if self.by_id.get(&connection.id) == Some(&slot) {
             self.by_id.remove(&connection.id);
         }
+        if let Some(opening) = connection.session.as_ref().and_then(|session| session.opening()).copied() {
+            self.handshake_ended(connection.id, opening);
+        }
         if connection.awaits_read {
             self.readable.retain(|waiting| *waiting != slot);
         }
@@ -300,6 +436,26 @@ impl Links {
         }
         self.free.push(slot);
         Some(connection)
+    }
+}
+
+/// Handshakes that came to nothing: each has a cause that somebody looks for, and anybody can make many.
+#[derive(Default)]
+struct Refused {
+    /// When one was last told, and how many were not since.
+    last: Option<(Instant, u64)>,
+}
+
+impl Refused {
+    fn tell(&mut self, now: Instant, remote: SocketAddr, why: &str) {
+        match &mut self.last {
+            Some((at, untold)) if now.duration_since(*at) < REFUSED_PAUSE => *untold += 1,
+            last => {
+                let untold = last.map_or(0, |(_, untold)| untold);
+                *last = Some((now, 0));
+                tracing::warn!(%remote, untold, "a TLS connection was refused: {why}");
+            }
+        }
     }
 }
 
@@ -319,5 +475,7 @@ pub(crate) fn why(error: &io::Error) -> &'static str {
 }
 
 const PIECE_BYTES: usize = 64 * 1024;
+/// One line in so long tells of refused handshakes.
+const REFUSED_PAUSE: Duration = Duration::from_secs(1);
 /// A peer that takes nothing for so long is gone.
 const WRITE_STALL: Duration = Duration::from_secs(30);

@@ -300,6 +300,9 @@ impl Ims {
                 let mut locals = [Transport::Udp, Transport::Tcp]
                     .map(|transport| Local { side: Side::Access, transport, address })
                     .to_vec();
+                // No TLS server is a phone: the address is what it calls itself by.
+                let tls = Some(Transport::Tls).filter(|tls| *tls == ue.pcscf.transport);
+                locals.extend(tls.map(|transport| Local { side: Side::Access, transport, address }));
                 locals.extend(ue.security.iter().flat_map(|security| security.locals(address.ip())));
                 let role = Ue::new(ue.clone());
                 boxed(assembly::sip_station(role, &config, locals, None, Entropy::seeded(seed)), traced)

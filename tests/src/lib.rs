@@ -4,6 +4,7 @@
 //! A test that cannot run says so and is counted: `tests/run` reads the file that `CARILLON_SKIPS` names. Where
 //! `CARILLON_TOOLS` is `required` (as root `tests/run` has installed everything), a missing program fails instead.
 
+pub mod authority;
 pub mod binaries;
 pub mod kernel;
 pub mod lab;

@@ -48,11 +48,22 @@ impl UeConfig {
         usim: Usim,
         pcscf: Hop,
     ) -> UeConfig {
+        UeConfig::with_credentials(impi, impu, home_domain, Credentials::Aka(Box::new(usim)), pcscf)
+    }
+
+    /// A UE with these credentials, and defaults for everything else.
+    pub fn with_credentials(
+        impi: impl Into<String>,
+        impu: impl Into<String>,
+        home_domain: impl Into<String>,
+        credentials: Credentials,
+        pcscf: Hop,
+    ) -> UeConfig {
         UeConfig {
             impi: impi.into(),
             impu: impu.into(),
             home_domain: home_domain.into(),
-            credentials: Credentials::Aka(Box::new(usim)),
+            credentials,
             pcscf,
             contact: None,
             instance_id: None,

@@ -38,8 +38,9 @@ impl Ue {
         // TS 24.229 §5.1.2A.1.1: the P-CSCF, then the Service-Route as it came.
         request = match hop.transport {
             Transport::Udp => request.header(Name::Route, format_args!("<sip:{};lr>", hop.remote)),
-            Transport::Tcp => {
-                request.header(Name::Route, format_args!("<sip:{};transport=tcp;lr>", hop.remote))
+            Transport::Tcp | Transport::Tls => {
+                let route = format_args!("<sip:{};transport={};lr>", hop.remote, hop.transport);
+                request.header(Name::Route, route)
             }
         };
         for route in service_route {

@@ -150,7 +150,9 @@ impl Ue {
         let user = user.map_or_else(String::new, |user| format!("{user}@"));
         match hop.transport {
             Transport::Udp => format!("sip:{user}{address}"),
-            Transport::Tcp => format!("sip:{user}{address};transport=tcp"),
+            Transport::Tcp | Transport::Tls => {
+                format!("sip:{user}{address};transport={}", hop.transport)
+            }
         }
     }
 

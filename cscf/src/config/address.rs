@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-/// A list of SIP addresses, each written `udp:ip:port`, `tcp:ip:port`, or `ip:port` for both.
+/// A list of SIP addresses, each written `udp:ip:port`, `tcp:ip:port`, `tls:ip:port`, or `ip:port` for UDP and TCP.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Points(pub Vec<Hop>);
 
@@ -29,12 +29,13 @@ impl Points {
         let (transports, address): (&[Transport], &str) = match text.split_once(':') {
             Some(("udp", address)) => (&[Transport::Udp], address),
             Some(("tcp", address)) => (&[Transport::Tcp], address),
+            Some(("tls", address)) => (&[Transport::Tls], address),
             _ => (&[Transport::Udp, Transport::Tcp], text),
         };
         let remote = address.parse().map_err(|_| {
             Fault::new(
                 format!("\"{text}\" is not a SIP address"),
-                "write \"192.0.2.1:5060\" for UDP and TCP, or \"udp:192.0.2.1:5060\", or \"tcp:[2001:db8::1]:5060\"",
+                "write \"192.0.2.1:5060\" for UDP and TCP, or \"udp:192.0.2.1:5060\", \"tcp:[2001:db8::1]:5060\", \"tls:192.0.2.1:5061\"",
             )
         })?;
         self.0.extend(transports.iter().map(|&transport| Hop { transport, remote }));
@@ -176,7 +177,7 @@ impl fmt::Display for DiameterPoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.transport {
             StreamTransport::Tcp => write!(f, "{}", self.address),
-            StreamTransport::Sctp => write!(f, "sctp:{}", self.address),
+            StreamTransport::Sctp | StreamTransport::Tls => write!(f, "{}:{}", self.transport, self.address),
         }
     }
 }
@@ -287,12 +288,13 @@ mod tests {
     #[test]
     fn a_point_without_a_transport_is_both_of_them() {
         let mut points = Points::default();
-        for text in ["127.0.0.1:5060", "tcp:[::1]:5060", "udp:127.0.0.2:5070"] {
+        let texts = ["127.0.0.1:5060", "tcp:[::1]:5060", "udp:127.0.0.2:5070", "tls:127.0.0.1:5061"];
+        for text in texts {
             points.add(text).unwrap_or_else(|fault| panic!("{}", fault.message));
         }
-        assert_eq!(points.0.len(), 4);
-        assert_eq!(points.texts(), ["127.0.0.1:5060", "tcp:[::1]:5060", "udp:127.0.0.2:5070"]);
-        assert!(points.add("tls:127.0.0.1:5061").is_err());
+        assert_eq!(points.0.len(), 5);
+        assert_eq!(points.texts(), texts);
+        assert!(points.add("ws:127.0.0.1:5061").is_err());
         assert!(points.add("127.0.0.1").is_err());
     }
 

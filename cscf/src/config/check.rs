@@ -3,7 +3,7 @@
 use super::Config;
 use super::reader::Reader;
 use super::value::Fault;
-use crate::flow::Local;
+use crate::flow::{Local, Transport};
 use std::net::SocketAddr;
 
 /// Compares the sections with each other.
@@ -41,6 +41,7 @@ pub fn check(config: &Config, reader: &mut Reader<'_>) {
         );
     }
     sockets(config, reader);
+    certificates(config, reader);
     families(config, reader);
     trust(config, reader);
 }
@@ -86,10 +87,13 @@ fn sockets(config: &Config, reader: &mut Reader<'_>) {
     ];
     let diameter = config.hss.listen.iter();
     let diameter = diameter.map(|point| ("hss", "listen", point.transport.to_string(), point.address));
+    // A port of TLS is one of TCP.
+    let socket = |transport| if transport == Transport::Tls { Transport::Tcp } else { transport };
     let all = sip
         .into_iter()
         .flat_map(|(section, key, locals)| {
-            locals.iter().map(move |local| (section, key, local.transport.to_string(), local.address))
+            let name = move |local: &Local| socket(local.transport).to_string();
+            locals.iter().map(move |local| (section, key, name(local), local.address))
         })
         .chain(diameter);
     let mut seen: Vec<(&str, &str, String, SocketAddr)> = Vec::new();
@@ -114,6 +118,27 @@ fn sockets(config: &Config, reader: &mut Reader<'_>) {
             reader.reject(section, key, fault);
         }
         seen.push((section, key, transport, address));
+    }
+}
+
+/// Whoever listens for TLS shows a certificate.
+fn certificates(config: &Config, reader: &mut Reader<'_>) {
+    if config.tls.has_certificate() {
+        return;
+    }
+    for (section, key, locals) in [
+        ("pcscf", "listen", &config.pcscf.listen),
+        ("pcscf", "core_listen", &config.pcscf.core_listen),
+        ("icscf", "listen", &config.icscf.listen),
+        ("scscf", "listen", &config.scscf.listen),
+    ] {
+        if let Some(local) = locals.iter().find(|local| local.transport == Transport::Tls) {
+            let fault = Fault::new(
+                format!("tls:{} has no certificate to show", local.address),
+                "name the PEM files: [tls] certificate = \"certificate.pem\", key = \"key.pem\"",
+            );
+            reader.reject(section, key, fault);
+        }
     }
 }
 

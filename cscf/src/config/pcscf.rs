@@ -4,7 +4,7 @@ use super::address::Points;
 use super::reader::{Fallback, Reader};
 use super::value::RouteEnforcement;
 use crate::bucket::SHARDS_MAX;
-use crate::flow::{Local, Side};
+use crate::flow::{Local, Side, Transport};
 use crate::identity::HomeNetwork;
 use std::net::SocketAddr;
 
@@ -51,6 +51,14 @@ impl PcscfSection {
         };
         section.end();
         read
+    }
+
+    /// Where the core reaches it, as long as it has no address of its own: at those of the UEs but for TLS, which nobody
+    /// in the core needs.
+    pub fn shared_with_core(&self) -> impl Iterator<Item = Local> {
+        let all_tls = self.listen.iter().all(|local| local.transport == Transport::Tls);
+        let shared = self.listen.iter().filter(move |local| all_tls || local.transport != Transport::Tls);
+        shared.map(|local| Local { side: Side::Core, ..local.clone() })
     }
 
     /// Every listening point.

@@ -316,6 +316,17 @@ words! {
         /// Everybody does: who does not offer them is refused.
         Required "required",
     }
+    /// What a UE authenticates by (TS 33.203 §P.1).
+    Scheme {
+        /// IMS-AKA.
+        Aka "aka",
+        /// SIP digest without TLS.
+        Digest "digest",
+        /// SIP digest over TLS.
+        DigestTls "digest-tls",
+        /// GPRS-IMS-bundled authentication: the address of the bearer.
+        Giba "giba",
+    }
     /// Who does ESP.
     SecurityBackEnd {
         /// The kernel; takes CAP_NET_ADMIN.

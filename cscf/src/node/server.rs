@@ -1,7 +1,7 @@
 //! Server transactions of a node: matching (RFC 3261 §17.2.3), responses and their retransmission.
 
 use crate::context::{Context, ContextId};
-use crate::flow::{Hop, Source, Transport};
+use crate::flow::{Hop, Source, Transport, Trust};
 use crate::input::{Exit, Output, Ticket};
 use crate::node::branch_id::MAGIC_COOKIE;
 use crate::node::lingering::{Holder, LingeringId};
@@ -138,21 +138,21 @@ pub(crate) fn transaction_key(
 
 /// Where the responses to a request go (RFC 3261 §18.2.2, RFC 3581 §4).
 pub(crate) fn response_exit(source: &Source, via: &Via<'_>) -> Exit {
-    let sent_by_port = via.port.unwrap_or(5060);
+    let sent_by_port = via.port.unwrap_or(source.transport.default_port());
     // TS 33.203 §7.1: between protected ports, whatever the Via says.
     if let Some(set) = source.secured {
-        let flow = (source.transport == Transport::Tcp).then_some(source.flow);
+        let flow = source.transport.is_reliable().then_some(source.flow);
         return Exit::Secured { set, transport: source.transport, flow };
     }
     match source.transport {
         // The connection that the request came by; when it is gone, a new one to the sent-by.
-        Transport::Tcp => Exit::Flow {
-            flow: source.flow,
-            or: Some(Hop {
-                transport: Transport::Tcp,
-                remote: SocketAddr::new(source.remote.ip(), sent_by_port),
-            }),
-        },
+        Transport::Tcp | Transport::Tls => {
+            let remote = SocketAddr::new(source.remote.ip(), sent_by_port);
+            let again = Hop { transport: source.transport, remote };
+            // A UE has no certificate: nobody can open a TLS connection to it.
+            let is_ue = source.transport == Transport::Tls && source.trust == Trust::Outside;
+            Exit::Flow { flow: source.flow, or: Some(again).filter(|_| !is_ue) }
+        }
         Transport::Udp if via.rport().is_some() || sent_by_port == source.remote.port() => {
             Exit::Flow { flow: source.flow, or: None }
         }

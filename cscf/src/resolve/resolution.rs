@@ -3,7 +3,7 @@
 //! NAPTR chooses transport and SRV name, SRV chooses host and port (RFC 2782), addresses end it. What is missing on the
 //! way falls back as the RFC says. The driver only carries questions and record sets.
 
-use super::{DEFAULT_PORT, Lookup, default_transport};
+use super::{Lookup, default_transport};
 use crate::flow::{Hop, Transport};
 use crate::query::Unresolved;
 use ambient::Entropy;
@@ -163,7 +163,7 @@ impl Resolution {
                 && let Some(transport) = self.lookup.transport.or(default_transport(&self.lookup.have))
             {
                 self.host_known = true;
-                self.hosts.push_back((transport, self.lookup.name.clone(), DEFAULT_PORT));
+                self.hosts.push_back((transport, self.lookup.name.clone(), transport.default_port()));
                 return self.ask(Question::Address(self.lookup.name.clone()));
             }
         }
@@ -190,6 +190,7 @@ impl Resolution {
             let transport = match record.services.to_ascii_uppercase().as_str() {
                 "SIP+D2U" => Transport::Udp,
                 "SIP+D2T" => Transport::Tcp,
+                "SIPS+D2T" => Transport::Tls,
                 _ => continue,
             };
             if self.lookup.have.contains(&transport) && record.flags.eq_ignore_ascii_case("s") {
@@ -230,9 +231,12 @@ impl Resolution {
     }
 }
 
-/// `_sip._udp.example.org` (RFC 3263 §4.1).
+/// `_sip._udp.example.org`, `_sips._tcp.example.org` (RFC 3263 §4.1).
 fn service_name(transport: Transport, name: &str) -> String {
-    format!("_sip._{}.{name}", transport.uri_token())
+    match transport {
+        Transport::Udp | Transport::Tcp => format!("_sip._{}.{name}", transport.uri_token()),
+        Transport::Tls => format!("_sips._tcp.{name}"),
+    }
 }
 
 /// The records by priority, and within one by lot with the given weights (RFC 2782, "Weight").
@@ -291,6 +295,7 @@ mod tests {
                     vec![srv(1, 0, 5060, "b.example.org"), srv(0, 1, 5070, "a.example.org")]
                 }
                 "_sip._udp.example.org" => vec![srv(0, 1, 5061, "a.example.org")],
+                "_sips._tcp.example.org" => vec![srv(0, 1, 5071, "b.example.org")],
                 "_sip._tcp.srv-only.example" => vec![srv(0, 0, 5090, "b.example.org")],
                 "_sip._udp.closed.example" => vec![srv(0, 0, 5060, ".")],
                 "_sip._udp.dangling.example" => vec![srv(0, 0, 5060, "nowhere.example")],
@@ -347,6 +352,9 @@ mod tests {
             ("example.org", None, Some(Transport::Udp), "udp:[2001:db8::a]:5061 udp:192.0.2.1:5061"),
             // A transport without SRV: addresses, default port, that transport.
             ("bare.example", None, Some(Transport::Tcp), "tcp:192.0.2.2:5060"),
+            // What is secure has SRV names and a port of its own.
+            ("example.org", None, Some(Transport::Tls), "tls:192.0.2.2:5071"),
+            ("bare.example", None, Some(Transport::Tls), "tls:192.0.2.2:5061"),
             // No NAPTR: the SRV names of our own transports.
             ("srv-only.example", None, None, "tcp:192.0.2.2:5090"),
             // Neither: UDP to the addresses.

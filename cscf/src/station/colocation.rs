@@ -149,7 +149,10 @@ impl<P: Role, I: Role, S: Role> Colocation<P, I, S> {
     /// Whose listening point accepts a connection: protected ports are the P-CSCF's, and speak SIP.
     fn accepting(&self, protocol: Protocol, local: SocketAddr) -> Part {
         match protocol {
-            Protocol::Sip => self.listener(local, Transport::Tcp).unwrap_or(Part::Pcscf),
+            Protocol::Sip => {
+                let by_tcp = self.listener(local, Transport::Tcp);
+                by_tcp.or_else(|| self.listener(local, Transport::Tls)).unwrap_or(Part::Pcscf)
+            }
             // No CSCF listens for Diameter; whoever is asked closes it.
             Protocol::Diameter => Part::Icscf,
         }

@@ -1,7 +1,7 @@
 //! The table of stream connections: by flow, by link, and by the peer that they reach.
 
 use crate::bucket::ShardId;
-use crate::flow::{Flow, Trust};
+use crate::flow::{Flow, Transport, Trust};
 use crate::input::Ticket;
 use crate::station::LinkId;
 use ambient::entropy::KeyedState;
@@ -15,6 +15,8 @@ use std::net::{IpAddr, SocketAddr};
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) link: LinkId,
+    /// TCP, or TLS over it.
+    pub(super) transport: Transport,
     /// The listening point that it belongs to, whichever side opened it.
     pub(super) local: SocketAddr,
     /// Our end of the socket.
@@ -177,6 +179,11 @@ impl Connections {
             return None;
         }
         slot.connection.as_mut()
+    }
+
+    /// Whether the connection of a flow is one of this transport.
+    pub(super) fn carries(&mut self, flow: Flow, transport: Transport) -> bool {
+        self.get(flow).is_some_and(|connection| connection.transport == transport)
     }
 
     /// The listening point of a flow that is there, or gone and not yet replaced.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What carries a connection: a stream of bytes in both cases, as the endpoint sees it.
+/// What carries a connection: a stream of bytes in each case, as the endpoint sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StreamTransport {
     /// TCP.
@@ -10,6 +10,8 @@ pub enum StreamTransport {
     Tcp,
     /// SCTP, which TS 29.229 §5.4 names as the transport of Cx.
     Sctp,
+    /// TLS over TCP. SIP has it (RFC 3261 §26.2.1); no Diameter peer is connected so.
+    Tls,
 }
 
 impl fmt::Display for StreamTransport {
@@ -17,6 +19,7 @@ impl fmt::Display for StreamTransport {
         f.write_str(match self {
             StreamTransport::Tcp => "tcp",
             StreamTransport::Sctp => "sctp",
+            StreamTransport::Tls => "tls",
         })
     }
 }

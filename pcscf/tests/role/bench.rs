@@ -40,6 +40,7 @@ pub struct Bench {
     pub sets: Vec<SaSet>,
     /// Whether the back end of IPsec refuses.
     pub ipsec_is_broken: bool,
+    listen: String,
     section: String,
 }
 
@@ -50,8 +51,13 @@ impl Bench {
 
     /// With more lines in the section of the P-CSCF.
     pub fn with(section: &str) -> Bench {
+        Bench::listening(&format!("listen = \"{PCSCF}\""), section)
+    }
+
+    /// Listening by this line of the section.
+    pub fn listening(listen: &str, section: &str) -> Bench {
         let text = format!(
-            "[plmn]\nmcc = \"001\"\nmnc = \"01\"\n[pcscf]\nlisten = \"{PCSCF}\"\nicscf = \"sip:127.0.0.11:4060\"\n{section}\n"
+            "[plmn]\nmcc = \"001\"\nmnc = \"01\"\n[pcscf]\n{listen}\nicscf = \"sip:127.0.0.11:4060\"\n{section}\n"
         );
         let config = Config::parse(&text, "bench").unwrap_or_else(|errors| panic!("{errors:?}"));
         let locals = Part::Pcscf.locals(&config);
@@ -68,13 +74,15 @@ impl Bench {
             network_is_down: false,
             sets: Vec::new(),
             ipsec_is_broken: false,
+            listen: listen.to_owned(),
             section: section.to_owned(),
         }
     }
 
     /// Another process with the same configuration, key, store and time.
     pub fn restarted(self) -> Bench {
-        let mut next = Bench { now: self.now, store: self.store, ..Bench::with(&self.section) };
+        let mut next =
+            Bench { now: self.now, store: self.store, ..Bench::listening(&self.listen, &self.section) };
         let records = next
             .store
             .iter()
@@ -108,6 +116,12 @@ impl Bench {
 
     pub fn receive(&mut self, trust: Trust, transport: Transport, remote: &str, text: &str) -> Vec<Sent> {
         self.arrive(source(trust, transport, PCSCF, remote), text)
+    }
+
+    /// What a UE sends by the TLS connection in a slot of the transport layer.
+    pub fn by_tls(&mut self, slot: u32, remote: &str, text: &str) -> Vec<Sent> {
+        let source = source(Trust::Outside, Transport::Tls, "127.0.0.10:5061", remote);
+        self.arrive(Source { flow: Flow { slot, ..source.flow }, ..source }, text)
     }
 
     fn arrive(&mut self, source: Source, text: &str) -> Vec<Sent> {

@@ -1,5 +1,6 @@
 //! The P-CSCF driven by SIP text (TS 24.229 §5.2), one module per part of the clause.
 
+mod access;
 mod bench;
 mod dialog;
 mod granted;

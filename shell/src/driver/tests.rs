@@ -1,6 +1,7 @@
 //! The driver with a machine that echoes, over real sockets of the loopback interface.
 
 mod shards;
+mod tls;
 
 use super::*;
 use crate::clock::system_entropy;
@@ -26,6 +27,7 @@ struct Echo {
 #[derive(Clone, Debug)]
 enum Ask {
     Connect(SocketAddr),
+    ConnectTls(SocketAddr),
     Store(&'static str, &'static str),
     Datagram { local: SocketAddr, remote: SocketAddr },
     Sleep(Duration),
@@ -100,6 +102,13 @@ impl Operated for Echo {
                 link: LinkId(1),
                 protocol: Protocol::Sip,
                 transport: StreamTransport::Tcp,
+                local: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+                remote,
+            }),
+            Ask::ConnectTls(remote) => self.outputs.push_back(WireOutput::Connect {
+                link: LinkId(1),
+                protocol: Protocol::Sip,
+                transport: StreamTransport::Tls,
                 local: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
                 remote,
             }),

@@ -75,7 +75,7 @@ impl World {
         let inbox = inbox.ok_or_else(|| io::Error::other("a shard without an inbox"))?;
         Ok(World {
             datagrams,
-            links: Links::new(registry.try_clone()?, first_link, setup.write_buffer_max),
+            links: Links::new(registry.try_clone()?, first_link, setup.write_buffer_max, setup.tls),
             listeners,
             spare: Spare::default(),
             inputs: VecDeque::new(),
@@ -190,9 +190,9 @@ impl World {
 
     /// Takes over a connection, and tells the machine of it.
     pub(super) fn accepted(&mut self, accepted: Accepted) {
-        let Accepted { stream, transport, protocol, local, remote } = accepted;
-        match self.links.accepted(stream, transport) {
-            Ok(link) => self.inputs.push_back(WireInput::Accepted { link, protocol, local, remote }),
+        let local = accepted.local;
+        match self.links.accepted(accepted, std::time::Instant::now()) {
+            Ok(told) => self.inputs.extend(told),
             Err(error) => tracing::warn!(%local, %error, "a connection cannot be served"),
         }
     }

@@ -1,5 +1,6 @@
 //! One connection: its socket, what waits to be written, and where it stands.
 
+use super::session::{Said, Session};
 use crate::sctp;
 use cscf::station::{LinkId, StreamTransport};
 use mio::net::TcpStream;
@@ -13,6 +14,8 @@ use std::time::Instant;
 pub(super) struct Connection {
     pub(super) id: LinkId,
     pub(super) stream: TcpStream,
+    /// Where the connection is one of TLS.
+    pub(super) session: Option<Box<Session>>,
     /// Ours, and not yet open.
     pub(super) is_connecting: bool,
     /// Closed by the machine: it lives until everything queued is out.
@@ -58,6 +61,7 @@ impl Connection {
         Connection {
             id,
             stream,
+            session: None,
             is_connecting: false,
             is_closing: false,
             has_ended: false,
@@ -82,7 +86,7 @@ impl Connection {
     ) -> io::Result<Connection> {
         let domain = Domain::for_address(remote);
         let socket = match transport {
-            StreamTransport::Tcp => Socket::new(domain, Type::STREAM, None)?,
+            StreamTransport::Tcp | StreamTransport::Tls => Socket::new(domain, Type::STREAM, None)?,
             StreamTransport::Sctp => sctp::socket(domain)?,
         };
         socket.set_nonblocking(true)?;
@@ -126,11 +130,28 @@ impl Connection {
 
     /// Whether something waits to be written.
     pub(super) fn has_queued(&self) -> bool {
-        !self.writes.is_empty()
+        !self.writes.is_empty() || self.session.as_ref().is_some_and(|session| session.wants_write())
+    }
+
+    /// Closed by the machine; true when something has to be written before the end.
+    pub(super) fn close(&mut self) -> bool {
+        self.is_closing = true;
+        let may_write = !self.is_connecting && !self.is_opening();
+        let has_goodbye =
+            self.writes.is_empty() && self.session.as_mut().is_some_and(|tls| tls.say_goodbye());
+        may_write && (has_goodbye || self.has_queued())
+    }
+
+    /// Whether TLS is shaking hands, so that the machine does not know the connection as open.
+    pub(super) fn is_opening(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.is_opening())
     }
 
     /// Writes as much as the peer takes; `sent` takes the buffers that are out.
     pub(super) fn write(&mut self, now: Instant, sent: &mut impl FnMut(Vec<u8>)) -> Progress {
+        if self.session.is_some() {
+            return self.write_session(now, sent);
+        }
         while self.has_queued() {
             match self.write_once() {
                 Ok(0) => return Progress::Broken,
@@ -146,6 +167,29 @@ impl Connection {
         }
         if self.is_closing {
             // The peer may have ended it already.
+            let _ = self.stream.shutdown(Shutdown::Write);
+        }
+        Progress::Done
+    }
+
+    /// The same through TLS.
+    fn write_session(&mut self, now: Instant, sent: &mut impl FnMut(Vec<u8>)) -> Progress {
+        while let Some(session) = &mut self.session {
+            let first =
+                self.writes.front().map_or(&[][..], |bytes| bytes.get(self.written..).unwrap_or_default());
+            match session.say(&mut self.stream, first) {
+                Said::Taken(0) if self.is_closing && session.say_goodbye() => {}
+                Said::Taken(0) => break,
+                Said::Taken(count) => self.advance(count, sent),
+                Said::Full => {
+                    self.is_full = true;
+                    return Progress::Stalled;
+                }
+                Said::Broken => return Progress::Broken,
+            }
+            self.progress_at = Some(now);
+        }
+        if self.is_closing {
             let _ = self.stream.shutdown(Shutdown::Write);
         }
         Progress::Done
