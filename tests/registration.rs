@@ -129,6 +129,42 @@ fn a_subscriber_with_a_password_registers_by_sip_digest_and_a_wrong_password_doe
     }
 }
 
+/// TS 33.203 §O.4.3: the P-CSCF tells the registrar that the connection is the one that has registered.
+#[test]
+fn a_phone_registers_by_sip_digest_over_tls_and_its_connection_vouches_for_it() {
+    let digest = |subscriber: &mut hss_mock::Subscriber| {
+        let identity = &mut subscriber.private_identities[0];
+        let realm = "ims.mnc001.mcc001.3gppnetwork.org";
+        identity.credentials = Credentials::digest_password(Hash::Md5, &identity.impi, realm, "secret");
+    };
+    let settings = "[pcscf]\nlisten = [\"127.0.0.10:5060\", \"tls:127.0.0.10:5061\"]\n\
+                    [tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"\n";
+    let plan = Plan::seeded(33).with_subscriber(0, digest).with_subscriber(1, digest);
+    let mut ims = plan.with_settings(settings).start();
+    let mut phone = || {
+        ims.phone_with(|ue| {
+            ue.credentials = ue::Credentials::Digest(Password::new("secret"));
+            ue.pcscf.transport = cscf::flow::Transport::Tls;
+            ue.pcscf.remote.set_port(5061);
+        })
+    };
+    let (alice, bob) = (phone(), phone());
+    ims.register_well(&alice);
+    ims.register_well(&bob);
+    let bound = |ims: &Ims| {
+        let registers = ims.received("scscf", "REGISTER");
+        registers.iter().filter(|text| text.contains("integrity-protected=\"tls-yes\"")).count()
+    };
+    assert_eq!(bound(&ims), 0, "{}", ims.ladder());
+    ims.register_well(&alice);
+    assert!(bound(&ims) > 0, "the connection has registered before\n{}", ims.ladder());
+    let notice = ims.message(&alice, &bob.tel, "over TLS");
+    assert!(matches!(notice, Notice::MessageSent { .. }), "{notice:?}\n{}", ims.ladder());
+    let via = ims.received("bob", "MESSAGE");
+    assert!(via.iter().all(|text| text.contains("Via: SIP/2.0/TLS 127.0.0.10:5061;")), "{via:?}");
+    settled(ims, &[&alice, &bob]);
+}
+
 // --- refresh ------------------------------------------------------------------------------------------------------
 
 /// TS 24.229 §5.4.1.2.2: whether a refresh is challenged again is the operator's policy.

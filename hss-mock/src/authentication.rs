@@ -8,6 +8,7 @@ use crate::subscriber::PrivateIdentity;
 use ambient::Entropy;
 use diameter_client::cx::{AuthDataItem, AuthScheme, CxResult, DigestAuthenticate, Maa, Mar};
 use ims_aka::{Algorithm, Hash};
+use std::net::IpAddr;
 
 /// What vectors are made with, beside the credentials.
 #[derive(Debug)]
@@ -39,6 +40,10 @@ pub fn answer(
             None | Some(AuthScheme::SipDigest | AuthScheme::Unknown) => vec![digest_item(realm, ha1)],
             Some(_) => return refused(CxResult::AUTH_SCHEME_NOT_SUPPORTED),
         },
+        Credentials::Giba { address } => match scheme {
+            Some(AuthScheme::EarlyIms | AuthScheme::Unknown) => vec![giba_item(*address)],
+            _ => return refused(CxResult::AUTH_SCHEME_NOT_SUPPORTED),
+        },
         aka => {
             let is_aka = matches!(scheme, None | Some(AuthScheme::DigestAkaV1Md5))
                 || (scheme == Some(&AuthScheme::Unknown) && personality.takes_unknown_for_aka());
@@ -59,13 +64,31 @@ pub fn answer(
     };
     // Whoever authenticates the user is going to serve the user: the name on record gives way.
     registration.server = Some(server);
-    registration.set_mut(set).pending.insert(identity.impi.clone());
+    // TS 29.228 §6.3.1: whoever is authenticated by the bearer has nothing to answer.
+    if !matches!(identity.credentials, Credentials::Giba { .. }) {
+        registration.set_mut(set).pending.insert(identity.impi.clone());
+    }
     Maa {
         user_name: Some(mar.user_name.clone()),
         public_identity: Some(mar.public_identity.clone()),
         number_auth_items: u32::try_from(items.len()).ok(),
         auth_data_items: items,
         ..Maa::default()
+    }
+}
+
+/// GIBA: the address of the bearer, of IPv6 its prefix of 64 bits (TS 29.228 table 6.3.6, TS 29.229 §6.3.9).
+fn giba_item(address: IpAddr) -> AuthDataItem {
+    let (framed_ip_address, framed_ipv6_prefix) = match address {
+        IpAddr::V4(address) => (Some(address.octets().to_vec()), None),
+        // RFC 3162 §2.3: a reserved octet, the length in bits, the prefix.
+        IpAddr::V6(address) => (None, Some([&[0, 64], &address.octets()[..8]].concat())),
+    };
+    AuthDataItem {
+        scheme: Some(AuthScheme::EarlyIms),
+        framed_ip_address,
+        framed_ipv6_prefix,
+        ..AuthDataItem::default()
     }
 }
 

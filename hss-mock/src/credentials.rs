@@ -1,7 +1,8 @@
-//! What a private identity is authenticated with: AKA by MILENAGE or TUAK, or SIP digest.
+//! What a private identity is authenticated with: AKA by MILENAGE or TUAK, SIP digest, or the address of its bearer.
 
 use ims_aka::tuak::Length;
 use ims_aka::{Algorithm, Ha1, Hash, Key, Milenage, Op, Opc, Topc, Tuak, TuakKey};
+use std::net::IpAddr;
 
 /// The credentials of one private identity. Prints no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,11 @@ pub enum Credentials {
         /// H(A1), and by it the hash.
         ha1: Ha1,
     },
+    /// GPRS-IMS-bundled authentication (TS 33.203 Annex T).
+    Giba {
+        /// The address that the packet core gave to the subscriber's bearer.
+        address: IpAddr,
+    },
 }
 
 impl Credentials {
@@ -50,14 +56,14 @@ impl Credentials {
         Credentials::Digest { realm: realm.to_owned(), ha1 }
     }
 
-    /// The AKA functions; `None` for digest.
+    /// The AKA functions; `None` where there is no card.
     pub fn algorithm(&self) -> Option<Algorithm> {
         match self {
             Credentials::Milenage { k, opc } => Some(Algorithm::milenage(k, opc.clone())),
             Credentials::Tuak { k, topc, iterations } => {
                 Some(Algorithm::tuak(k.clone(), topc.clone(), *iterations, Length::Bits64))
             }
-            Credentials::Digest { .. } => None,
+            Credentials::Digest { .. } | Credentials::Giba { .. } => None,
         }
     }
 }

@@ -51,12 +51,13 @@ enum Column {
     Msisdn,
     Name,
     Password,
+    Address,
     Amf,
     Sqn,
     Ifc,
 }
 
-const COLUMNS: [(Column, &[&str]); 12] = [
+const COLUMNS: [(Column, &[&str]); 13] = [
     (Column::Imsi, &["imsi"]),
     (Column::K, &["k", "ki", "key"]),
     (Column::Opc, &["opc"]),
@@ -66,6 +67,7 @@ const COLUMNS: [(Column, &[&str]); 12] = [
     (Column::Msisdn, &["msisdn", "number", "phone"]),
     (Column::Name, &["name", "alias", "user"]),
     (Column::Password, &["password", "secret"]),
+    (Column::Address, &["ip", "address"]),
     (Column::Amf, &["amf"]),
     (Column::Sqn, &["sqn"]),
     (Column::Ifc, &["ifc"]),
@@ -170,6 +172,10 @@ impl Row<'_> {
         if let Some(password) = self.value(Password) {
             let password = password.to_owned();
             return Ok((LabCredentials::Password { hash: Hash::Md5, password }, false));
+        }
+        if let Some(address) = self.value(Column::Address) {
+            let address = address.parse().map_err(|_| self.fault("Address: not an IP address"))?;
+            return Ok((LabCredentials::Bearer(address), false));
         }
         if let Some(top) = self.value(Topc).or(self.value(TopColumn)) {
             let field = |column| move |error| self.key_fault(column, error);

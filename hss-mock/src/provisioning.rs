@@ -6,6 +6,7 @@ use ambient::Entropy;
 use cscf::identity::HomeNetwork;
 use cscf::user_data::{InitialFilterCriteria, PublicIdentity, ServiceProfile};
 use ims_aka::{Hash, Key, Opc, Sqn};
+use std::net::IpAddr;
 
 /// What is known of one subscriber of a lab.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub enum LabCredentials {
         /// Not kept: H(A1) is.
         password: String,
     },
+    /// GIBA: the address of the bearer.
+    Bearer(IpAddr),
 }
 
 impl From<Credentials> for LabCredentials {
@@ -135,6 +138,7 @@ impl LabSubscriber {
             LabCredentials::Password { hash, password } => {
                 Credentials::digest_password(hash, &impi, home.domain(), &password)
             }
+            LabCredentials::Bearer(address) => Credentials::Giba { address },
         };
         Ok(Subscriber {
             name: self.name.unwrap_or_else(|| self.imsi.clone()),

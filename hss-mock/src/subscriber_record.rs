@@ -76,6 +76,9 @@ fn write_private_identity(
         Credentials::Digest { realm, ha1 } => {
             line(text, "digest", &[impi, &amf, &sqn, realm, ha1.hash().token(), ha1.expose()]);
         }
+        Credentials::Giba { address } => {
+            line(text, "giba", &[impi, &amf, &sqn, &address.to_string()]);
+        }
     }
 }
 
@@ -107,7 +110,7 @@ pub fn read_subscriber(record: &[u8]) -> Option<Subscriber> {
 fn read_line(subscriber: &mut Subscriber, fields: &[&str]) -> Option<()> {
     match *fields {
         ["imsi", imsi] => subscriber.imsi = Some(imsi.to_owned()),
-        ["milenage" | "tuak" | "digest", impi, amf, sqn, ref secrets @ ..] => {
+        ["milenage" | "tuak" | "digest" | "giba", impi, amf, sqn, ref secrets @ ..] => {
             subscriber.private_identities.push(PrivateIdentity {
                 impi: impi.to_owned(),
                 credentials: read_credentials(fields[0], secrets)?,
@@ -170,6 +173,7 @@ fn read_credentials(scheme: &str, secrets: &[&str]) -> Option<Credentials> {
                 ha1: Ha1::from_digits(hash, ha1.as_bytes())?,
             })
         }
+        ("giba", [address]) => Some(Credentials::Giba { address: address.parse().ok()? }),
         _ => None,
     }
 }
@@ -209,6 +213,12 @@ mod tests {
         rich.private_identities.push(PrivateIdentity {
             impi: "second@home1.net".to_owned(),
             credentials: Credentials::digest_password(Hash::Sha256, "second", "home1.net", "secret"),
+            amf: [0, 1],
+            sqn: Sqn::default(),
+        });
+        rich.private_identities.push(PrivateIdentity {
+            impi: "third@home1.net".to_owned(),
+            credentials: Credentials::Giba { address: "2001:db8::7".parse().expect("an address") },
             amf: [0, 1],
             sqn: Sqn::default(),
         });

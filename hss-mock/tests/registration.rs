@@ -192,6 +192,31 @@ fn a_scheme_that_the_subscriber_has_not_is_refused() {
     assert_eq!(maa.auth_data_items[0].scheme, Some(AuthScheme::SipDigest));
 }
 
+/// TS 33.203 Annex T, TS 29.228 §6.3.1: the address of the bearer, and nothing to answer.
+#[test]
+fn a_subscriber_with_a_bearer_is_known_by_its_address() {
+    for (address, v4, v6) in [
+        ("10.45.0.2", Some(vec![10, 45, 0, 2]), None),
+        ("2001:db8:0:7::1", None, Some(vec![0, 64, 0x20, 1, 0xd, 0xb8, 0, 0, 0, 7])),
+    ] {
+        let mut bearer = bob();
+        bearer.private_identities[0].credentials = Credentials::Giba { address: address.parse().unwrap() };
+        let mut lab = Lab::with(HssConfig::default(), vec![alice(), bearer]);
+        let mut ask = |impi, impu, scheme: AuthScheme| {
+            let mut mar = mar(impi, impu, SCSCF);
+            mar.auth_data_item.scheme = Some(scheme);
+            lab.mar_of(mar)
+        };
+        let unsupported = CxResult::AUTH_SCHEME_NOT_SUPPORTED;
+        assert_eq!(ask(BOB_IMPI, BOB, AuthScheme::DigestAkaV1Md5).result, unsupported);
+        assert_eq!(ask(ALICE_IMPI, ALICE, AuthScheme::EarlyIms).result, unsupported);
+        let maa = ask(BOB_IMPI, BOB, AuthScheme::EarlyIms);
+        let item = &maa.auth_data_items[0];
+        assert_eq!((&item.framed_ip_address, &item.framed_ipv6_prefix), (&v4, &v6), "{address}");
+        assert_eq!(lab.sar(BOB_IMPI, BOB, SCSCF, Type::Registration).result, CxResult::SUCCESS);
+    }
+}
+
 #[test]
 fn failed_authentication_clears_the_name_of_a_stranger_and_leaves_a_registered_user_alone() {
     let mut lab = Lab::new();

@@ -104,6 +104,7 @@ fn show(who: &str, config: &Config) -> Result<(), Failure> {
             Credentials::Milenage { .. } => "AKA with MILENAGE",
             Credentials::Tuak { .. } => "AKA with TUAK",
             Credentials::Digest { .. } => "digest with a password",
+            Credentials::Giba { .. } => "the address of its bearer",
         };
         let sqn = private.sqn.value();
         screen::line(format_args!("private   {} ({scheme}, after SQN {sqn:012x})", private.impi));

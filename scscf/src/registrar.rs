@@ -12,6 +12,7 @@ pub mod challenge;
 mod commit;
 mod deregistration;
 pub mod expiry;
+pub mod giba;
 mod home;
 pub mod implicit_set;
 mod index;
@@ -51,6 +52,10 @@ impl Scscf {
     /// A REGISTER.
     pub(crate) fn register(&mut self, turn: &mut Turn<'_, Scscf>, request: &Incoming) -> Result<(), Reject> {
         let register = Register::read(&request.message, self.bounds)?;
+        if self.config.access.has_giba() && giba::applies(&request.message) {
+            self.ask_for_bearer(turn, Box::new(register));
+            return Ok(());
+        }
         let facts = Facts {
             integrity: register.authorization.integrity,
             challenged: self.authentications.challenged(&register),

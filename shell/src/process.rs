@@ -293,7 +293,6 @@ pub(crate) fn unbound() -> Result<Setup, Failure> {
     Ok(Setup::new(Sockets::default(), Clock::start(), entropy))
 }
 
-
 /// The control sockets of a process: their names, and who serves them for a running machine.
 pub(crate) struct Controls<C, N> {
     pub(crate) names: Vec<&'static str>,

@@ -109,7 +109,6 @@ impl Value for AccessNetwork {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::config::Config;
 
     fn parse(networks: &str) -> Result<Config, String> {

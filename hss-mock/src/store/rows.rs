@@ -120,6 +120,8 @@ async fn write_private_identity(
             };
             (scheme, None, None, None, Some(realm.clone()), Some(ha1.expose().to_owned()))
         }
+        // The realm of whoever is known by the bearer is its address.
+        Credentials::Giba { address } => ("giba", None, None, None, Some(address.to_string()), None),
     };
     sqlx::query(
         "INSERT INTO private_identity (impi, subscriber, position, scheme, k, opc, iterations, realm, ha1, amf, sqn)
@@ -265,6 +267,7 @@ fn read_private_identity(row: &AnyRow) -> Result<PrivateIdentity, StoreError> {
             let ha1 = Ha1::from_digits(hash, text("ha1")?.as_bytes()).ok_or_else(|| wrong("ha1"))?;
             Credentials::Digest { realm: text("realm")?, ha1 }
         }
+        "giba" => Credentials::Giba { address: text("realm")?.parse().map_err(|_| wrong("realm"))? },
         _ => return Err(wrong("scheme")),
     };
     let amf = Key::<2>::from_hex(&text("amf")?).map_err(|_| wrong("amf"))?;

@@ -86,6 +86,9 @@ impl Scscf {
             Ok(_) => return Err(Reject::new(Status::SERVER_INTERNAL_ERROR, "hss answered another command")),
             Err(failure) => return Err(assignment::unreachable_hss(&failure)),
         };
+        if scheme == AuthScheme::EarlyIms {
+            return self.bearer_came(turn, request, register, &maa);
+        }
         if maa.result == CxResult::AUTH_SCHEME_NOT_SUPPORTED
             && scheme == AuthScheme::DigestAkaV1Md5
             && matches!(register.authorization.integrity, Integrity::Absent | Integrity::Unprotected)
@@ -119,7 +122,7 @@ fn first_scheme(integrity: Integrity) -> AuthScheme {
     if integrity.is_digest() { AuthScheme::SipDigest } else { AuthScheme::DigestAkaV1Md5 }
 }
 
-fn refusal(result: CxResult) -> Reject {
+pub(super) fn refusal(result: CxResult) -> Reject {
     let (status, cause) = match result {
         CxResult::USER_UNKNOWN => (Status::FORBIDDEN, "user unknown"),
         CxResult::IDENTITIES_DONT_MATCH => (Status::FORBIDDEN, "identities do not match"),
