@@ -20,7 +20,7 @@ fn core(seed: u64, settings: &str) -> Ims {
 fn phone(ims: &mut Ims, first_port: u16, transport: Transport, tunnel: Option<Tunnel>) -> Phone {
     ims.phone_with(|config| {
         config.security = Some(SecurityConfig {
-            server_port: first_port,
+            server_ports: vec![first_port],
             client_ports: vec![first_port + 1, first_port + 2, first_port + 3],
             tunnel,
             ..SecurityConfig::default()

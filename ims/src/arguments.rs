@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use cscf::flow::Transport;
 use std::path::PathBuf;
 use std::time::Duration;
-use ue::Fault;
+use ue::{Fault, Handset};
 
 /// An IMS core to try, to call through, and to look at.
 #[derive(Debug, Parser)]
@@ -23,6 +23,8 @@ pub enum Command {
     Demo(Demo),
     /// Starts a core that stays, and tells what to type next.
     Dev(Dev),
+    /// Switches on a phone that registers and stays, answers calls, and tells what happens.
+    Ue(Ue),
     /// Registers A, and de-registers it again.
     Register(Register),
     /// Registers A and B, calls from A to B, talks for a while, hangs up.
@@ -79,6 +81,19 @@ pub struct Running {
     /// Give up after this time.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     pub timeout: Duration,
+    /// Write as phones of a make do: plain, samsung, samsung-list, apple, qualcomm, google, mediatek.
+    #[arg(long, value_name = "HANDSET", default_value = "plain", value_parser = handset)]
+    pub profile: &'static Handset,
+}
+
+/// `ims ue A`.
+#[derive(Debug, Args)]
+pub struct Ue {
+    /// A name, number or identity of a subscriber.
+    pub subscriber: String,
+    /// The core.
+    #[command(flatten)]
+    pub running: Running,
 }
 
 /// How phones reach the P-CSCF, and what they prove who they are by.
@@ -402,6 +417,12 @@ fn duration(text: &str) -> Result<Duration, String> {
     cscf::config::duration(text)
 }
 
+/// A handset by its name.
+fn handset(name: &str) -> Result<&'static Handset, String> {
+    let names = || ue::handset::ALL.map(|handset| handset.name).join(", ");
+    Handset::of(name).ok_or_else(|| format!("one of {}", names()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -425,6 +446,25 @@ mod tests {
         assert!(
             Arguments::try_parse_from(["ims", "call", "alice", "bob", "--talk", "2"]).is_err(),
             "no unit"
+        );
+    }
+
+    #[test]
+    fn a_phone_is_plain_or_of_a_make_that_is_known() {
+        let profile = |words: &[&str]| {
+            let parsed = Arguments::try_parse_from(["ims", "ue", "alice"].iter().chain(words));
+            parsed.map(|parsed| match parsed.command {
+                Command::Ue(ue) => ue.running.profile.name,
+                other => panic!("{other:?}"),
+            })
+        };
+        assert_eq!(profile(&[]).ok(), Some("plain"));
+        assert_eq!(profile(&["--profile", "samsung"]).ok(), Some("samsung"));
+        assert_eq!(profile(&["--profile", "google"]).ok(), Some("qualcomm"));
+        let refused = profile(&["--profile", "fax"]).expect_err("no handset").to_string();
+        assert!(
+            refused.contains("one of plain, samsung, samsung-list, apple, qualcomm, mediatek"),
+            "{refused}"
         );
     }
 

@@ -12,6 +12,7 @@ use cscf::ladder::Ladder;
 use shell::Clock;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use ue::Handset;
 
 /// Carries out `ims demo`.
 pub fn run(demo: &Demo) -> Result<(), Failure> {
@@ -21,8 +22,8 @@ pub fn run(demo: &Demo) -> Result<(), Failure> {
     let clock = Clock::start();
     let mut core = Core::start(config.clone(), &roster, sockets, clock, Tracing::On)?;
     core.wait_for_hss(STEP_MAX)?;
-    let phone =
-        |who| Phone::start(roster.find(who, &config)?, &config, &Entry::default(), clock, Tracing::On);
+    let (entry, plain) = (Entry::default(), Handset::plain());
+    let phone = |who| Phone::start(roster.find(who, &config)?, &config, (&entry, plain), clock, Tracing::On);
     let (mut alice, mut bob) = (phone("alice")?, phone("bob")?);
     let mut ladder = Ladder::new();
     let columns = (alice.column(&mut ladder), bob.column(&mut ladder), core.columns(&mut ladder));

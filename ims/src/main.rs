@@ -12,6 +12,8 @@ mod live;
 mod load;
 mod outing;
 mod phone;
+#[cfg(test)]
+mod privilege;
 mod progress;
 mod reg;
 mod roster;
@@ -20,6 +22,7 @@ mod screen;
 mod settings;
 mod sub;
 mod subscriber_file;
+mod switched_on;
 
 use arguments::{Arguments, Call, Command, EntryTransport, Message, Register};
 use clap::Parser;
@@ -51,6 +54,9 @@ fn main() -> ExitCode {
     let outcome = match &arguments.command {
         Command::Demo(demo) => demo::run(demo),
         Command::Dev(dev) => stop_signal().and_then(|stop| dev::run(dev, || stop.load(Ordering::Relaxed))),
+        Command::Ue(ue) => {
+            stop_signal().and_then(|stop| switched_on::run(ue, || stop.load(Ordering::Relaxed)))
+        }
         Command::Register(register) => outing::register(register),
         Command::Call(call) => outing::call(call),
         Command::Message(message) => outing::message(message),

@@ -70,7 +70,7 @@ fn with_faulty_phones<const N: usize>(
     let mut started = Vec::new();
     for name in names {
         let subscriber = roster.find(name, &config)?;
-        let phone = Phone::start(subscriber, &config, &running.entry, clock, tracing)?;
+        let phone = Phone::start(subscriber, &config, (&running.entry, running.profile), clock, tracing)?;
         if let Some(fault) = fault {
             phone.does_wrong(fault)?;
         }

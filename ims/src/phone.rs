@@ -14,7 +14,7 @@ use shell::{Binding, Clock, Handle, Security, Setup, Sockets, Tls};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 use ue::{
-    Answering, CallNumber, Command, Deregistration, Ending, Fault, Notice, Password, Policy,
+    Answering, CallNumber, Command, Deregistration, Ending, Fault, Handset, Notice, Password, Policy,
     RegistrationFailure, RequestFailure, SecurityConfig, Tunnel, Ue, UeConfig,
 };
 
@@ -31,15 +31,24 @@ struct Ports {
 
 impl Ports {
     /// Free ports of an address.
+    ///
+    /// A handset has as many protected ports as it has, and they are free ones of this host: many phones share it.
     fn bind(
         ip: IpAddr,
         ipsec: &IpsecSection,
         way: Transport,
+        handset: &Handset,
         entropy: &mut Entropy,
     ) -> Result<Ports, Failure> {
         let failed = |error: shell::BindError| Failure::Failed(error.to_string());
         let local = |address| move |transport| Local { side: Side::Access, transport, address };
-        if ipsec.policy != SecurityPolicy::Required || way == Transport::Tls {
+        // A phone of a make offers what it has wherever that is of use; a plain one, where it must.
+        let is_protected = match ipsec.policy {
+            SecurityPolicy::Required => true,
+            SecurityPolicy::Optional => handset != Handset::plain(),
+            SecurityPolicy::Off => false,
+        };
+        if !is_protected || way == Transport::Tls {
             let sockets = Sockets::bind_free(ip).map_err(failed)?;
             let address = sockets.addresses().first().map(|binding| binding.address);
             let address = address.ok_or_else(|| Failure::Failed("no socket is bound".to_owned()))?;
@@ -52,11 +61,14 @@ impl Ports {
         loop {
             let first = FIRST_FREE_PORT + entropy.below(FREE_PORTS) as u16;
             let address = SocketAddr::new(ip, first);
-            let client_ports = (2..5).map(|step| first + step).collect();
+            let SecurityConfig { pairs, server_ports, client_ports, .. } = handset.security();
+            let mut free = first + 1..;
+            let server_ports = free.by_ref().take(server_ports.len()).collect();
+            let client_ports = free.by_ref().take(client_ports.len()).collect();
             // Nobody knows whether there is a NAT before the P-CSCF has seen where the REGISTER comes from.
-            let tunnel = ipsec.tunnel_port().map(|pcscf_port| Tunnel { port: first + 5, pcscf_port });
-            let offers =
-                SecurityConfig { server_port: first + 1, client_ports, tunnel, ..SecurityConfig::default() };
+            let tunnel_port = ipsec.tunnel_port().zip(free.next());
+            let tunnel = tunnel_port.map(|(pcscf_port, port)| Tunnel { port, pcscf_port });
+            let offers = SecurityConfig { pairs, server_ports, client_ports, tunnel };
             let protected = offers.locals(ip);
             let security = match ipsec.back_end {
                 SecurityBackEnd::Xfrm => Security::Xfrm { guarded: Vec::new() },
@@ -100,23 +112,26 @@ impl Phone {
     pub fn start(
         subscriber: &Subscriber,
         config: &Config,
-        entry: &Entry,
+        (entry, handset): (&Entry, &'static Handset),
         clock: Clock,
         tracing: Tracing,
     ) -> Result<Phone, Failure> {
+        let listen = &config.pcscf.listen;
+        let of = |transport| listen.iter().find(|local| local.transport == transport);
         let wanted = entry.transport.map(Transport::from);
-        let mut listed = config.pcscf.listen.iter();
-        let pcscf =
-            listed.find(|local| wanted.is_none_or(|wanted| local.transport == wanted)).ok_or_else(|| {
-                let wanted = wanted.map_or("an address".to_owned(), |wanted| format!("\"{wanted}:ip:port\""));
-                Failure::Usage(format!("pcscf.listen: the P-CSCF does not listen there; add {wanted}"))
-            })?;
+        let pcscf = match wanted {
+            Some(wanted) => of(wanted),
+            None => of(handset.transport).or(listen.first()),
+        };
+        let pcscf = pcscf.ok_or_else(|| {
+            let wanted = wanted.map_or("an address".to_owned(), |wanted| format!("\"{wanted}:ip:port\""));
+            Failure::Usage(format!("pcscf.listen: the P-CSCF does not listen there; add {wanted}"))
+        })?;
         let hop = Hop { transport: pcscf.transport, remote: pcscf.address };
         let tls = tls(config, entry, hop)?;
         let Ports { sockets, locals, address, offers, security } =
-            Ports::bind(source_towards(hop.remote)?, &config.ipsec, hop.transport, &mut entropy()?)?;
-        let policy = Policy { answering: Answering::After(RING_TIME), ..Policy::default() };
-        let ue = match &entry.password {
+            Ports::bind(source_towards(hop.remote)?, &config.ipsec, hop.transport, handset, &mut entropy()?)?;
+        let mut ue = match &entry.password {
             Some(password) => {
                 let (impi, impu) = identities(subscriber)?;
                 let credentials = ue::Credentials::Digest(Password::new(password.clone()));
@@ -127,7 +142,9 @@ impl Phone {
                 UeConfig::new(impi, impu, config.home.domain(), usim, hop)
             }
         };
-        let ue = Ue::new(UeConfig { policy, security: offers, ..ue });
+        ue.play(handset);
+        let policy = Policy { answering: Answering::After(RING_TIME), ..ue.policy };
+        let ue = Ue::new(UeConfig { policy, pcscf: hop, security: offers, ..ue });
         let station = assembly::sip_station(ue, config, locals, None, entropy()?);
         let setup =
             Setup { trace: tracing == Tracing::On, security, tls, ..Setup::new(sockets, clock, entropy()?) };
@@ -222,6 +239,19 @@ impl Phone {
             })),
             _ => None,
         })
+    }
+
+    /// What it says next, if it says anything for so long.
+    pub fn next(&mut self, at_most: Duration) -> Option<Notice> {
+        if !self.heard.is_empty() {
+            return Some(self.heard.remove(0));
+        }
+        self.handle.notices.recv_timeout(at_most).ok()
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&self) -> bool {
+        self.handle.is_finished()
     }
 
     /// Hangs up.

@@ -14,7 +14,7 @@ use std::fmt;
 /// The one mechanism of 3GPP (TS 33.203 Annex H).
 const MECHANISM: &[u8] = b"ipsec-3gpp";
 /// Mechanisms of one field that are looked at: a longer list is no phone's.
-const MECHANISMS_MAX: usize = 64;
+pub const MECHANISMS_MAX: usize = 64;
 
 /// Which pairs of algorithms a P-CSCF allows, the best one first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -178,13 +178,18 @@ pub fn written(mechanisms: impl Iterator<Item = (Mode, Algorithms)>, ends: Optio
     });
     let ends = ends.unwrap_or_default();
     let mechanisms: Vec<_> = mechanisms.take(MECHANISMS_MAX).collect();
-    // RFC 3329 §2.2: no two mechanisms have the same preference.
-    let step = if mechanisms.len() <= 9 { 100 } else { 900 / mechanisms.len() };
-    let value = |(at, (mode, Algorithms { integrity, encryption })): (usize, (Mode, Algorithms))| {
-        let (preference, mode) = (900_usize.saturating_sub(at * step).max(1), mode.token());
+    let preferences = preferences(mechanisms.len());
+    let value = |(preference, (mode, Algorithms { integrity, encryption })): (usize, (Mode, Algorithms))| {
+        let mode = mode.token();
         format!("ipsec-3gpp;q=0.{preference:03};alg={integrity};prot=esp;mod={mode};ealg={encryption}{ends}")
     };
-    mechanisms.into_iter().enumerate().map(value).collect()
+    preferences.zip(mechanisms).map(value).collect()
+}
+
+/// The preferences `q` of so many mechanisms in thousandths, the best one first (RFC 3329 §2.2: no two have the same).
+pub fn preferences(count: usize) -> impl Iterator<Item = usize> {
+    let step = if count <= 9 { 100 } else { 900 / count };
+    (0..count).map(move |at| 900_usize.saturating_sub(at * step).max(1))
 }
 
 /// What a list of mechanisms says, however it is written: the sender of a Security-Verify may order parameters, quote and

@@ -348,7 +348,7 @@ fn play_behind_a_nat() {
     let phone = |name, host, first_port, transport| {
         let security = SecurityConfig {
             pairs: vec![Algorithms::ALL[0]],
-            server_port: first_port,
+            server_ports: vec![first_port],
             client_ports: (1..4).map(|step| first_port + step).collect(),
             tunnel: Some(Tunnel::default()),
         };

@@ -1,10 +1,10 @@
 //! Challenges of the home network and the UE's answers (TS 24.229 §5.1.1.5, RFC 3310, RFC 7616).
 
 use crate::config::{Credentials, Fault, UeConfig};
+use crate::handset::Handset;
 use ims_aka::aka_digest::encode_auts;
 use ims_aka::{AkaAlgorithm, AkaNonce, Ha1, Hash, Key, Qop, Res, UsimAnswer};
 use sip_core::grammar;
-use std::fmt::Write;
 
 /// A challenge as WWW-Authenticate carries it (RFC 3261 §22.4).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,6 +65,7 @@ pub struct Authenticator {
     credentials: Credentials,
     /// CK and IK of the challenge that was answered last.
     keys: Option<(Key<16>, Key<16>)>,
+    handset: &'static Handset,
 }
 
 impl Authenticator {
@@ -75,17 +76,23 @@ impl Authenticator {
             home_domain: config.home_domain.clone(),
             credentials: config.credentials.clone(),
             keys: None,
+            handset: config.handset,
         }
     }
 
     /// Authorization before any challenge (TS 24.229 §5.1.1.2.2): who asks, with an empty nonce and response.
     pub fn unchallenged(&self) -> String {
-        format!(
-            "Digest username={},realm={},uri=\"sip:{}\",nonce=\"\",response=\"\"",
-            quoted(self.impi.as_bytes()),
-            quoted(self.home_domain.as_bytes()),
-            self.home_domain
-        )
+        let mut parameters = vec![
+            ("username", quoted(self.impi.as_bytes())),
+            ("realm", quoted(self.home_domain.as_bytes())),
+            ("uri", format!("\"sip:{}\"", self.home_domain)),
+            ("nonce", "\"\"".to_owned()),
+            ("response", "\"\"".to_owned()),
+        ];
+        if self.handset.names_algorithm && matches!(self.credentials, Credentials::Aka(_)) {
+            parameters.push(("algorithm", AkaAlgorithm::V1Md5.token().to_owned()));
+        }
+        self.handset.authorization(parameters)
     }
 
     /// CK and IK of the genuine challenge that was answered last, once.
@@ -163,27 +170,29 @@ impl Authenticator {
             Qop::None
         };
         let response = ha1.map(|ha1| ha1.response(method, uri.as_bytes(), &challenge.nonce, qop));
-        let mut value = format!(
-            "Digest username={},realm={},nonce={},uri=\"{uri}\",response=\"{}\"",
-            quoted(self.impi.as_bytes()),
-            quoted(&challenge.realm),
-            quoted(&challenge.nonce),
-            response.as_ref().map_or("", |response| response.as_str()),
-        );
-        // Writing to a String does not fail.
+        let response_text = response.as_ref().map_or("", |response| response.as_str());
+        let mut parameters = vec![
+            ("username", quoted(self.impi.as_bytes())),
+            ("realm", quoted(&challenge.realm)),
+            ("nonce", quoted(&challenge.nonce)),
+            ("uri", format!("\"{uri}\"")),
+            ("response", format!("\"{response_text}\"")),
+        ];
         if !challenge.algorithm.is_empty() {
-            let _ = write!(value, ",algorithm={}", String::from_utf8_lossy(&challenge.algorithm));
+            parameters.push(("algorithm", String::from_utf8_lossy(&challenge.algorithm).into_owned()));
         }
         if let Some(opaque) = &challenge.opaque {
-            let _ = write!(value, ",opaque={}", quoted(opaque));
+            parameters.push(("opaque", quoted(opaque)));
         }
         if challenge.has_qop_auth && response.is_some() {
-            let _ = write!(value, ",qop=auth,nc={NONCE_COUNT},cnonce=\"{cnonce}\"");
+            parameters.push(("qop", "auth".to_owned()));
+            parameters.push(("nc", NONCE_COUNT.to_owned()));
+            parameters.push(("cnonce", format!("\"{cnonce}\"")));
         }
         if let Some(auts) = auts {
-            let _ = write!(value, ",auts=\"{auts}\"");
+            parameters.push(("auts", format!("\"{auts}\"")));
         }
-        value
+        self.handset.authorization(parameters)
     }
 }
 

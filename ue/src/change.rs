@@ -3,7 +3,7 @@
 use crate::call::{Call, Stage};
 use crate::command::{CallNumber, Ending, Notice};
 use crate::media::Direction;
-use crate::response::{ALLOW, SDP, SUPPORTED};
+use crate::response::SDP;
 use crate::session::Side;
 use crate::session_timer::{Interval, Refresher};
 use crate::ue::{Timer, Ue, Waiting};
@@ -86,7 +86,8 @@ impl Ue {
         number: CallNumber,
         change: Change,
     ) -> Result<(), &'static str> {
-        let contact = self.contact_uri(turn);
+        let contact = self.contact(turn);
+        let handset = self.config.handset;
         let (target, proof) = (self.target(), self.proof());
         let call = self.calls.get(number).ok_or("no such call")?;
         let Call { media, stage, .. } = call;
@@ -106,9 +107,9 @@ impl Ue {
         let mut request = session
             .dialog
             .request(method)
-            .header(Name::Contact, format_args!("<{contact}>"))
-            .header(Name::Supported, SUPPORTED)
-            .header(Name::Allow, ALLOW);
+            .header(Name::Contact, &contact)
+            .header(Name::Supported, handset.supported)
+            .header(Name::Allow, handset.allow);
         if let Some(agreed) = session.agreed {
             let refresher = if session.is_refresher { Refresher::Uac } else { Refresher::Uas };
             request = request.header(Name::SessionExpires, &Interval { refresher, ..agreed }.field());
@@ -117,7 +118,8 @@ impl Ue {
             request = request.body(SDP, &media.offer());
         }
         session.change = Some(change);
-        turn.originate(proof.on(request).build(), target, Waiting::Change { call: number, ack: None });
+        let request = handset.finish(proof.on(request));
+        turn.originate(request, target, Waiting::Change { call: number, ack: None });
         Ok(())
     }
 
@@ -129,7 +131,7 @@ impl Ue {
         ack: &mut Option<Vec<u8>>,
         outcome: Outcome<'_>,
     ) {
-        let (target, proof) = (self.target(), self.proof());
+        let (target, proof, handset) = (self.target(), self.proof(), self.config.handset);
         let status = match outcome {
             Outcome::Response(response) => response.message.status(),
             Outcome::Timeout | Outcome::Unreachable(_) => None,
@@ -147,7 +149,7 @@ impl Ue {
                 Some(session) => Some(session.dialog.ack(sequence)),
                 None => Dialog::of_response(&response.message).ok().map(|dialog| dialog.ack(sequence)),
             };
-            let made = made.map(|ack| proof.on(ack).build());
+            let made = made.map(|ack| handset.finish(proof.on(ack)));
             if !is_again {
                 *ack = made;
             }

@@ -1,5 +1,6 @@
 //! What a UE is told before it starts: who its user is, how it authenticates, where its P-CSCF is, how it behaves.
 
+use crate::handset::{self, Handset};
 use cscf::flow::{Hop, Local, Side, Transport};
 use ims_aka::Usim;
 use ipsec::{Algorithms, Mode};
@@ -34,6 +35,8 @@ pub struct UeConfig {
     pub security: Option<SecurityConfig>,
     /// How the UE behaves where the specification leaves it a choice.
     pub policy: Policy,
+    /// How it writes what it says.
+    pub handset: &'static Handset,
 }
 
 impl UeConfig {
@@ -71,7 +74,23 @@ impl UeConfig {
             expires: UeConfig::EXPIRES,
             security: None,
             policy: Policy::default(),
+            handset: &handset::plain::PLAIN,
         }
+    }
+
+    /// Becomes a phone of a make: how it writes, what it offers, its transport, its expiry, and the cell that it names.
+    ///
+    /// Its IMEI is one of the type allocation code for tests, and the user's alone.
+    pub fn play(&mut self, handset: &'static Handset) {
+        self.handset = handset;
+        self.pcscf.transport = handset.transport;
+        self.expires = handset.expires;
+        self.security = Some(handset.security());
+        self.policy.reliable = handset.reliable;
+        self.access = handset.access.map(str::to_owned);
+        let digits: Vec<u8> = self.impi.bytes().take_while(u8::is_ascii_digit).collect();
+        let serial = String::from_utf8_lossy(&digits[digits.len().saturating_sub(6)..]).into_owned();
+        self.instance_id = Some(format!("urn:gsma:imei:00101700-{serial:0>6}-0"));
     }
 }
 
@@ -85,6 +104,7 @@ impl fmt::Debug for UeConfig {
             .field("expires", &self.expires)
             .field("security", &self.security)
             .field("policy", &self.policy)
+            .field("handset", &self.handset)
             .finish_non_exhaustive()
     }
 }
@@ -94,9 +114,9 @@ impl fmt::Debug for UeConfig {
 pub struct SecurityConfig {
     /// The pairs of algorithms, the preferred one first.
     pub pairs: Vec<Algorithms>,
-    /// The protected server port: `port-us`.
-    pub server_port: u16,
-    /// The ring of protected client ports, `port-uc`: a registration takes the next one.
+    /// The ring of protected server ports, `port-us`: a UE that is not registered takes the next one.
+    pub server_ports: Vec<u16>,
+    /// The ring of protected client ports, `port-uc`: each REGISTER takes the next one.
     pub client_ports: Vec<u16>,
     /// What it offers for the case of a NAT; `None`: nothing.
     pub tunnel: Option<Tunnel>,
@@ -123,7 +143,7 @@ impl Default for SecurityConfig {
     fn default() -> SecurityConfig {
         SecurityConfig {
             pairs: Algorithms::ALL.to_vec(),
-            server_port: 6300,
+            server_ports: vec![6300],
             client_ports: vec![6301, 6302, 6303],
             tunnel: None,
         }
@@ -138,13 +158,16 @@ impl SecurityConfig {
         in_mode(Mode::Transport).chain(tunnels)
     }
 
-    /// The protected listening points at an address, the server port first.
+    /// The protected listening points at an address, the server ports first.
     pub fn locals(&self, ip: IpAddr) -> Vec<Local> {
         let at =
             |transport, port| Local { side: Side::Protected, transport, address: SocketAddr::new(ip, port) };
-        let server = [Transport::Udp, Transport::Tcp].map(|transport| at(transport, self.server_port));
+        let servers = self
+            .server_ports
+            .iter()
+            .flat_map(|port| [Transport::Udp, Transport::Tcp].map(|transport| at(transport, *port)));
         let clients = self.client_ports.iter().map(|port| at(Transport::Udp, *port));
-        server.into_iter().chain(clients).collect()
+        servers.chain(clients).collect()
     }
 }
 

@@ -96,7 +96,7 @@ impl Ue {
             Answering::After(time) => Some(turn.arm(time, Timer::RingEnds(number), "ringing")),
             Answering::Manual | Answering::Refuse(_) => None,
         };
-        let contact = format!("<{}>", self.contact_uri(turn));
+        let contact = self.contact(turn);
         let extra = match &provisional {
             Some(provisional) => provisional.extra(contact),
             None => Extra::for_dialog(contact).header(Name::Allow, ALLOW),
@@ -132,7 +132,7 @@ impl Ue {
         turn: &mut Turn<'_, Ue>,
         number: Option<CallNumber>,
     ) -> Result<(), &'static str> {
-        let contact = format!("<{}>", self.contact_uri(turn));
+        let contact = self.contact(turn);
         let call = self.calls.meant(number, |call| call.ringing().is_some())?;
         let number = call.number;
         let has_offer = call.ringing().is_some_and(|ringing| ringing.answer.is_some());
@@ -197,7 +197,7 @@ impl Ue {
 
     /// No PRACK yet: the 180 again, with a doubled interval; after 64*T1 the call is refused (RFC 3262 §3).
     pub(crate) fn provisional_again(&mut self, turn: &mut Turn<'_, Ue>, number: CallNumber) {
-        let contact = format!("<{}>", self.contact_uri(turn));
+        let contact = self.contact(turn);
         let Some(ringing) = self.calls.get(number).and_then(Call::ringing) else { return };
         let Some(provisional) = &mut ringing.provisional else { return };
         provisional.waited += provisional.interval;

@@ -33,7 +33,7 @@ impl Ue {
         let (identity, service_route) = self.asking_as()?;
         thread.sequence += 1;
         let Thread { call_id, tag, sequence } = thread;
-        let hop = self.protected_hop().unwrap_or(self.config.pcscf);
+        let hop = self.protected_ends().map_or(self.config.pcscf, |(_, hop)| hop);
         let mut request = RequestBuilder::new(method, &to);
         // TS 24.229 §5.1.2A.1.1: the P-CSCF, then the Service-Route as it came.
         request = match hop.transport {

@@ -9,6 +9,7 @@ mod call;
 mod change;
 pub mod command;
 pub mod config;
+pub mod handset;
 mod incoming;
 mod initial_request;
 mod media;
@@ -26,4 +27,5 @@ pub use command::{CallNumber, Command, Deregistration, Ending, Notice, Registrat
 pub use config::{
     Answering, Credentials, Fault, Password, Persistence, Policy, Reliable, SecurityConfig, Tunnel, UeConfig,
 };
+pub use handset::Handset;
 pub use ue::Ue;

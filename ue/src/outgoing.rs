@@ -4,7 +4,7 @@ use crate::call::{Call, Stage};
 use crate::command::{CallNumber, Ending, Notice};
 use crate::config::Fault;
 use crate::initial_request::Thread;
-use crate::response::{ALLOW, SDP, SUPPORTED};
+use crate::response::SDP;
 use crate::session::{Session, Side};
 use crate::session_timer::{self, Interval};
 use crate::ue::{Ue, Waiting};
@@ -83,13 +83,17 @@ impl Ue {
         offer: &[u8],
         session_expires: Option<Duration>,
     ) -> Result<ClientId, &'static str> {
-        let contact = self.contact_uri(turn);
+        let contact = self.contact(turn);
+        let handset = self.config.handset;
         let mut invite = self
             .initial_request(thread, Method::Invite, to)?
-            .header(Name::Contact, format_args!("<{contact}>"))
-            .header(Name::Supported, SUPPORTED)
-            .header(Name::Allow, ALLOW)
+            .header(Name::Contact, &contact)
+            .header(Name::Supported, handset.supported)
+            .header(Name::Allow, handset.allow)
             .header(Name::Accept, SDP);
+        for (name, value) in handset.invite {
+            invite = invite.header(*name, *value);
+        }
         if let Some(expires) = session_expires {
             invite = invite.header(Name::SessionExpires, format_args!("{}", expires.as_secs()));
             if expires > session_timer::SHORTEST && Some(expires) != self.config.policy.session_expires {
@@ -98,7 +102,7 @@ impl Ue {
             }
         }
         let waiting = Waiting::Invite { call, acks: Vec::new() };
-        Ok(turn.originate(invite.body(SDP, offer).build(), self.target(), waiting))
+        Ok(turn.originate(handset.finish(invite.body(SDP, offer)), self.target(), waiting))
     }
 
     /// What came of the INVITE of a call, which may be over for us by then.
@@ -150,7 +154,7 @@ impl Ue {
         response: &Incoming,
         status: Status,
     ) {
-        let (target, proof) = (self.target(), self.proof());
+        let (target, proof, handset) = (self.target(), self.proof(), self.config.handset);
         let message = &response.message;
         let Some(call) = self.calls.get(number) else { return };
         let Stage::Calling(calling) = &mut call.stage else { return };
@@ -169,7 +173,7 @@ impl Ue {
             }
             let early = &mut calling.early[at];
             if let Some(prack) = early.prack(message) {
-                turn.originate(proof.on(prack).build(), target, Waiting::Prack);
+                turn.originate(handset.finish(proof.on(prack)), target, Waiting::Prack);
             }
         }
         if status == Status::RINGING && !calling.is_ringing {
@@ -213,8 +217,8 @@ impl Ue {
         let (Ok(mut dialog), Ok(cseq)) = (dialog, message.cseq()) else {
             return self.end_call(turn, number, Ending::Protocol("2xx that makes no dialog"));
         };
-        let proof = self.proof();
-        let ack = proof.on(dialog.ack(cseq.number)).build();
+        let (proof, handset) = (self.proof(), self.config.handset);
+        let ack = handset.finish(proof.on(dialog.ack(cseq.number)));
         if !is_faulty {
             turn.send_ack(ack.clone(), target.clone());
         }
@@ -223,7 +227,8 @@ impl Ue {
         }
         let is_wanted = self.calling(number).is_some_and(|calling| !calling.is_cancelled);
         if !is_wanted {
-            turn.originate(proof.on(dialog.request(Method::Bye)).build(), target, Waiting::Bye);
+            let bye = handset.finish(proof.on(dialog.request(Method::Bye)));
+            turn.originate(bye, target, Waiting::Bye);
             if self.calling(number).is_some() {
                 self.end_call(turn, number, Ending::Local);
             }
@@ -273,6 +278,7 @@ impl Early {
         }
         self.reliable = Some(number);
         let invite = response.cseq().ok()?.number;
-        Some(self.dialog.request(Method::Prack).header(Name::RAck, format_args!("{number} {invite} INVITE")))
+        let prack = self.dialog.request(Method::Prack);
+        Some(prack.header(Name::RAck, format_args!("{number} {invite} INVITE")))
     }
 }

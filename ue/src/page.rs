@@ -26,18 +26,26 @@ impl Ue {
         let request = self
             .initial_request(&mut Thread::new(turn), Method::Message, to)?
             .body("text/plain;charset=UTF-8", text.as_bytes());
-        turn.originate(request.build(), self.target(), Waiting::Message { to: to.to_owned() });
+        turn.originate(
+            self.config.handset.finish(request),
+            self.target(),
+            Waiting::Message { to: to.to_owned() },
+        );
         Ok(())
     }
 
     /// Sends an OPTIONS.
     pub(crate) fn options(&mut self, turn: &mut Turn<'_, Ue>, to: &str) -> Result<(), &'static str> {
-        let contact = self.contact_uri(turn);
+        let contact = self.contact(turn);
         let request = self
             .initial_request(&mut Thread::new(turn), Method::Options, to)?
-            .header(Name::Contact, format_args!("<{contact}>"))
+            .header(Name::Contact, &contact)
             .header(Name::Accept, SDP);
-        turn.originate(request.build(), self.target(), Waiting::Options { to: to.to_owned() });
+        turn.originate(
+            self.config.handset.finish(request),
+            self.target(),
+            Waiting::Options { to: to.to_owned() },
+        );
         Ok(())
     }
 
@@ -75,7 +83,7 @@ impl Ue {
     /// An OPTIONS came: what would an INVITE get? (RFC 3261 §11.2)
     pub(crate) fn capabilities(&mut self, turn: &mut Turn<'_, Ue>, request: &Incoming) {
         let extra = Extra::none()
-            .header(Name::Contact, format!("<{}>", self.contact_uri(turn)))
+            .header(Name::Contact, self.contact(turn))
             .header(Name::Accept, format!("{SDP}, {TEXT}"))
             .header(Name::Allow, ALLOW)
             .header(Name::Supported, SUPPORTED);

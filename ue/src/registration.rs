@@ -17,7 +17,6 @@ use crate::authentication::{Answer, Challenge};
 use crate::binding::{Binding, granted, refresh_point};
 use crate::command::{Deregistration, Notice, RegistrationFailure};
 use crate::config::{Fault, Persistence};
-use crate::response::ALLOW;
 use crate::ue::{Timer, Ue, Waiting};
 use ambient::TimerId;
 use cscf::role::Outcome;
@@ -204,8 +203,8 @@ impl Ue {
                 .header(Name::CSeq, format_args!("{sequence} REGISTER"))
                 .header(Name::Contact, &contact)
                 .header(Name::Expires, format_args!("{}", attempt.expires_s))
-                .header(Name::Supported, "path, gruu")
-                .header(Name::Allow, ALLOW)
+                .header(Name::Supported, self.config.handset.register_supported)
+                .header(Name::Allow, self.config.handset.allow)
                 .header(Name::Authorization, &attempt.authorization);
         // TS 24.229 §5.1.1.2.1 h): nothing about the access before the registration is protected.
         let is_protected = registration.binding.is_some() || self.security.is_up();
@@ -214,17 +213,14 @@ impl Ue {
         }
         request = self.secure_register(request);
         self.registration.sequence = sequence;
-        turn.originate(request.build(), self.register_target(), Waiting::Register);
+        let request = self.config.handset.finish_register(request);
+        turn.originate(request, self.register_target(), Waiting::Register);
     }
 
     /// Our Contact with its feature tags.
     fn contact_field(&self, turn: &Turn<'_, Ue>) -> String {
-        let mut contact = format!("<{}>", self.contact_uri(turn));
-        if let Some(instance) = &self.config.instance_id {
-            contact.push_str(&format!(";+sip.instance=\"<{instance}>\""));
-        }
-        contact.push_str(";+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel\"");
-        contact
+        let form = &self.config.handset.register_contact;
+        form.value(&self.contact_uri(turn, form), self.config.instance_id.as_deref())
     }
 
     /// What came of a REGISTER.
@@ -363,7 +359,7 @@ impl Ue {
     }
 
     fn accepted(&mut self, turn: &mut Turn<'_, Ue>, response: &Incoming) {
-        let contact = self.contact_uri(turn);
+        let contact = self.contact_uri(turn, &self.config.handset.register_contact);
         let Some(attempt) = self.registration.attempt.take() else { return };
         self.registration.failures = 0;
         self.registration.accepted = Some(attempt.authorization);

@@ -5,13 +5,13 @@
 //! With the 200 the set on trial is the current one, and the one before it goes with the next message that comes through
 //! the newer (TS 33.203 §7.4).
 
-use crate::config::{Fault, SecurityConfig};
+use crate::config::Fault;
 use crate::ue::{Ue, Waiting};
 use cscf::flow::{Hop, Side};
 use cscf::query::Secure;
 use cscf::{Answer, Query, Target, Turn};
 use ims_aka::Key;
-use ipsec::{Algorithms, Encapsulation, Ends, Keys, Mode, Offer, SaSet, Spi, agreement};
+use ipsec::{Algorithms, Encapsulation, Ends, Keys, Mode, Offer, SaSet, Spi};
 use sip_core::{Message, Name, RequestBuilder};
 use std::net::{IpAddr, SocketAddr};
 
@@ -28,6 +28,8 @@ pub(crate) struct Security {
     older: Option<Agreed>,
     /// Counts the offers: the client port moves along its ring.
     offers: usize,
+    /// Counts the offers that began from nothing: the server port moves along its ring.
+    registrations: usize,
 }
 
 /// A set and the Security-Server that it came with.
@@ -63,10 +65,16 @@ impl Security {
 
 impl Ue {
     /// Our protected server port, and the P-CSCF's.
-    pub(crate) fn protected_hop(&self) -> Option<Hop> {
-        let agreed = self.security.of_register()?;
-        let remote = SocketAddr::new(agreed.set.peer_ip, agreed.set.peer_server_port);
-        Some(Hop { remote, ..self.config.pcscf })
+    pub(crate) fn protected_ends(&self) -> Option<(SocketAddr, Hop)> {
+        let SaSet { own_ip, own_server_port, peer_ip, peer_server_port, encapsulation, .. } =
+            *self.security.of_register()?.set;
+        // Behind a NAT the agreement knows us by the NAT's address, which is not where we listen.
+        let own_ip = match encapsulation {
+            Encapsulation::UdpTunnel { local, .. } => local.ip(),
+            Encapsulation::Transport => own_ip,
+        };
+        let remote = SocketAddr::new(peer_ip, peer_server_port);
+        Some((SocketAddr::new(own_ip, own_server_port), Hop { remote, ..self.config.pcscf }))
     }
 
     /// Where a REGISTER goes: through the set on trial, else the current one, else in clear.
@@ -106,6 +114,11 @@ impl Ue {
             (!self.security.ends().any(|ends| ends.port_c == port)).then_some(port)
         });
         let Some(port_c) = port_c.or(config.client_ports.first().copied()) else { return };
+        // TS 33.203 §7.1: the server port stays while the UE is registered.
+        let is_fresh = self.security.ends().next().is_none();
+        self.security.registrations += usize::from(is_fresh);
+        let at = self.security.registrations % config.server_ports.len().max(1);
+        let Some(port_s) = config.server_ports.get(at).copied() else { return };
         let spi_c = loop {
             let drawn = Spi::new(turn.entropy().next_u64() as u32 & !1);
             match drawn.filter(|drawn| !self.security.ends().any(|ends| ends.spi_c == *drawn)) {
@@ -115,7 +128,7 @@ impl Ue {
         };
         let spi_s = Spi::new(spi_c.get() | 1).unwrap_or(spi_c);
         self.security.offers += 1;
-        self.security.offered = Some(Ends { spi_c, spi_s, port_c, port_s: config.server_port });
+        self.security.offered = Some(Ends { spi_c, spi_s, port_c, port_s });
     }
 
     /// What a REGISTER says of security (RFC 3329 §2.3, TS 24.229 §5.1.1.2.2).
@@ -129,7 +142,7 @@ impl Ue {
         let mut request = proof.on(request);
         let is_changed =
             self.config.policy.fault == Some(Fault::ChangedAlgorithms) && self.security.trial.is_some();
-        for mechanism in offer_text(config, offered) {
+        for mechanism in self.config.handset.mechanisms(config.mechanisms(), offered) {
             request = match is_changed {
                 true => request.header(Name::SecurityClient, &altered(&mechanism)),
                 false => request.header(Name::SecurityClient, mechanism.as_str()),
@@ -330,10 +343,6 @@ fn altered(mechanism: &str) -> String {
 
 fn remove(turn: &mut Turn<'_, Ue>, agreed: Agreed) {
     turn.query(Query::Secure(Secure::Remove(agreed.set)), Waiting::Forgotten);
-}
-
-fn offer_text(config: &SecurityConfig, ends: Ends) -> Vec<String> {
-    agreement::written(config.mechanisms(), Some(ends))
 }
 
 /// The option tag of RFC 3329.

@@ -220,7 +220,7 @@ impl Ue {
         let has_offer = !message.body().is_empty();
         require_known_extensions(message)?;
         let agreed = self.agree(message)?;
-        let contact = format!("<{}>", self.contact_uri(turn));
+        let contact = self.contact(turn);
         let Some(call) = self.calls.get(number) else { return Ok(()) };
         let Call { media, stage, .. } = call;
         let Stage::Session(session) = stage else {
@@ -285,10 +285,10 @@ impl Ue {
 
     /// Sends a BYE; the call is over for us whatever comes of it (RFC 3261 §15.1.1).
     pub(crate) fn bye(&mut self, turn: &mut Turn<'_, Ue>, number: CallNumber, ending: Ending) {
-        let (target, proof) = (self.target(), self.proof());
+        let (target, proof, handset) = (self.target(), self.proof(), self.config.handset);
         if let Some(session) = self.session(number) {
-            let bye = proof.on(session.dialog.request(Method::Bye)).build();
-            turn.originate(bye, target, Waiting::Bye);
+            let bye = proof.on(session.dialog.request(Method::Bye));
+            turn.originate(handset.finish(bye), target, Waiting::Bye);
         }
         self.end_call(turn, number, ending);
     }

@@ -4,6 +4,7 @@ use crate::authentication::Authenticator;
 use crate::call::Calls;
 use crate::command::{CallNumber, Command, Notice};
 use crate::config::{Policy, UeConfig};
+use crate::handset::{ContactForm, ContactTransport, ContactUser};
 use crate::registration::Registration;
 use crate::security::Security;
 use cscf::flow::{Hop, Side, Transport};
@@ -132,27 +133,34 @@ impl Ue {
 
     /// Our listening point towards the P-CSCF, and the P-CSCF's: protected ones where there are associations.
     pub(crate) fn ends(&self, turn: &Turn<'_, Ue>) -> (SocketAddr, Hop) {
-        let (side, hop) = match self.protected_hop() {
-            Some(hop) => (Side::Protected, hop),
-            None => (Side::Access, self.config.pcscf),
-        };
-        (turn.local(side, Some(hop)).address, hop)
+        self.protected_ends().unwrap_or_else(|| {
+            let hop = self.config.pcscf;
+            (turn.local(Side::Access, Some(hop)).address, hop)
+        })
     }
 
-    /// Our Contact URI.
-    pub(crate) fn contact_uri(&self, turn: &Turn<'_, Ue>) -> String {
+    /// Our Contact, but for that of a REGISTER.
+    pub(crate) fn contact(&self, turn: &Turn<'_, Ue>) -> String {
+        let form = &self.config.handset.contact;
+        form.value(&self.contact_uri(turn, form), self.config.instance_id.as_deref())
+    }
+
+    /// Our Contact URI, in one of the forms of the handset.
+    pub(crate) fn contact_uri(&self, turn: &Turn<'_, Ue>, form: &ContactForm) -> String {
         let (own, hop) = self.ends(turn);
         let address = self.protected_contact().or(self.config.contact).unwrap_or(own);
-        let user = match Uri::parse(self.config.impu.as_bytes()) {
-            Ok(uri) => uri.user().map(|user| String::from_utf8_lossy(user).into_owned()),
-            Err(_) => None,
+        let user = match (form.user, Uri::parse(self.config.impu.as_bytes())) {
+            (ContactUser::Identity, Ok(uri)) => {
+                uri.user().map(|user| String::from_utf8_lossy(user).into_owned())
+            }
+            _ => None,
         };
         let user = user.map_or_else(String::new, |user| format!("{user}@"));
-        match hop.transport {
-            Transport::Udp => format!("sip:{user}{address}"),
-            Transport::Tcp | Transport::Tls => {
+        match (hop.transport, form.transport) {
+            (Transport::Tcp, ContactTransport::Named) | (Transport::Tls, _) => {
                 format!("sip:{user}{address};transport={}", hop.transport)
             }
+            _ => format!("sip:{user}{address}"),
         }
     }
 
