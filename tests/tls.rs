@@ -20,17 +20,17 @@ fn lab() -> (Lab, Authority) {
     let listen = format!("listen = [\"{pcscf}\", \"tls:{}\"]", at(&lab));
     let files = "[tls]\ncertificate = \"server.pem\"\nkey = \"server.key\"\n";
     let file = lab.folder().join("subscribers.csv");
-    let people = fs::read_to_string(&file).unwrap();
+    let people = fs::read_to_string(&file).expect("the subscribers");
     let header = "imsi,k,opc,msisdn,name";
     assert!(people.contains(header), "{people}");
-    fs::write(&file, people.replace(header, &format!("{header},password,ip"))).unwrap();
+    fs::write(&file, people.replace(header, &format!("{header},password,ip"))).expect("a file of the lab");
     lab.add_subscriber("001010000000901,,,+49301000901,carol,secret");
     lab.add_subscriber("001010000000902,,,+49301000902,dave,secret");
     lab.add_subscriber(&format!("001010000000903,,,+49301000903,erin,,{}", erin(&lab)));
     // Both at once: one alone is a mistake.
-    let text = fs::read_to_string(lab.config_file()).unwrap();
+    let text = fs::read_to_string(lab.config_file()).expect("the configuration");
     let text = text.replace(&format!("listen = [\"{pcscf}\"]"), &listen).replace("[tls]\n", files);
-    fs::write(lab.config_file(), text).unwrap();
+    fs::write(lab.config_file(), text).expect("a file of the lab");
     lab.config();
     (lab, authority)
 }

@@ -40,7 +40,7 @@ fn mar(did: &[Did]) -> (cscf::QueryId, &Mar) {
 }
 
 fn is_registered(bench: &Bench) -> bool {
-    let alice = Impu::parse(format!("sip:alice@{HOME}").as_bytes()).unwrap();
+    let alice = Impu::parse(format!("sip:alice@{HOME}").as_bytes()).expect("an identity");
     bench.node.role().registrations().find(&alice).is_some()
 }
 
