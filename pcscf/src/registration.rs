@@ -23,7 +23,9 @@ pub fn begin(pcscf: &Pcscf, turn: &mut Turn<'_, Pcscf>, request: &Incoming) -> R
     let aor = aor(message)?;
     let source = securing::sender(pcscf, &request.source)?;
     let through = source.secured.and_then(|set| pcscf.agreements.get(set));
-    let tls = pcscf.tls_sessions.of(&source, admission::impi(message).as_deref())?;
+    // Who registers is read for a connection of TLS alone: each other REGISTER would pay for it.
+    let impi = (source.transport == Transport::Tls).then(|| admission::impi(message)).flatten();
+    let tls = pcscf.tls_sessions.of(&source, impi.as_deref())?;
     let has_tls = turn.locals().iter().any(|local| local.transport == Transport::Tls);
     let facts = Facts::of(&pcscf.config, message, through.is_some(), tls, has_tls);
     let (way, access_type) = scheme::admit(&pcscf.config, &facts, message, source.remote)?;
@@ -171,8 +173,8 @@ pub fn stored(
             if let Some(set) = request.and_then(|request| request.source.secured) {
                 securing::accepted(pcscf, turn, set);
             }
-            if let Some((request, impi)) =
-                request.and_then(|request| Some((request, admission::impi(&request.message)?)))
+            if let Some(request) = request.filter(|request| request.source.transport == Transport::Tls)
+                && let Some(impi) = admission::impi(&request.message)
             {
                 pcscf.tls_sessions.registered(&request.source, impi);
             }

@@ -126,12 +126,15 @@ pub fn admit<'c>(
     message: &Message,
     remote: SocketAddr,
 ) -> Result<(Way, Option<&'c str>), Reject> {
-    let claimed =
-        message.access_networks().find_map(|(_, claimed)| claimed.ok()).map(|claimed| claimed.access);
-    let network = config.access.network(remote, claimed);
-    if network.is_none() && !config.access.networks.is_empty() {
-        return Err(Reject::new(Status::FORBIDDEN, "access network is not served"));
-    }
+    let network = match config.access.networks.is_empty() {
+        // Most P-CSCFs do not tell networks apart: nothing is read then.
+        true => None,
+        false => {
+            let mut claims = message.access_networks().filter_map(|(_, claimed)| claimed.ok());
+            let network = config.access.network(remote, claims.next().map(|claimed| claimed.access));
+            Some(network.ok_or_else(|| Reject::new(Status::FORBIDDEN, "access network is not served"))?)
+        }
+    };
     let way = facts.way(network);
     if let Some(network) = network {
         let refusal = match way {
