@@ -56,8 +56,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "carillon-load",
         ],
     ),
-    ("ims-core", &["cscf", "pcscf", "icscf", "scscf", "shell"]),
-    ("load", &["ambient", "sip-core", "ims-aka"]),
+    ("load", &["ambient", "sip-core", "ims-aka", "ipsec"]),
 ];
 
 /// Crates without a clock, a socket, a thread or a file below `src/`, but for the files that [`does_io`] names.

@@ -9,16 +9,19 @@ use carillon_load::arrivals::{Rate, Spacing};
 use carillon_load::driver::{Clock, Ended, Watching, drive};
 use carillon_load::generator::{Generator, Setup};
 use carillon_load::population::{Card, Order, Population, Subscriber};
+use carillon_load::protected::Protected;
 use carillon_load::report::Report;
 use carillon_load::run::{Plan, Run};
 use carillon_load::scenario::{Mix, Scenario};
 use carillon_load::search::{Search, Try};
+use carillon_load::security::Security;
 use carillon_load::sockets::{self, Sockets};
 use carillon_load::sources::Network;
 use carillon_load::transport::Transport;
 use clap::Args;
 use cscf::identity::{HomeNetwork, Plmn};
 use hss_mock::Credentials;
+use ipsec::Algorithms;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -116,6 +119,12 @@ pub struct Load {
     /// on loopback, else the address that leads there.
     #[arg(long, value_name = "IP[/BITS]", value_parser = Network::parse, help_heading = "Network")]
     pub source: Option<Network>,
+    /// The UEs use IPsec, by ESP of their own on a raw socket.
+    ///
+    /// They offer every pair of algorithms, or one (hmac-md5-96/null). It needs CAP_NET_RAW, an address for each UE, and UDP.
+    #[arg(long, value_name = "PAIR", num_args = 0..=1, default_missing_value = "all", value_parser = pairs,
+          help_heading = "Network")]
+    pub ipsec: Option<Pairs>,
     /// The port of the UEs, or the first of their ports; without it, any.
     ///
     /// From the same port, a later load is the same UEs for the P-CSCF.
@@ -195,7 +204,12 @@ fn measure(load: &Load, is_stopped: impl Fn() -> bool) -> Result<Report, Failure
     let subscribers = load.subscribers()?;
     let mut sockets = load.sockets(subscribers.len())?;
     let population = Population::new(subscribers).in_order(load.order());
-    let generator = Generator::new(load.setup(), sockets.sources().clone(), population, core::entropy()?);
+    let ues = population.len();
+    let mut generator = Generator::new(load.setup(), sockets.sources().clone(), population, core::entropy()?);
+    let mut protected = load.protected(ues)?;
+    if let (Some(_), Some(Pairs(pairs))) = (&protected, &load.ipsec) {
+        generator = generator.with_security(Security::new(ues, pairs.clone(), core::entropy()?));
+    }
     let clock = Clock::start();
     let mut run = Run::new(clock.now(), generator, plan, ambient::Entropy::seeded(load.seed));
     let mut progress = Progress::new();
@@ -203,7 +217,7 @@ fn measure(load: &Load, is_stopped: impl Fn() -> bool) -> Result<Report, Failure
         progress.show(run, now);
         if is_stopped() { Watching::Stop } else { Watching::GoOn }
     };
-    let mut once = |run: &mut Run| match drive(run, &mut sockets, clock, &mut watch) {
+    let mut once = |run: &mut Run| match drive(run, &mut sockets, protected.as_mut(), clock, &mut watch) {
         Ended::Over(cost) => Ok(Report::of(run, &cost)),
         Ended::Unreachable => Err(Failure::Unreachable(format!("no answer from {}", load.pcscf))),
     };
@@ -291,6 +305,25 @@ impl Load {
         }
     }
 
+    /// The raw socket, where UEs use IPsec.
+    fn protected(&self, ues: usize) -> Result<Option<Protected>, Failure> {
+        if self.ipsec.is_none() {
+            return Ok(None);
+        }
+        if self.transport != Transport::Udp {
+            return Err(Failure::Usage("--ipsec goes over UDP: leave --transport out".to_owned()));
+        }
+        let network = self.network()?;
+        let (IpAddr::V4(pcscf), true) = (self.pcscf.ip(), ues <= network.count as usize) else {
+            let why = "--ipsec needs a P-CSCF over IPv4 and an address for each UE: name a larger network with --source";
+            return Err(Failure::Usage(why.to_owned()));
+        };
+        let opened = Protected::open(pcscf);
+        opened
+            .map(Some)
+            .map_err(|error| Failure::Failed(format!("no raw socket for ESP: {error}; it needs CAP_NET_RAW")))
+    }
+
     /// The first ones of the file whose UE knows MILENAGE.
     fn subscribers(&self) -> Result<Vec<Subscriber>, Failure> {
         let home = HomeNetwork::of(&Plmn::test()).with_names(self.domain.clone(), self.domain.clone());
@@ -333,6 +366,19 @@ fn source_towards(remote: SocketAddr) -> std::io::Result<IpAddr> {
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
     std::fs::write(path, text).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
+}
+
+/// Pairs of algorithms that UEs offer.
+#[derive(Clone, Debug)]
+pub struct Pairs(Vec<Algorithms>);
+
+fn pairs(text: &str) -> Result<Pairs, String> {
+    if text == "all" {
+        return Ok(Pairs(Algorithms::ALL.to_vec()));
+    }
+    let pair = Algorithms::ALL.into_iter().find(|pair| pair.name() == text);
+    pair.map(|pair| Pairs(vec![pair]))
+        .ok_or_else(|| format!("all, or one of {}", Algorithms::ALL.map(Algorithms::name).join(", ")))
 }
 
 fn scenario(text: &str) -> Result<Scenario, String> {

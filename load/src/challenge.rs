@@ -59,6 +59,14 @@ fn split(text: &[u8], end: u8) -> (&[u8], &[u8]) {
     }
 }
 
+/// An answer, and the keys that go with it.
+pub(crate) struct Answered {
+    /// The value of Authorization.
+    pub(crate) authorization: Vec<u8>,
+    pub(crate) ck: Key<16>,
+    pub(crate) ik: Key<16>,
+}
+
 /// The Authorization value that answers `challenge` (the value of WWW-Authenticate) for a REGISTER of `uri`; or why
 /// there is none. The card takes every sequence number: it is a new one each time, and remembers none.
 pub(crate) fn answer(
@@ -67,7 +75,7 @@ pub(crate) fn answer(
     uri: &str,
     challenge: &[u8],
     cnonce: &[u8],
-) -> Result<Vec<u8>, &'static str> {
+) -> Result<Answered, &'static str> {
     let challenge = Challenge::read(challenge);
     let algorithm = AkaAlgorithm::from_token(challenge.algorithm).ok_or("not by AKA")?;
     let nonce = AkaNonce::decode(challenge.nonce).ok_or("without RAND and AUTN")?;
@@ -92,7 +100,7 @@ pub(crate) fn answer(
     if challenge.has_qop {
         put(&[b",qop=auth,nc=", NONCE_COUNT, b",cnonce=\"", cnonce, b"\""]);
     }
-    Ok(value)
+    Ok(Answered { authorization: value, ck, ik })
 }
 
 /// Every challenge is answered once.
@@ -116,8 +124,8 @@ mod tests {
         format!("Digest realm=\"home.net\", nonce=\"{nonce}\", algorithm=AKAv1-MD5{more}")
     }
 
-    fn text(answer: Result<Vec<u8>, &'static str>) -> Result<String, &'static str> {
-        answer.map(|value| String::from_utf8(value).unwrap())
+    fn text(answer: Result<Answered, &'static str>) -> Result<String, &'static str> {
+        answer.map(|answered| String::from_utf8(answered.authorization).unwrap())
     }
 
     #[test]
@@ -152,11 +160,11 @@ mod tests {
     fn a_challenge_of_somebody_else_is_not_answered() {
         let other = Card { k: Key::new([8; 16]), opc: Opc(Key::new([9; 16])) };
         let foreign = challenged(&other, "");
-        assert_eq!(answer(&card(), "a", "sip:b", foreign.as_bytes(), b"c"), Err("not genuine"));
+        assert_eq!(text(answer(&card(), "a", "sip:b", foreign.as_bytes(), b"c")), Err("not genuine"));
         let plain = b"Digest realm=\"r\", nonce=\"n\", algorithm=MD5";
-        assert_eq!(answer(&card(), "a", "sip:b", plain, b"c"), Err("not by AKA"));
+        assert_eq!(text(answer(&card(), "a", "sip:b", plain, b"c")), Err("not by AKA"));
         let empty = b"Digest realm=\"r\", nonce=\"n\", algorithm=AKAv1-MD5";
-        assert_eq!(answer(&card(), "a", "sip:b", empty, b"c"), Err("without RAND and AUTN"));
-        assert_eq!(answer(&card(), "a", "sip:b", b"", b"c"), Err("not by AKA"));
+        assert_eq!(text(answer(&card(), "a", "sip:b", empty, b"c")), Err("without RAND and AUTN"));
+        assert_eq!(text(answer(&card(), "a", "sip:b", b"", b"c")), Err("not by AKA"));
     }
 }

@@ -1,5 +1,6 @@
 //! Runs a [`Run`] against the world: the clock, the sockets, and who watches. One thread does it all.
 
+use crate::protected::Protected;
 use crate::run::{Phase, Run};
 use crate::sockets::{Counts, Sockets};
 use ambient::Instant;
@@ -62,21 +63,25 @@ pub enum Ended {
 pub fn drive(
     run: &mut Run,
     sockets: &mut Sockets,
+    mut protected: Option<&mut Protected>,
     clock: Clock,
     mut watch: impl FnMut(&Run, Instant) -> Watching,
 ) -> Ended {
     let began = clock.now();
     let mut watched = began;
     let mut meter = Meter::default();
-    let before = sockets.counts();
+    let before = counts(sockets, &protected);
     loop {
         let now = clock.now();
         run.advance(now);
         sockets.tick(now);
-        sockets.send(&mut run.generator.outbox);
+        send(run, sockets, &mut protected);
         meter.look(run.phase(), now);
-        let came = sockets.receive(|remote, bytes| run.generator.receive(now, remote, bytes));
-        sockets.send(&mut run.generator.outbox);
+        let mut came = sockets.receive(|remote, bytes| run.generator.receive(now, remote, bytes));
+        if let Some(protected) = &mut protected {
+            came += protected.receive(now, &mut run.generator);
+        }
+        send(run, sockets, &mut protected);
         if now.since(watched) >= WATCH_EVERY || run.phase() == Phase::Over {
             watched = now;
             if watch(run, now) == Watching::Stop {
@@ -90,13 +95,37 @@ pub fn drive(
         let now = clock.now();
         if came == 0 && next > now {
             let until = next.min(watched + WATCH_EVERY);
-            sockets.wait(until.since(now), !run.generator.outbox.is_empty());
+            let is_open_waiting = protected.as_ref().is_some_and(|protected| !protected.open.is_empty());
+            let has_waiting = is_open_waiting || !run.generator.outbox.is_empty();
+            sockets.wait(
+                until.since(now),
+                has_waiting,
+                protected.as_ref().map(|protected| protected.as_fd()),
+            );
         }
     }
     if run.generator.received == 0 {
         return Ended::Unreachable;
     }
-    Ended::Over(OwnCost { sockets: sockets.counts().since(before), ..meter.cost() })
+    Ended::Over(OwnCost { sockets: counts(sockets, &protected).since(before), ..meter.cost() })
+}
+
+/// Sends what waits: through associations, where UEs have them.
+fn send(run: &mut Run, sockets: &mut Sockets, protected: &mut Option<&mut Protected>) {
+    match protected {
+        Some(protected) => {
+            protected.send(&mut run.generator);
+            sockets.send(&mut protected.open);
+        }
+        None => sockets.send(&mut run.generator.outbox),
+    }
+}
+
+/// What all sockets have counted.
+fn counts(sockets: &Sockets, protected: &Option<&mut Protected>) -> Counts {
+    let counts = sockets.counts();
+    let refused = protected.as_ref().map_or(0, |protected| protected.refused);
+    Counts { refused: counts.refused + refused, ..counts }
 }
 
 /// Reads the CPU time when measuring begins and when it ends.

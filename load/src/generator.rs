@@ -8,13 +8,14 @@ use crate::received::{Field, Received, Start};
 use crate::request::Sender;
 use crate::response::{self, Answer};
 use crate::scenario::Scenario;
+use crate::security::{Kind, Security};
 use crate::sources::{Source, Sources};
 use crate::token::Token;
 use crate::transport::Transport;
 use ambient::{Entropy, Instant};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// What all UEs have in common.
@@ -77,6 +78,8 @@ pub struct Generator {
     pub(crate) run: u32,
     /// The UEs.
     pub population: Population,
+    /// Their associations, if they use IPsec.
+    pub security: Option<Security>,
     pub(crate) operations: Vec<Operation>,
     free: Vec<u32>,
     background: usize,
@@ -101,6 +104,7 @@ impl Generator {
             sources,
             run: entropy.next_u32(),
             population,
+            security: None,
             operations: Vec::new(),
             free: Vec::new(),
             background: 0,
@@ -111,6 +115,11 @@ impl Generator {
             received: 0,
             strays: 0,
         }
+    }
+
+    /// The same UEs, which use IPsec.
+    pub fn with_security(self, security: Security) -> Generator {
+        Generator { security: Some(security), ..self }
     }
 
     /// The timers and durations.
@@ -208,6 +217,14 @@ impl Generator {
         match received.start {
             Start::Response(status) => self.response(now, status, &received),
             Start::Request { method, uri } => self.request(now, remote, method, uri, &received),
+        }
+    }
+
+    /// An ESP packet came to one of the UEs.
+    pub fn receive_protected(&mut self, now: Instant, source: IpAddr, packet: &mut [u8]) {
+        match self.security.as_mut().and_then(|security| security.accept(source, packet)) {
+            Some((remote, bytes)) => self.receive(now, remote, bytes),
+            None => self.strays += 1,
         }
     }
 
@@ -373,14 +390,16 @@ impl Generator {
 
     /// Who sends the next request of an operation, with a branch of its own.
     pub(crate) fn next_sender(&mut self, slot: u32) -> (Sender<'_>, &mut Operation) {
-        let Generator { setup, sources, run, population, operations, .. } = self;
+        let Generator { setup, sources, run, population, operations, security, .. } = self;
         let operation = &mut operations[slot as usize];
         operation.sequence = operation.sequence.wrapping_add(1);
         let sequence = operation.sequence;
         let token = Token { run: *run, slot, generation: operation.generation, sequence };
         let number = operation.ue;
-        let sender =
-            Sender { setup, ue: population.ue(number), number, address: sources.of(number).address, token };
+        let kind = if operation.scenario.registers() { Kind::Register } else { Kind::Other };
+        let security = security.as_mut().map_or(&b""[..], |security| security.fields(number, kind));
+        let address = sources.of(number).address;
+        let sender = Sender { setup, ue: population.ue(number), number, address, token, security };
         (sender, operation)
     }
 

@@ -6,7 +6,8 @@
 //! - pure: [`scenario`], [`arrivals`] (when what begins), [`population`] (the UEs), [`generator`] (all that is under
 //!   way: requests, answers, timers), [`run`] (preparing, warming up, measuring, draining), [`measure`], [`report`],
 //!   [`search`] (the highest rate held)
-//! - the world: [`sockets`], [`driver`]
+//! - pure as well: [`security`], the associations of UEs that use IPsec
+//! - the world: [`sockets`], [`protected`], [`driver`]
 
 pub mod arrivals;
 mod call;
@@ -18,6 +19,7 @@ mod message;
 mod operation;
 pub mod outbox;
 pub mod population;
+pub mod protected;
 mod received;
 mod registration;
 pub mod report;
@@ -26,6 +28,7 @@ mod response;
 pub mod run;
 pub mod scenario;
 pub mod search;
+pub mod security;
 pub mod sockets;
 pub mod sources;
 mod token;

@@ -15,6 +15,7 @@ pub(crate) enum Field {
     ServiceRoute,
     PAssociatedUri,
     WwwAuthenticate,
+    SecurityServer,
 }
 
 /// The first line.
@@ -128,6 +129,7 @@ fn read_line(line: &[u8]) -> ControlFlow<(), Line> {
         4 if is(b"CSeq") => Some(Field::CSeq),
         7 if is(b"Call-ID") => Some(Field::CallId),
         7 if is(b"Contact") => Some(Field::Contact),
+        15 if is(b"Security-Server") => Some(Field::SecurityServer),
         12 if is(b"Record-Route") => Some(Field::RecordRoute),
         13 if is(b"Service-Route") => Some(Field::ServiceRoute),
         16 if is(b"P-Associated-URI") => Some(Field::PAssociatedUri),

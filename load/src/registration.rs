@@ -23,6 +23,13 @@ impl Generator {
             ue.routes = Box::default();
         }
         ue.cseq += 1;
+        let number = operation.ue;
+        if let Some(security) = &mut self.security {
+            if is_initial {
+                security.forget(number);
+            }
+            security.offer(number, self.sources.of(number).address);
+        }
         let (sender, operation) = self.next_sender(slot);
         match is_initial || sender.ue.authorization.is_empty() {
             true => sender.unchallenged(&mut operation.authorization),
@@ -58,7 +65,16 @@ impl Generator {
         let cnonce = Token { run: self.run, slot, generation: operation.generation, sequence: 0 }.digits();
         let challenge = challenge_field(received).unwrap_or_default();
         match challenge::answer(&ue.card, &ue.impi, &self.setup.registrar, challenge, &cnonce) {
-            Ok(authorization) => self.operations[slot as usize].authorization = authorization,
+            Ok(answered) => {
+                let number = operation.ue;
+                let ends = (self.sources.of(number).address.ip(), self.setup.pcscf.ip());
+                if let Some(security) = &mut self.security
+                    && let Err(why) = security.agree(number, ends, received, (&answered.ck, &answered.ik))
+                {
+                    return self.fail(now, slot, Cause::Challenge(why));
+                }
+                self.operations[slot as usize].authorization = answered.authorization;
+            }
             Err(why) => return self.fail(now, slot, Cause::Challenge(why)),
         }
         if self.setup.answer_after.is_zero() {
@@ -83,6 +99,12 @@ impl Generator {
         let is_gone = operation.scenario == Scenario::Deregister;
         let (pcscf, parameter) = (self.setup.pcscf, self.setup.transport.uri_parameter());
         let ue = self.population.ue_mut(operation.ue);
+        if let Some(security) = &mut self.security {
+            match is_gone {
+                true => security.forget(operation.ue),
+                false => security.accepted(operation.ue),
+            }
+        }
         if is_gone {
             ue.routes = Box::default();
             ue.authorization = Box::default();

@@ -15,6 +15,8 @@ pub(crate) struct Sender<'a> {
     pub(crate) address: SocketAddr,
     /// Of this request.
     pub(crate) token: Token,
+    /// Header lines about security associations; empty where there are none.
+    pub(crate) security: &'a [u8],
 }
 
 /// What a REGISTER is for.
@@ -65,6 +67,7 @@ impl Sender<'_> {
         if !ue.routes.is_empty() {
             put(out, &[b"P-Access-Network-Info: ", setup.access.as_bytes(), b"\r\n"]);
         }
+        out.extend_from_slice(self.security);
         out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
     }
 
@@ -109,7 +112,7 @@ impl Sender<'_> {
         put(out, &[&ue.routes, b"Max-Forwards: 70\r\nFrom: <", identity, b">;tag=", &call_id[8..]]);
         put(out, &[b"\r\nTo: <", peer, b">\r\nCall-ID: ", call_id, b"\r\nCSeq: 1 ", method]);
         put(out, &[b"\r\nP-Preferred-Identity: <", identity, b">\r\nP-Access-Network-Info: "]);
-        put(out, &[setup.access.as_bytes(), b"\r\n"]);
+        put(out, &[setup.access.as_bytes(), b"\r\n", self.security]);
     }
 
     /// ACK to a 2xx, which is a transaction of its own (RFC 3261 §13.2.2.4).

@@ -1,7 +1,7 @@
 //! The sockets of the UEs: a few for datagrams, or a connection for each UE.
 
 mod connection;
-mod datagrams;
+pub(crate) mod datagrams;
 mod streams;
 
 use crate::outbox::Outbox;
@@ -11,6 +11,7 @@ use ambient::Instant;
 use datagrams::Datagrams;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 use streams::Streams;
 
@@ -102,9 +103,11 @@ impl Sockets {
     }
 
     /// Waits until something comes, or there is room for what waits, or so much time has passed.
-    pub fn wait(&self, at_most: Duration, has_waiting: bool) {
+    ///
+    /// `also` is another file to be read from, beside datagrams: UEs with connections have no associations.
+    pub fn wait(&self, at_most: Duration, has_waiting: bool, also: Option<BorrowedFd<'_>>) {
         match self {
-            Sockets::Datagrams(datagrams) => datagrams.wait(at_most, has_waiting),
+            Sockets::Datagrams(datagrams) => datagrams.wait(at_most, has_waiting, also),
             Sockets::Streams(streams) => streams.wait(at_most),
         }
     }

@@ -11,7 +11,7 @@ use socket2::{Domain, Socket, Type};
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 /// Open sockets.
@@ -116,13 +116,16 @@ impl Datagrams {
     }
 
     /// Waits until a datagram comes, or there is room for one that waits, or so much time has passed.
-    pub fn wait(&self, at_most: Duration, has_waiting: bool) {
+    ///
+    /// `also` is another file to be read from.
+    pub fn wait(&self, at_most: Duration, has_waiting: bool, also: Option<BorrowedFd<'_>>) {
         let flags = match has_waiting {
             true => PollFlags::POLLIN | PollFlags::POLLOUT,
             false => PollFlags::POLLIN,
         };
         let mut polled: Vec<PollFd<'_>> =
             self.sockets.iter().map(|socket| PollFd::new(socket.as_fd(), flags)).collect();
+        polled.extend(also.map(|file| PollFd::new(file, flags)));
         // A signal that interrupts it, or any other error, is a shorter wait.
         let _ = ppoll(&mut polled, Some(TimeSpec::from_duration(at_most)), None);
     }
@@ -165,7 +168,7 @@ fn bound(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
-fn source_info(ip: Ipv4Addr) -> libc::in_pktinfo {
+pub(crate) fn source_info(ip: Ipv4Addr) -> libc::in_pktinfo {
     libc::in_pktinfo {
         ipi_ifindex: 0,
         ipi_spec_dst: libc::in_addr { s_addr: ip.to_bits().to_be() },
@@ -173,7 +176,7 @@ fn source_info(ip: Ipv4Addr) -> libc::in_pktinfo {
     }
 }
 
-fn to_std(address: &SockaddrStorage) -> Option<SocketAddr> {
+pub(crate) fn to_std(address: &SockaddrStorage) -> Option<SocketAddr> {
     let v4 = address.as_sockaddr_in().map(|address| SocketAddrV4::from(*address).into());
     v4.or_else(|| address.as_sockaddr_in6().map(|address| SocketAddrV6::from(*address).into()))
 }
@@ -181,9 +184,9 @@ fn to_std(address: &SockaddrStorage) -> Option<SocketAddr> {
 /// Datagrams of one system call.
 const BATCH: usize = 32;
 /// The longest datagram that is read whole: more than any P-CSCF sends to these UEs.
-const DATAGRAM_BYTES_MAX: usize = 16 * 1024;
+pub(crate) const DATAGRAM_BYTES_MAX: usize = 16 * 1024;
 /// The socket buffers that are asked for.
-const BUFFER_BYTES: usize = 8 << 20;
+pub(crate) const BUFFER_BYTES: usize = 8 << 20;
 /// More would make waiting for them dearer than what they carry.
 const SOCKETS_MAX: usize = 4096;
 
@@ -215,7 +218,7 @@ mod tests {
             assert_eq!(remote, sources.of(ue).address);
             server.send_to(&buffer[..length], remote).unwrap();
         }
-        sockets.wait(Duration::from_secs(5), false);
+        sockets.wait(Duration::from_secs(5), false, None);
         let texts: Vec<_> = all(&mut sockets).into_iter().map(|(_, text)| text).collect();
         assert_eq!(texts, (0..50).map(|ue| format!("{ue}").into_bytes()).collect::<Vec<_>>());
     }
