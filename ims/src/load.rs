@@ -412,8 +412,9 @@ fn percentage(text: &str) -> Result<f64, String> {
 mod tests {
     use super::*;
     use crate::core::{Core, CoreSockets, Tracing};
+    use crate::privilege::has_raw_sockets;
     use clap::Parser;
-    use cscf::config::Config;
+    use cscf::config::{Config, SecurityBackEnd, SecurityPolicy};
     use std::sync::Arc;
 
     #[derive(Debug, Parser)]
@@ -435,8 +436,16 @@ mod tests {
 
     /// Runs `story` against a core on free ports that knows the first `known` subscribers of the lab.
     fn with_core(known: usize, story: impl FnOnce(SocketAddr)) {
+        with_core_by(SecurityPolicy::Off, known, story);
+    }
+
+    /// The same, where the P-CSCF asks for associations by our own ESP.
+    fn with_core_by(policy: SecurityPolicy, known: usize, story: impl FnOnce(SocketAddr)) {
         let (sockets, lab) = CoreSockets::free().expect("free ports");
-        let config = Arc::new(Config::lab_at(&Plmn::test(), &lab));
+        let mut config = Config::lab_at(&Plmn::test(), &lab);
+        config.ipsec.policy = policy;
+        config.ipsec.back_end = SecurityBackEnd::Userspace;
+        let config = Arc::new(config);
         let file = tempfile::NamedTempFile::new().expect("a file");
         let text = std::fs::read_to_string(lab_file()).expect("the lab's subscribers");
         // A comment and the header stand before the subscribers.
@@ -460,6 +469,27 @@ mod tests {
                 let failed = format!("{scenario}: {:?}", report.failed);
                 assert_eq!((report.attempted, report.succeeded + report.dropped), (5, 5), "{failed}");
                 assert_eq!(report.latency_us.count, report.succeeded);
+            }
+        });
+    }
+
+    /// Through associations, by ESP of our own at both ends; an INVITE is too long for UDP and is tried over TCP first.
+    #[test]
+    fn every_scenario_succeeds_through_associations() {
+        if !has_raw_sockets() {
+            return;
+        }
+        with_core_by(SecurityPolicy::Required, 6, |pcscf| {
+            let scenarios = ["register", "reregister", "message", "call", "deregister"];
+            for (scenario, pair) in
+                scenarios.into_iter().zip(["all", "hmac-md5-96/null", "all", "all", "all"])
+            {
+                let words = format!(
+                    "{scenario} --ues 6 --rate 20 --even --duration 300ms --talk 20ms --ipsec {pair}"
+                );
+                let report = measure(&load(&words, pcscf), || false).expect("a report");
+                let failed = format!("{scenario}: {:?}", report.failed);
+                assert_eq!((report.attempted, report.succeeded + report.dropped), (5, 5), "{failed}");
             }
         });
     }
