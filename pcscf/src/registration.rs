@@ -34,7 +34,10 @@ pub fn begin(pcscf: &Pcscf, turn: &mut Turn<'_, Pcscf>, request: &Incoming) -> R
     // Security associations are for AKA: what an access network lets in otherwise has none.
     let proposal = match is_apart || tls.is_some() {
         true => None,
-        false => admission::admit(&pcscf.config.ipsec, through, message, nat::claimed(message, &source))?,
+        false => {
+            let claimed = pcscf.config.ipsec.is_on().then(|| nat::claimed(message, &source)).flatten();
+            admission::admit(&pcscf.config.ipsec, through, message, claimed)?
+        }
     };
     let arrival = match (tls, way) {
         (Some(session), _) => Arrival::Tls(session),

@@ -33,6 +33,8 @@ pub enum Offer {
 /// What an Authorization is for, by its algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credentials {
+    /// Nothing follows from them: access networks are not told apart, and no TLS is spoken of.
+    Unread,
     /// There is none.
     None,
     /// It names no algorithm, as before a challenge.
@@ -63,6 +65,24 @@ pub enum Way {
     Giba,
 }
 
+impl Credentials {
+    fn of(message: &Message) -> Credentials {
+        let Some((_, Ok(given))) = message.credentials(Name::Authorization).next() else {
+            return Credentials::None;
+        };
+        let algorithm = given.param(b"algorithm").unwrap_or_default();
+        let is_aka = algorithm.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"AKAv"));
+        match (algorithm.is_empty(), is_aka) {
+            (true, _) => Credentials::Unnamed,
+            (false, true) => Credentials::Aka,
+            (false, false) => {
+                let is_answer = given.param(b"response").is_some_and(|response| !response.is_empty());
+                Credentials::Digest { is_answer }
+            }
+        }
+    }
+}
+
 impl Facts {
     /// Reads them. `has_tls`: whether this P-CSCF listens for TLS.
     pub fn of(
@@ -81,19 +101,10 @@ impl Facts {
             () if has_tls && offers(b"tls") => Offer::Tls,
             () => Offer::None,
         };
-        let mut credentials = Credentials::None;
-        if let Some((_, Ok(given))) = message.credentials(Name::Authorization).next() {
-            let algorithm = given.param(b"algorithm").unwrap_or_default();
-            let is_aka = algorithm.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"AKAv"));
-            credentials = match (algorithm.is_empty(), is_aka) {
-                (true, _) => Credentials::Unnamed,
-                (false, true) => Credentials::Aka,
-                (false, false) => {
-                    let is_answer = given.param(b"response").is_some_and(|response| !response.is_empty());
-                    Credentials::Digest { is_answer }
-                }
-            };
-        }
+        let credentials = match tls.is_none() && offer != Offer::Tls && config.access.networks.is_empty() {
+            true => Credentials::Unread,
+            false => Credentials::of(message),
+        };
         Facts { is_protected, tls, offer, credentials }
     }
 
@@ -106,6 +117,7 @@ impl Facts {
             Facts { tls: Some(_), .. } => Way::DigestTls,
             Facts { offer: Offer::Tls, .. } => Way::DigestTlsAhead,
             Facts { credentials: Credentials::None, .. } if allows(Scheme::Giba) => Way::Giba,
+            Facts { credentials: Credentials::Unread, .. } => Way::AkaOrDigest,
             Facts { credentials: Credentials::Aka, .. } => Way::Aka,
             Facts { credentials: Credentials::Digest { .. }, .. } => Way::Digest,
             Facts { credentials: Credentials::None | Credentials::Unnamed, .. } => {
