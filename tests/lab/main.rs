@@ -24,7 +24,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
-use ue::SecurityConfig;
+use ue::{SecurityConfig, Tunnel};
 
 /// Register, call, message, re-register with new associations, de-register: over UDP and TCP, IPv4 and IPv6, by every pair
 /// of algorithms of the permissive profile; and the kernel's own tool sees the traffic in the associations.
@@ -238,6 +238,48 @@ fn a_killed_pcscf_takes_its_associations_up_again() {
     });
 }
 
+/// TS 33.203 Annex M: phones behind a NAT register, live, and re-register through ESP in UDP; they keep the NAT open, and when it
+/// moves, their tunnels follow. The P-CSCF names them as what they are.
+#[test]
+fn phones_behind_a_nat_live_in_esp_in_udp() {
+    if !carillon_tests::needs("iptables-legacy") {
+        return;
+    }
+    match kernel::inside() {
+        Some(programs) => {
+            let core = Core::start_beyond_nat(Path::new(&programs), OWN);
+            let mut phones = core.start_phones("play_behind_a_nat", OWN);
+            phones.wait_for_output("ready for another NAT", Duration::from_secs(150));
+            let table = core.ims(&["sa", "list"]);
+            for host in [11, 12] {
+                let named = format!("behind a NAT (calls itself 10.9.0.{host}, UDP-enc-tun)");
+                assert!(table.contains(&named), "{table}");
+            }
+            assert!(table.lines().all(|line| line.starts_with("192.0.2.2 ")), "{table}");
+            let counters = core.ims(&["counters", "pcscf"]);
+            assert!(!counters.contains("esp_refused"), "{counters}");
+            assert!(counters.contains("behind_nat: UDP-enc-tun: 4"), "{counters}");
+            network::move_nat();
+            core.tell("moved");
+            let status = phones.wait(Duration::from_secs(150));
+            assert!(
+                status.success() && phones.output().contains("1 passed"),
+                "{}\n{}",
+                phones.output(),
+                core.said()
+            );
+            let said = core.said();
+            assert!(said.contains("a UE is behind a NAT: its ESP comes in UDP"), "{said}");
+            assert!(said.contains("the NAT of a peer has moved"), "{said}");
+            eprint!("{}", phones.output());
+        }
+        None if kernel::can_be_started() => {
+            kernel::run_again("phones_behind_a_nat_live_in_esp_in_udp", Duration::from_secs(400));
+        }
+        None => {}
+    }
+}
+
 // --- the stories of the phones, each in the namespace of the UEs ------------------------------------------------------
 
 #[test]
@@ -297,6 +339,48 @@ fn play_around_a_crash() {
             stage.wait_for("restarted");
         });
     }
+}
+
+#[test]
+fn play_behind_a_nat() {
+    let Some(stage) = Stage::of_phones() else { return };
+    // All of one NAT have one address, so that their ports differ (TS 33.203 §7.1).
+    let phone = |name, host, first_port, transport| {
+        let security = SecurityConfig {
+            pairs: vec![Algorithms::ALL[0]],
+            server_ports: vec![first_port],
+            client_ports: (1..4).map(|step| first_port + step).collect(),
+            tunnel: Some(Tunnel::default()),
+        };
+        let address = IpAddr::from([10, 9, 0, host]);
+        network::add_address(UE, "ue", address);
+        stage.phone_at(
+            name,
+            address,
+            Hop { transport, remote: SocketAddr::from(([192, 0, 2, 1], 5060)) },
+            security,
+        )
+    };
+    let mut alice = phone("alice", 11, 6300, Transport::Udp);
+    let mut bob = phone("bob", 12, 6400, Transport::Tcp);
+    assert!(!alice.register() && !bob.register());
+    live(&mut alice, &mut bob);
+    assert!(alice.register() && bob.register(), "with new associations");
+    live(&mut bob, &mut alice);
+    // Longer than the NAT remembers those whom it does not hear of.
+    std::thread::sleep(Duration::from_secs(18));
+    alice.message(&mut bob, "still there?");
+    let number = bob.sip().to_owned();
+    alice.call_and_stay(&number, &mut bob);
+    println!("ready for another NAT");
+    stage.wait_for("moved");
+    // Their REGISTERs show where they are, and the challenges come back through the tunnels that were there.
+    assert!(alice.register() && bob.register());
+    alice.hold();
+    bob.hang_up(&mut alice);
+    live(&mut alice, &mut bob);
+    alice.deregister();
+    bob.deregister();
 }
 
 fn around_a_crash(stage: &Stage, crash: impl FnOnce()) {

@@ -12,6 +12,8 @@ use std::time::Duration;
 pub const CORE: &str = "core";
 /// The namespace of the UEs.
 pub const UE: &str = "ue";
+/// The namespace between them, where there is a NAT.
+pub const NAT: &str = "nat";
 /// Names the folder of the core to the phones.
 pub const PHONES: &str = "CARILLON_LAB_OF_PHONES";
 
@@ -31,6 +33,12 @@ impl Core {
     /// A core in a namespace of its own, whose P-CSCF has this back end.
     pub fn start(programs: &Path, back_end: &str) -> Core {
         lay_wire();
+        Core::start_in(Some(CORE), programs, back_end)
+    }
+
+    /// As [`Core::start`], with a NAT between the UEs, which are in 10.9.0.0/24, and the P-CSCF.
+    pub fn start_beyond_nat(programs: &Path, back_end: &str) -> Core {
+        lay_wires_through_nat();
         Core::start_in(Some(CORE), programs, back_end)
     }
 
@@ -152,6 +160,56 @@ fn lay_wire() {
         ] {
             sh(&format!("ip netns exec {namespace} {words}"));
         }
+    }
+}
+
+/// A NAT that keeps no port as it is, and soon forgets those whom it does not hear of.
+fn lay_wires_through_nat() {
+    for words in [
+        "ip netns add core",
+        "ip netns add nat",
+        "ip netns add ue",
+        "ip link add core netns core type veth peer name out netns nat",
+        "ip link add in netns nat type veth peer name ue netns ue",
+    ] {
+        sh(words);
+    }
+    for (namespace, words) in [
+        (CORE, "ip link set core up"),
+        (CORE, "ip addr add 192.0.2.1/24 dev core"),
+        (CORE, "ip addr add 2001:db8::1/64 dev core nodad"),
+        (NAT, "ip link set out up"),
+        (NAT, "ip link set in up"),
+        (NAT, "ip addr add 192.0.2.2/24 dev out"),
+        (NAT, "ip addr add 10.9.0.1/24 dev in"),
+        (UE, "ip link set ue up"),
+        (UE, "ip addr add 10.9.0.2/24 dev ue"),
+        (UE, "ip route add default via 10.9.0.1"),
+        (NAT, "sh -c 'echo 1 > /proc/sys/net/ipv4/ip_forward'"),
+        (NAT, "modprobe --all iptable_nat xt_MASQUERADE"),
+        (
+            NAT,
+            "iptables-legacy --table nat --append POSTROUTING --out-interface out --jump MASQUERADE --random-fully",
+        ),
+        (NAT, "sh -c 'echo 12 > /proc/sys/net/netfilter/nf_conntrack_udp_timeout'"),
+        (NAT, "sh -c 'echo 12 > /proc/sys/net/netfilter/nf_conntrack_udp_timeout_stream'"),
+    ] {
+        sh(&format!("ip netns exec {namespace} {words}"));
+    }
+    for namespace in [CORE, NAT, UE] {
+        sh(&format!("ip netns exec {namespace} ip link set lo up"));
+    }
+}
+
+/// The NAT has another address from here on, and has forgotten whom its ports are of: so does masquerading, when an address
+/// goes.
+pub fn move_nat() {
+    for words in [
+        "ip addr add 192.0.2.3/24 dev out",
+        "ip addr del 192.0.2.2/24 dev out",
+        "ip addr add 192.0.2.3/24 dev out || true",
+    ] {
+        sh(&format!("ip netns exec {NAT} {words}"));
     }
 }
 

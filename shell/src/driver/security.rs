@@ -185,7 +185,8 @@ impl Associations {
             && self.keeps_nats_open_at.is_some_and(|at| at <= now.instant)
         {
             userspace.keep_nats_open(now);
-            self.keeps_nats_open_at = userspace.is_behind_nat().then(|| now.instant + NAT_SILENCE);
+            let open_for = userspace.nats_stay_open_for(now);
+            self.keeps_nats_open_at = userspace.is_behind_nat().then(|| now.instant + open_for);
         }
         self.refusals.look(&self.back_end, !self.sets.is_empty(), now.instant);
     }

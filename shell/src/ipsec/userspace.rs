@@ -149,6 +149,16 @@ impl Userspace {
         sent.count()
     }
 
+    /// How long after [`Userspace::keep_nats_open`] it is called for again: when the next set has been silent for so long.
+    pub fn nats_stay_open_for(&self, now: Now) -> Duration {
+        let silence = |name: &Spi| {
+            let silent = self.sad.last_sent(*name).map_or(NAT_SILENCE, |sent| now.wall.since(sent));
+            // One that was silent for so long has just been kept open.
+            NAT_SILENCE.checked_sub(silent).filter(|left| !left.is_zero()).unwrap_or(NAT_SILENCE)
+        };
+        self.behind_nat.iter().map(silence).min().unwrap_or(NAT_SILENCE)
+    }
+
     /// Whether this end is behind a NAT with any of its sets.
     pub fn is_behind_nat(&self) -> bool {
         !self.behind_nat.is_empty()

@@ -16,6 +16,7 @@ use shell::ipsec::{Userspace, Xfrm};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::time::Duration;
 use world::{PCSCF, UE, World, at, connect, echo, ip, kernel, sets, spi, udp_at, until};
 
 /// TS 33.203 §7.1, by the kernel: UDP and TCP in both directions, over both families, by every pair of algorithms.
@@ -430,7 +431,17 @@ fn a_ue_behind_a_nat_is_served_in_udp_and_found_again_when_the_nat_moves() {
             forward(outside);
             until(&mut ue, |arrival| got_datagram(&arrival, &mut got));
             assert_eq!(got, [&b"REGISTER"[..], b"200 OK"]);
-            assert_eq!(ue.keep_nats_open(at(9_999)), 0, "it has just sent");
+            assert_eq!(ue.keep_nats_open(at(9_000)), 0, "it has just sent");
+            assert_eq!(
+                ue.nats_stay_open_for(at(9_000)),
+                Duration::from_secs(1),
+                "and its silence is counted from then"
+            );
+            assert_eq!(
+                ue.nats_stay_open_for(at(11_000)),
+                Duration::from_secs(10),
+                "it is kept open at this time"
+            );
             assert_eq!(pcscf.outer(set.own_spi_s), Some(address(outside)));
         }
         let id = pcscf.connect(&to_ue, at(0)).expect("a set");
