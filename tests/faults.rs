@@ -202,7 +202,7 @@ fn a_flipped_byte_anywhere_breaks_nothing_for_good() {
         ims.world.set_tamper(move |_, _, bytes| {
             count += 1;
             if count == at {
-                let place = (at * 7907) % bytes.len().max(1);
+                let place = (at * 7901) % bytes.len().max(1);
                 bytes[place] ^= 0x15;
             }
             Fate::Pass

@@ -436,23 +436,26 @@ impl<R: Role> Core<R> {
         best
     }
 
-    /// The timer values of a flow: a node that has an access side uses the longer ones towards whoever is outside.
+    /// The timer values towards a source: a node that has an access side uses the longer ones towards whoever is outside, and a
+    /// UE towards everyone.
     pub(crate) fn timing_of(&self, trust: Trust) -> Timing {
         let has_access = self.locals.iter().any(|local| local.side == Side::Access);
-        match trust {
-            Trust::Outside if has_access => self.timing.1,
-            Trust::Outside | Trust::Domain => self.timing.0,
-        }
+        let is_over_access = has_access && (trust == Trust::Outside || self.is_ue());
+        if is_over_access { self.timing.1 } else { self.timing.0 }
     }
 
     /// The timer values towards a target: only UEs are reached by flow, and a UE reaches everyone over its access.
     pub(crate) fn timing_towards(&self, target: &Target) -> Timing {
-        let is_ue = self.locals.iter().all(|local| local.side != Side::Core);
-        if is_ue || matches!(target, Target::Flow(..) | Target::Secured(..)) {
+        if self.is_ue() || matches!(target, Target::Flow(..) | Target::Secured(..)) {
             self.timing.1
         } else {
             self.timing.0
         }
+    }
+
+    /// Whether this is a UE: no side of it is towards the core.
+    fn is_ue(&self) -> bool {
+        self.locals.iter().all(|local| local.side != Side::Core)
     }
 
     pub(crate) fn query(
