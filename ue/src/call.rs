@@ -5,11 +5,12 @@ use crate::incoming::Ringing;
 use crate::media::Media;
 use crate::outgoing::Calling;
 use crate::session::Session;
-use crate::ue::Ue;
+use crate::ue::{Ue, Waiting};
 use ambient::TimerId;
-use cscf::Turn;
-use sip_core::Status;
+use cscf::role::Outcome;
+use cscf::{Target, Turn};
 use sip_core::dialog::DialogId;
+use sip_core::{RequestBuilder, Status};
 use std::net::SocketAddr;
 
 /// The first RTP port; every call takes the next even one.
@@ -83,9 +84,15 @@ impl Call {
 pub(crate) struct Calls {
     last: u32,
     calls: Vec<Call>,
+    /// BYEs without a final response.
+    farewells: usize,
 }
 
 impl Calls {
+    pub(crate) fn farewells(&self) -> usize {
+        self.farewells
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.calls.len()
     }
@@ -148,6 +155,24 @@ impl Ue {
             turn.disarm(timer);
         }
         turn.notice(Notice::Ended { call: number, ending });
+    }
+
+    /// Sends a BYE.
+    pub(crate) fn say_farewell(&mut self, turn: &mut Turn<'_, Ue>, bye: RequestBuilder, target: Target) {
+        self.calls.farewells += 1;
+        turn.originate(self.config.handset.finish(bye), target, Waiting::Bye);
+    }
+
+    /// A BYE has its answer, or will have none.
+    pub(crate) fn farewell_ended(&mut self, turn: &mut Turn<'_, Ue>, outcome: &Outcome<'_>) {
+        if matches!(outcome, Outcome::Response(response) if response.message.status().is_some_and(Status::is_provisional))
+        {
+            return;
+        }
+        self.calls.farewells = self.calls.farewells.saturating_sub(1);
+        if self.calls.farewells == 0 {
+            self.leave(turn);
+        }
     }
 
     /// The user hangs up.

@@ -227,8 +227,7 @@ impl Ue {
         }
         let is_wanted = self.calling(number).is_some_and(|calling| !calling.is_cancelled);
         if !is_wanted {
-            let bye = handset.finish(proof.on(dialog.request(Method::Bye)));
-            turn.originate(bye, target, Waiting::Bye);
+            self.say_farewell(turn, proof.on(dialog.request(Method::Bye)), target);
             if self.calling(number).is_some() {
                 self.end_call(turn, number, Ending::Local);
             }

@@ -71,6 +71,8 @@ pub(crate) struct Registration {
     attempt: Option<Attempt>,
     /// What the user asked for while an attempt was under way.
     queued: Option<Purpose>,
+    /// What ends the registration once the last call has ended.
+    leaving: Option<Purpose>,
     call_id: String,
     sequence: u32,
     tag: String,
@@ -90,6 +92,7 @@ impl Registration {
 impl Ue {
     /// The user wants to be registered, or the registration refreshed.
     pub(crate) fn register(&mut self, turn: &mut Turn<'_, Ue>) {
+        self.registration.leaving = None;
         let purpose = if self.is_registered() { Purpose::Refresh } else { Purpose::Register };
         self.start(turn, purpose);
     }
@@ -101,7 +104,20 @@ impl Ue {
             self.stop_retrying(turn);
             return turn.notice(Notice::Refused { command: "deregister", why: "not registered" });
         }
-        self.start(turn, if all { Purpose::DeregisterAll } else { Purpose::Deregister });
+        self.registration.leaving = Some(if all { Purpose::DeregisterAll } else { Purpose::Deregister });
+        if self.calls.farewells() == 0 {
+            self.leave(turn);
+        }
+    }
+
+    /// De-registers if the user has asked for it: the way of a BYE and of its answer ends with the registration.
+    pub(crate) fn leave(&mut self, turn: &mut Turn<'_, Ue>) {
+        if let Some(purpose) = self.registration.leaving.take() {
+            self.registration.queued = Some(purpose);
+            if self.registration.attempt.is_none() {
+                self.run_queued(turn);
+            }
+        }
     }
 
     pub(crate) fn refresh(&mut self, turn: &mut Turn<'_, Ue>) {

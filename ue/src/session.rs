@@ -8,7 +8,7 @@ use crate::media::Direction;
 use crate::page::require_known_extensions;
 use crate::response::{ALLOW, Extra};
 use crate::session_timer::{Interval, Refresher};
-use crate::ue::{Timer, Ue, Waiting};
+use crate::ue::{Timer, Ue};
 use ambient::TimerId;
 use cscf::input::Exit;
 use cscf::{Incoming, Reject, Turn};
@@ -285,10 +285,10 @@ impl Ue {
 
     /// Sends a BYE; the call is over for us whatever comes of it (RFC 3261 §15.1.1).
     pub(crate) fn bye(&mut self, turn: &mut Turn<'_, Ue>, number: CallNumber, ending: Ending) {
-        let (target, proof, handset) = (self.target(), self.proof(), self.config.handset);
+        let (target, proof) = (self.target(), self.proof());
         if let Some(session) = self.session(number) {
             let bye = proof.on(session.dialog.request(Method::Bye));
-            turn.originate(handset.finish(bye), target, Waiting::Bye);
+            self.say_farewell(turn, bye, target);
         }
         self.end_call(turn, number, ending);
     }

@@ -270,7 +270,8 @@ impl Role for Ue {
             Waiting::Message { to } => self.message_outcome(turn, to, outcome),
             Waiting::Options { to } => self.options_outcome(turn, to, outcome),
             // The session does not depend on them: a call that is over stays over, a lost PRACK ends the INVITE.
-            Waiting::Prack | Waiting::Bye | Waiting::Secured | Waiting::Forgotten => {}
+            Waiting::Bye => self.farewell_ended(turn, &outcome),
+            Waiting::Prack | Waiting::Secured | Waiting::Forgotten => {}
         }
         if let Some(set) = response.and_then(|response| response.source.secured) {
             self.security_used(turn, set);

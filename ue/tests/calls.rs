@@ -2,10 +2,12 @@
 
 mod phones;
 
-use phones::{ALICE, BOB, HOME, Phones, bob, status};
+use phones::{ALICE, BOB, HOME, Phones, bob};
 use sip_core::Status;
 use std::time::Duration;
-use ue::{Answering, CallNumber, Command, Ending, Fault, Notice, Reliable, RequestFailure, UeConfig};
+use ue::{
+    Answering, CallNumber, Command, Deregistration, Ending, Fault, Notice, Reliable, RequestFailure, UeConfig,
+};
 
 const CALL: CallNumber = CallNumber(1);
 
@@ -394,6 +396,27 @@ fn deregistering_ends_the_calls_first() {
     phones.advance(Duration::from_secs(2));
     phones.log.clear();
     phones.command(ALICE, Command::Deregister);
-    assert_eq!(phones.ladder()[..2], ["> BYE", "> REGISTER"]);
-    assert_eq!(status(200), Status::OK);
+    phones.advance(Duration::from_secs(1));
+    let ladder = phones.ladder();
+    let at = |what: &str| {
+        ladder.iter().position(|line| line == what).unwrap_or_else(|| panic!("{what}: {ladder:?}"))
+    };
+    assert!(at("> BYE") < at("< 200 BYE") && at("< 200 BYE") < at("> REGISTER"), "{ladder:?}");
+    assert_eq!(phones.notices[ALICE].last(), Some(&Notice::Deregistered(Deregistration::Confirmed)));
+}
+
+/// The way of the BYE and of its answer would be gone with the registration; who does not answer holds nobody back for ever.
+#[test]
+fn deregistering_waits_for_the_farewells_and_for_no_longer_than_they_last() {
+    let mut phones = Phones::registered(answering);
+    phones.command(ALICE, call());
+    phones.advance(Duration::from_secs(2));
+    phones.log.clear();
+    phones.loses = Box::new(|_, _| true);
+    phones.command(ALICE, Command::Deregister);
+    phones.advance(Duration::from_secs(120));
+    assert!(phones.ladder().iter().all(|line| line == "> BYE"), "{:?}", phones.ladder());
+    phones.loses = Box::new(|_, _| false);
+    phones.advance(Duration::from_secs(10));
+    assert_eq!(phones.notices[ALICE].last(), Some(&Notice::Deregistered(Deregistration::Confirmed)));
 }
