@@ -89,8 +89,9 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    pub(crate) fn farewells(&self) -> usize {
-        self.farewells
+    /// Whether the last call has ended, at the other end too.
+    pub(crate) fn are_over(&self) -> bool {
+        self.calls.is_empty() && self.farewells == 0
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -155,6 +156,7 @@ impl Ue {
             turn.disarm(timer);
         }
         turn.notice(Notice::Ended { call: number, ending });
+        self.leave(turn);
     }
 
     /// Sends a BYE.
@@ -170,9 +172,7 @@ impl Ue {
             return;
         }
         self.calls.farewells = self.calls.farewells.saturating_sub(1);
-        if self.calls.farewells == 0 {
-            self.leave(turn);
-        }
+        self.leave(turn);
     }
 
     /// The user hangs up.

@@ -68,6 +68,9 @@ impl Ue {
         if let Answering::Refuse(status) = self.config.policy.answering {
             return Err(Reject::new(status, "the user takes no calls"));
         }
+        if self.is_leaving() {
+            return Err(Reject::new(Status::TEMPORARILY_UNAVAILABLE, "the user is about to leave"));
+        }
         if self.calls.len() >= self.config.policy.calls_max {
             return Err(Reject::new(Status::BUSY_HERE, "the user is busy"));
         }

@@ -49,6 +49,9 @@ impl Ue {
         to: &str,
         offer: Option<Vec<u8>>,
     ) -> Result<(), &'static str> {
+        if self.is_leaving() {
+            return Err("de-registers once its calls have ended");
+        }
         if self.calls.len() >= self.config.policy.calls_max {
             return Err("too many calls");
         }

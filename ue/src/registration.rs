@@ -105,14 +105,20 @@ impl Ue {
             return turn.notice(Notice::Refused { command: "deregister", why: "not registered" });
         }
         self.registration.leaving = Some(if all { Purpose::DeregisterAll } else { Purpose::Deregister });
-        if self.calls.farewells() == 0 {
-            self.leave(turn);
-        }
+        self.leave(turn);
     }
 
-    /// De-registers if the user has asked for it: the way of a BYE and of its answer ends with the registration.
+    /// Whether the user wants to be de-registered once the calls have ended.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.registration.leaving.is_some()
+    }
+
+    /// De-registers if the user has asked for it and no call is left: the way of a BYE and of its answer ends with the
+    /// registration.
     pub(crate) fn leave(&mut self, turn: &mut Turn<'_, Ue>) {
-        if let Some(purpose) = self.registration.leaving.take() {
+        if self.calls.are_over()
+            && let Some(purpose) = self.registration.leaving.take()
+        {
             self.registration.queued = Some(purpose);
             if self.registration.attempt.is_none() {
                 self.run_queued(turn);
@@ -143,6 +149,7 @@ impl Ue {
         if self.registration.binding.is_none() {
             return;
         }
+        self.registration.leaving = None;
         self.forget_binding(turn);
         self.security_ended(turn);
         turn.notice(Notice::Deregistered(Deregistration::Expired));
