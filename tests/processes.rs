@@ -114,6 +114,26 @@ fn a_core_in_one_process_keeps_its_hss_in_the_database_too() {
     assert!(sqn(&first) == 0 && sqn(&second) > 0, "{first}\n{second}");
 }
 
+/// `ims dev` is one process, whose CSCFs hand over in memory and keep one journal; over sockets where that is asked for.
+#[test]
+fn a_core_for_development_hands_over_in_memory_unless_told_otherwise() {
+    for (more, journal) in [(&[][..], "core.journal"), (&["--sockets"][..], "scscf.journal")] {
+        let lab = Lab::ready_made();
+        let mut command = Command::new(binary("ims"));
+        command.args(["dev", "--config"]).arg(lab.config_file()).args(more);
+        let mut core = Process::start("dev", &mut command, lab.folder());
+        core.wait_for_output("An IMS core of PLMN 001/01 is up", START_MAX);
+        lab.ims(&["call", "alice", "bob"]).unwrap();
+        for part in [Part::Pcscf, Part::Icscf, Part::Scscf] {
+            lab.ims(&["counters", part.program()]).unwrap();
+        }
+        assert!(lab.folder().join("store").join(journal).exists(), "{journal}");
+        core.signal("TERM");
+        let status = core.wait(STOP_MAX);
+        assert_eq!(status.code(), Some(0), "{}", core.output());
+    }
+}
+
 /// What was acknowledged survives a crash of whoever acknowledged it.
 #[test]
 fn registered_users_are_reachable_after_a_crash_of_each_cscf() {

@@ -64,6 +64,9 @@ pub struct Dev {
     /// The configuration; without it, the lab on 127.0.0.10 to 127.0.0.13 with alice and bob.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Let the CSCFs talk to each other over sockets, as processes do, and not in memory: Mw can be captured.
+    #[arg(long)]
+    pub sockets: bool,
 }
 
 /// What every command against a running core shares.

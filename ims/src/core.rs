@@ -1,6 +1,7 @@
-//! A whole core in this process: four machines, each on a thread and on sockets of its own.
+//! A whole core in this process: the three CSCFs and the HSS.
 
-use crate::control::{HSS, PCSCF, SCSCF};
+use crate::control::HSS;
+use crate::cscfs::{Arrangement, CscfSockets, Cscfs};
 use crate::exit::Failure;
 use crate::roster::{Roster, database_url};
 use cscf::assembly::{self, Part};
@@ -9,22 +10,17 @@ use cscf::ladder::{Kind, Ladder, Party};
 use cscf::query::{Record, StoreFailure};
 use cscf::station::Protocol;
 use cscf::trace;
-use cscf::wording::Wording;
 use diameter_client::endpoint::{Endpoint, EndpointConfig};
 use hss_mock::station::{HssNotice, HssStation};
 use hss_mock::store::keeper::Keeper;
 use hss_mock::{Hss, HssCommand, HssConfig};
-use icscf::Icscf;
-use pcscf::Pcscf;
-use scscf::Scscf;
 use shell::control::ControlError;
 use shell::driver::Ended;
-use shell::process;
 use shell::{
     Acknowledge, Backend, Binding, Clock, Control, ControlSocket, Driver, Handle, Reload, Setup, Sockets,
     Store, Tls, system_entropy,
 };
-use std::convert::Infallible;
+use shell::{colocated, process};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU16;
@@ -35,24 +31,25 @@ use std::time::{Duration, Instant};
 /// Bound sockets of the four functions.
 #[derive(Debug)]
 pub struct CoreSockets {
-    pcscf: Sockets,
-    icscf: Sockets,
-    scscf: Sockets,
+    cscfs: CscfSockets,
     hss: Sockets,
 }
 
 impl CoreSockets {
     /// Those that a configuration names.
-    pub fn of(config: &Config) -> Result<CoreSockets, Failure> {
-        let sip = |part: Part| {
+    pub fn of(config: &Config, arrangement: Arrangement) -> Result<CoreSockets, Failure> {
+        let sip = |part: Part, bindings: Vec<Binding>| {
             let shards = NonZeroU16::new(part.shards(config)).unwrap_or(NonZeroU16::MIN);
-            Sockets::bind_for(shards, process::bindings(part, config))
-                .map_err(|error| Failure::Failed(error.to_string()))
+            Sockets::bind_for(shards, bindings).map_err(|error| Failure::Failed(error.to_string()))
         };
+        let apart = |part| sip(part, process::bindings(part, config));
         Ok(CoreSockets {
-            pcscf: sip(Part::Pcscf)?,
-            icscf: sip(Part::Icscf)?,
-            scscf: sip(Part::Scscf)?,
+            cscfs: match arrangement {
+                Arrangement::Sockets => {
+                    CscfSockets::Apart([apart(Part::Pcscf)?, apart(Part::Icscf)?, apart(Part::Scscf)?])
+                }
+                Arrangement::Memory => CscfSockets::Together(sip(Part::Pcscf, colocated::bindings(config))?),
+            },
             hss: bind(config.hss.listen.iter().map(Binding::from))?,
         })
     }
@@ -62,19 +59,15 @@ impl CoreSockets {
         let loopback = |host| IpAddr::V4(Ipv4Addr::new(127, 0, 0, host));
         let free =
             |host| Sockets::bind_free(loopback(host)).map_err(|error| Failure::Failed(error.to_string()));
-        let sockets = CoreSockets {
-            pcscf: free(10)?,
-            icscf: free(11)?,
-            scscf: free(12)?,
-            hss: bind([Binding::diameter(SocketAddr::new(loopback(13), 0))])?,
-        };
+        let (pcscf, icscf, scscf) = (free(10)?, free(11)?, free(12)?);
+        let hss = bind([Binding::diameter(SocketAddr::new(loopback(13), 0))])?;
         let lab = LabAddresses {
-            pcscf: first_address(&sockets.pcscf)?,
-            icscf: first_address(&sockets.icscf)?,
-            scscf: first_address(&sockets.scscf)?,
-            hss: first_address(&sockets.hss)?,
+            pcscf: first_address(&pcscf)?,
+            icscf: first_address(&icscf)?,
+            scscf: first_address(&scscf)?,
+            hss: first_address(&hss)?,
         };
-        Ok((sockets, lab))
+        Ok((CoreSockets { cscfs: CscfSockets::Apart([pcscf, icscf, scscf]), hss }, lab))
     }
 }
 
@@ -100,12 +93,38 @@ pub enum Tracing {
 pub struct Core {
     config: Arc<Config>,
     tls: Option<Tls>,
-    pcscf: Handle<pcscf::wording::Command, pcscf::wording::Notice>,
-    icscf: Handle<Infallible, Infallible>,
-    scscf: Handle<scscf::Command, scscf::Notice>,
+    cscfs: Cscfs,
     hss: Handle<HssCommand, HssNotice>,
-    /// In the order of [`Core::columns`].
-    events: [Vec<trace::Event>; 4],
+    events: [Vec<trace::Event>; 3],
+    hss_events: Vec<trace::Event>,
+}
+
+/// What the machines of a core have alike.
+pub struct Launch {
+    tls: Option<Tls>,
+    clock: Clock,
+    tracing: Tracing,
+}
+
+impl Launch {
+    /// What one machine starts with.
+    pub fn setup(
+        &self,
+        config: &Config,
+        (store, restored): (Store, Vec<Record>),
+        sockets: Sockets,
+    ) -> Result<Setup, Failure> {
+        Ok(Setup {
+            store,
+            restored,
+            tls: self.tls.clone(),
+            trace: self.tracing == Tracing::On,
+            dns: config.dns.clone(),
+            drain_max: config.limits.drain,
+            write_buffer_max: config.limits.connection_buffer_bytes,
+            ..Setup::new(sockets, self.clock, entropy()?)
+        })
+    }
 }
 
 impl Core {
@@ -118,38 +137,24 @@ impl Core {
         tracing: Tracing,
     ) -> Result<Core, Failure> {
         let tls = Tls::of(&config).map_err(|error| Failure::Usage(error.to_string()))?;
-        let setup = |name: &str, sockets| {
-            Ok::<_, Failure>(Setup { tls: tls.clone(), ..setup(name, sockets, &config, clock, tracing)? })
-        };
         let hss = hss_station(&config, roster)?;
-        let (store, restored) = hss_store(&config, roster)?;
-        let hss = spawn("hss", hss, kept_by(store, restored, sockets.hss, &config, clock, tracing)?)?;
-        let scscf = assembly::shards(Part::Scscf, || Scscf::new(config.clone()), &config, entropy()?);
-        let scscf = spawn_shards("scscf", scscf, setup("scscf", sockets.scscf)?)?;
-        let icscf = assembly::shards(Part::Icscf, || Icscf::new(config.clone()), &config, entropy()?);
-        let icscf = spawn_shards("icscf", icscf, setup("icscf", sockets.icscf)?)?;
-        let pcscf = assembly::shards(Part::Pcscf, || Pcscf::new(config.clone()), &config, entropy()?);
-        let security = process::security(Part::Pcscf, &config)
-            .map_err(|failure| Failure::Failed(failure.to_string()))?;
-        let pcscf = spawn_shards("pcscf", pcscf, Setup { security, ..setup("pcscf", sockets.pcscf)? })?;
-        Ok(Core { config, tls, pcscf, icscf, scscf, hss, events: Default::default() })
+        let launch = Launch { tls: None, clock, tracing };
+        let hss = spawn("hss", hss, launch.setup(&config, hss_store(&config, roster)?, sockets.hss)?)?;
+        let launch = Launch { tls: tls.clone(), ..launch };
+        let cscfs = Cscfs::start(&config, sockets.cscfs, &launch)?;
+        Ok(Core { config, tls, cscfs, hss, events: Default::default(), hss_events: Vec::new() })
     }
 
     /// Takes commands of an operator at sockets in `directory` while what is returned lives; `file` is what
     /// `ims reload` reads.
-    pub fn operate(&mut self, directory: &Path, file: Option<&Path>) -> Result<[Control; 4], Failure> {
+    pub fn operate(&mut self, directory: &Path, file: Option<&Path>) -> Result<Vec<Control>, Failure> {
         let reload =
             Arc::new(Reload::new(self.config.clone(), file.map(Path::to_owned)).with_tls(self.tls.clone()));
-        let socket = |name| ControlSocket::bind(directory, name);
         let opened = || {
-            let (pcscf, icscf) = (self.pcscf.operator(), self.icscf.operator());
-            let (scscf, hss) = (self.scscf.operator(), self.hss.operator());
-            Ok([
-                socket(PCSCF)?.serve(pcscf, pcscf::wording::WORDING, reload.clone())?,
-                socket("icscf")?.serve(icscf, Wording::NONE, reload.clone())?,
-                socket(SCSCF)?.serve(scscf, scscf::WORDING, reload.clone())?,
-                socket(HSS)?.serve(hss, hss_mock::WORDING, reload)?,
-            ])
+            let mut controls = self.cscfs.operate(directory, &reload)?;
+            let hss = ControlSocket::bind(directory, HSS)?;
+            controls.push(hss.serve(self.hss.operator(), hss_mock::WORDING, reload)?);
+            Ok(controls)
         };
         opened().map_err(|error: ControlError| Failure::Failed(error.to_string()))
     }
@@ -159,7 +164,7 @@ impl Core {
         let until = Instant::now() + within;
         loop {
             self.collect();
-            let accepted = self.events[3].iter().filter(|event| is_accepted_peer(event)).count();
+            let accepted = self.hss_events.iter().filter(|event| is_accepted_peer(event)).count();
             if accepted >= 2 {
                 return Ok(());
             }
@@ -184,11 +189,9 @@ impl Core {
     /// Stops the core in good order, and gives every message that its functions sent or received, in the order of
     /// [`Core::columns`].
     pub fn stop(mut self) -> Result<[Vec<trace::Event>; 4], Failure> {
-        self.pcscf.drain();
-        self.icscf.drain();
-        self.scscf.drain();
+        self.cscfs.drain();
         // The HSS goes last: its peers say goodbye to it (RFC 6733 §5.4).
-        while !(self.pcscf.is_finished() && self.icscf.is_finished() && self.scscf.is_finished()) {
+        while !self.cscfs.are_finished() {
             self.collect();
             std::thread::sleep(POLL);
         }
@@ -198,28 +201,23 @@ impl Core {
             std::thread::sleep(POLL);
         }
         self.collect();
-        let Core { pcscf, icscf, scscf, hss, mut events, .. } = self;
+        let Core { cscfs, hss, events: [pcscf, icscf, scscf], hss_events, .. } = self;
+        let mut events = [pcscf, icscf, scscf, hss_events];
         // The shards of one function tell each their own in order.
         events.iter_mut().for_each(|events| events.sort_by_key(|event| event.at.instant));
-        for ended in [pcscf.join(), icscf.join(), scscf.join(), hss.join()] {
-            check(ended)?;
-        }
+        cscfs.join()?;
+        check(hss.join())?;
         Ok(events)
     }
 
     /// Whether a machine has ended by itself, which none should.
     pub fn has_ended(&self) -> bool {
-        self.pcscf.is_finished()
-            || self.icscf.is_finished()
-            || self.scscf.is_finished()
-            || self.hss.is_finished()
+        self.cscfs.has_one_ended() || self.hss.is_finished()
     }
 
     fn collect(&mut self) {
-        let traces = [&self.pcscf.traces, &self.icscf.traces, &self.scscf.traces, &self.hss.traces];
-        for (events, traces) in self.events.iter_mut().zip(traces) {
-            events.extend(traces.try_iter());
-        }
+        self.cscfs.collect(&mut self.events);
+        self.hss_events.extend(self.hss.traces.try_iter());
     }
 }
 
@@ -259,24 +257,11 @@ fn hss_station(config: &Config, roster: &Roster) -> Result<HssStation, Failure> 
     Ok(HssStation::new(hss, Endpoint::new(endpoint, entropy()?)))
 }
 
-fn setup(
-    name: &str,
-    sockets: Sockets,
-    config: &Config,
-    clock: Clock,
-    tracing: Tracing,
-) -> Result<Setup, Failure> {
-    let (store, restored) = journal(name, config)?;
-    kept_by(store, restored, sockets, config, clock, tracing)
-}
-
-fn journal(name: &str, config: &Config) -> Result<(Store, Vec<Record>), Failure> {
-    process::open_store(name, config).map_err(|failure| Failure::Failed(failure.to_string()))
-}
-
 /// Where the HSS keeps its changes: in its database, where it has one, as the process of an HSS does.
 fn hss_store(config: &Config, roster: &Roster) -> Result<(Store, Vec<Record>), Failure> {
-    let Some(url) = database_url(config) else { return journal("hss", config) };
+    let Some(url) = database_url(config) else {
+        return process::open_store("hss", config).map_err(|failure| Failure::Failed(failure.to_string()));
+    };
     let kept = Keeper::open(&url, roster.subscribers().to_vec())
         .map_err(|error| Failure::Failed(format!("`hss.store`: {error}")))?;
     Ok((Store::backend(Database(kept.keeper)), kept.records))
@@ -295,25 +280,6 @@ impl Backend for Database {
     }
 }
 
-fn kept_by(
-    store: Store,
-    restored: Vec<Record>,
-    sockets: Sockets,
-    config: &Config,
-    clock: Clock,
-    tracing: Tracing,
-) -> Result<Setup, Failure> {
-    Ok(Setup {
-        store,
-        restored,
-        trace: tracing == Tracing::On,
-        dns: config.dns.clone(),
-        drain_max: config.limits.drain,
-        write_buffer_max: config.limits.connection_buffer_bytes,
-        ..Setup::new(sockets, clock, entropy()?)
-    })
-}
-
 /// Runs a machine.
 pub fn spawn<M: cscf::station::Operated + 'static>(
     name: &str,
@@ -324,7 +290,7 @@ pub fn spawn<M: cscf::station::Operated + 'static>(
 }
 
 /// Runs the shards of a function.
-fn spawn_shards<M: cscf::station::Operated + 'static>(
+pub fn spawn_shards<M: cscf::station::Operated + 'static>(
     name: &str,
     machines: Vec<M>,
     setup: Setup,

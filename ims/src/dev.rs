@@ -3,6 +3,7 @@
 use crate::arguments::Dev;
 use crate::control;
 use crate::core::{Core, CoreSockets, Tracing};
+use crate::cscfs::Arrangement;
 use crate::exit::Failure;
 use crate::roster::{Roster, identities};
 use crate::screen;
@@ -17,7 +18,8 @@ use std::time::Duration;
 pub fn run(dev: &Dev, is_asked_to_stop: impl Fn() -> bool) -> Result<(), Failure> {
     let config = Arc::new(settings::read(dev.config.as_deref())?);
     let roster = Roster::of(&config)?;
-    let sockets = CoreSockets::of(&config)?;
+    let arrangement = if dev.sockets { Arrangement::Sockets } else { Arrangement::Memory };
+    let sockets = CoreSockets::of(&config, arrangement)?;
     let mut core = Core::start(config.clone(), &roster, sockets, Clock::start(), Tracing::Off)?;
     let control = core.operate(&control::directory(&config), dev.config.as_deref())?;
     screen::show(format_args!("{}", banner(&config, &roster, dev.config.as_deref())));

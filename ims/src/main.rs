@@ -3,6 +3,7 @@
 mod arguments;
 mod control;
 mod core;
+mod cscfs;
 mod demo;
 mod dev;
 mod exit;
