@@ -2,11 +2,12 @@
 
 from html import escape
 
-from .core import KAMAILIO, OURS, OURS_MEMORY, OURS_PROCESSES
+from .core import KAMAILIO, OURS, OURS_IPSEC, OURS_MEMORY, OURS_PROCESSES
 
-COLOURS = {KAMAILIO: "#8a8f98", OURS: "#1565c0", OURS_PROCESSES: "#5e92c9", OURS_MEMORY: "#90caf9"}
+COLOURS = {KAMAILIO: "#8a8f98", OURS: "#1565c0", OURS_PROCESSES: "#5e92c9", OURS_MEMORY: "#90caf9",
+           OURS_IPSEC: "#2e7d32"}
 NAMES = {KAMAILIO: "Kamailio", OURS: "Carillon, one process", OURS_PROCESSES: "Carillon, three processes",
-         OURS_MEMORY: "one process, store off"}
+         OURS_MEMORY: "one process, store off", OURS_IPSEC: "one process, IPsec on"}
 LEFT, BAR, GAP, WIDTH = 250, 16, 14, 420
 
 

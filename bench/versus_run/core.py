@@ -11,8 +11,9 @@ from .process import Failed, Process
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 TEMPLATES = TOP / "tests" / "interop" / "kamailio"
 DOMAIN = "ims.mnc001.mcc001.3gppnetwork.org"
-# A loopback network that nothing else here uses; both contenders get the same addresses, one after the other.
-NETWORK = "127.1.77"
+# A loopback network that nothing else here uses; both contenders get the same addresses, one after the other. Two runs
+# beside each other need two.
+NETWORK = os.environ.get("CARILLON_BENCH_NETWORK", "127.1.77")
 ADDRESSES = {
     "pcscf": (f"{NETWORK}.11", 5060),
     "icscf": (f"{NETWORK}.12", 4060),
@@ -24,11 +25,14 @@ ROLES = ("pcscf", "icscf", "scscf")
 WHOLE = "core"
 PROGRAMS = {"hss": "hss-mock", WHOLE: "ims-core"}
 KAMAILIO, OURS, OURS_PROCESSES, OURS_MEMORY = "kamailio", "carillon", "carillon-processes", "carillon-memory"
+OURS_IPSEC = "carillon-ipsec"
+# Three processes that keep nothing on a disk.
+OURS_BARE = "carillon-bare"
 
 
 def total(per_role):
     """Of P, I and S, whichever processes they are."""
-    return sum(value for role, value in per_role.items() if role != "hss")
+    return sum(value for role, value in per_role.items() if role in (*ROLES, WHOLE))
 
 
 SHARED_MB = 512
@@ -36,10 +40,13 @@ SHARED_MB = 512
 SHARED_MEMORY_RUN_MB = 2048
 
 
-def configuration(folder, subscribers, store):
-    """Writes our configuration; hosts are named by their addresses, because Kamailio's Diameter wants it so."""
-    at = {role: "%s:%d" % address for role, address in ADDRESSES.items()}
-    host = {role: address[0] for role, address in ADDRESSES.items()}
+def configuration(folder, subscribers, store, more="", pcscf=ADDRESSES["pcscf"]):
+    """Writes our configuration; hosts are named by their addresses, because Kamailio's Diameter wants it so.
+
+    `more` is appended; `pcscf` is where the P-CSCF listens, which it does at one address only.
+    """
+    at = {role: "%s:%d" % address for role, address in (ADDRESSES | {"pcscf": pcscf}).items()}
+    host = {role: address[0] for role, address in (ADDRESSES | {"pcscf": pcscf}).items()}
     text = f"""[plmn]
 mcc = "001"
 mnc = "01"
@@ -65,7 +72,7 @@ kind = "{store}"
 path = "{folder}/store"
 [log]
 level = "warn"
-"""
+{more}"""
     path = os.path.join(folder, f"{store}.toml")
     pathlib.Path(path).write_text(text)
     return path
@@ -74,8 +81,10 @@ level = "warn"
 class Core:
     """The running processes of one contender; to be used in a `with` statement."""
 
-    def __init__(self, contender, programs, folder, subscribers, is_large=False):
+    def __init__(self, contender, programs, folder, subscribers, is_large=False, more="", pcscf=ADDRESSES["pcscf"]):
+        """`more` and `pcscf` are for our configuration."""
         self.contender, self.programs = contender, programs
+        self.more, self.pcscf = more, pcscf
         self.folder, self.subscribers = folder, subscribers
         self.is_large = is_large
         self.running = {}
@@ -98,10 +107,10 @@ class Core:
             for role in reversed(ROLES):
                 self.run_kamailio(role)
         else:
-            store = "memory" if self.contender == OURS_MEMORY else "file"
+            store = "memory" if self.contender in (OURS_MEMORY, OURS_BARE) else "file"
             shutil.rmtree(os.path.join(self.folder, "store"), ignore_errors=True)
-            config = configuration(self.folder, self.subscribers, store)
-            for role in reversed(ROLES) if self.contender == OURS_PROCESSES else [WHOLE]:
+            config = configuration(self.folder, self.subscribers, store, self.more, self.pcscf)
+            for role in reversed(ROLES) if self.contender in (OURS_PROCESSES, OURS_BARE) else [WHOLE]:
                 self.run_ours(role, config)
         self.wait_for_diameter()
 
@@ -128,7 +137,7 @@ class Core:
         program = PROGRAMS.get(role, role)
         process = Process(role, [self.programs / program, "--config", config], self.folder)
         self.running[role] = process
-        process.wait_for_port(ADDRESSES["pcscf" if role == WHOLE else role])
+        process.wait_for_port(self.pcscf if role in ("pcscf", WHOLE) else ADDRESSES[role])
 
     def run_kamailio(self, role):
         folder = pathlib.Path(self.folder) / f"kamailio-{role}"

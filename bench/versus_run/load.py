@@ -4,7 +4,7 @@ import json
 import os
 import time
 
-from .core import ADDRESSES, DOMAIN, total
+from .core import DOMAIN, total
 from .process import Process
 from .processor import Sampler
 
@@ -20,17 +20,19 @@ INADEQUATE_MAX = RETRANSMITTED_MAX = 0.001
 REGISTER_RATE = 500
 
 
-def run(core, scenario, rate, ues, duration_s, warmup_s=WARMUP_S, register_rate=REGISTER_RATE, weighs=False):
+def run(core, scenario, rate, ues, duration_s, warmup_s=WARMUP_S, before=(), more=(), register_rate=REGISTER_RATE,
+        weighs=False):
     """Loads a core; what came of it, with the processor time of each role in the measured window.
 
-    With `weighs`, also the memory of each role when the UEs that the scenario needs are registered.
+    `before` stands before the command, and `more` is appended to it. With `weighs`, also the memory of each role when the
+    UEs that the scenario needs are registered.
     """
     report_file = os.path.join(core.folder, "load.json")
     command = [
-        core.programs / "ims", "load", scenario, "--pcscf", "%s:%d" % ADDRESSES["pcscf"], "--domain", DOMAIN,
+        *before, core.programs / "ims", "load", scenario, "--pcscf", "%s:%d" % core.pcscf, "--domain", DOMAIN,
         "--subscribers", core.subscribers, "--ues", ues, "--rate", f"{rate:g}", "--duration", f"{duration_s * 1000:.0f}ms",
         "--warmup", f"{warmup_s * 1000:.0f}ms", "--answer-after", f"{ANSWER_AFTER_S * 1000:.0f}ms", "--talk", f"{TALK_S * 1000:.0f}ms",
-        "--register-rate", register_rate, "--json", report_file,
+        "--register-rate", register_rate, "--json", report_file, *more,
     ]
     with Sampler(core.pids(), weighs) as sampler:
         generator = Process("load", command, core.folder)

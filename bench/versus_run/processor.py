@@ -8,6 +8,8 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 SAMPLE_EVERY_S = 0.1
 # To weigh a process that is large takes some time, in which it does not ask for memory.
 WEIGH_EVERY_S = 5
+# Among the roles: the whole machine.
+MACHINE = "machine"
 
 
 def family(pid):
@@ -40,6 +42,13 @@ def cpu_s(pids):
             continue
         ticks += int(fields[11]) + int(fields[12])
     return ticks / TICKS_PER_S
+
+
+def machine_s():
+    """Busy time of all processors: also what the kernel does for nobody in particular."""
+    with open("/proc/stat") as stat:
+        user, nice, system, _idle, _wait, irq, softirq = (int(word) for word in stat.readline().split()[1:8])
+    return (user + nice + system + irq + softirq) / TICKS_PER_S
 
 
 def memory_kb(pids):
@@ -86,7 +95,7 @@ class Sampler:
                 return
 
     def take(self):
-        used = {role: cpu_s(pids) for role, pids in self.families.items()}
+        used = {role: cpu_s(pids) for role, pids in self.families.items()} | {MACHINE: machine_s()}
         self.samples.append((time.time(), used))
 
     def kb_at(self, moment):
@@ -97,4 +106,4 @@ class Sampler:
         """Seconds of processor time that each role used between two times of the clock."""
         before = max((s for s in self.samples if s[0] <= begin), default=self.samples[0], key=lambda s: s[0])
         after = min((s for s in self.samples if s[0] >= end), default=self.samples[-1], key=lambda s: s[0])
-        return {role: after[1][role] - before[1][role] for role in self.families}
+        return {name: after[1][name] - before[1][name] for name in after[1]}

@@ -4,10 +4,12 @@ import statistics
 import sys
 
 from . import load, neutral
-from .core import KAMAILIO, OURS, OURS_MEMORY, OURS_PROCESSES, ROLES, Core
+from .core import KAMAILIO, OURS, OURS_IPSEC, OURS_MEMORY, OURS_PROCESSES, ROLES, Core
 from .processor import family, memory_kb
 
 SCENARIOS = ("register", "reregister", "call", "message")
+# Every UE behind security associations, by our own ESP, over UDP.
+IPSEC = '[network]\npath_mtu = 9000\n[ipsec]\npolicy = "required"\nback_end = "userspace"\n'
 # Without a search for the highest rate: what two cores that are shared with others bear.
 QUICK_RATES = {"register": 300, "reregister": 300, "call": 100, "message": 300}
 # Where the search begins.
@@ -32,7 +34,8 @@ class Series:
                         "sipp": []}
 
     def core(self, contender, services=False):
-        return Core(contender, self.programs, self.folder, self.subscribers[services], is_large=services)
+        more = IPSEC if contender == OURS_IPSEC else ""
+        return Core(contender, self.programs, self.folder, self.subscribers[services], is_large=services, more=more)
 
     def measure(self):
         for scenario in SCENARIOS:
@@ -64,12 +67,14 @@ class Series:
 
     def run(self, scenario, contender, rate, duration_s):
         with self.core(contender) as core:
-            return load.run(core, scenario, rate, self.ues_for(scenario, rate, duration_s), duration_s)
+            more = ["--ipsec"] if contender == OURS_IPSEC else []
+            return load.run(core, scenario, rate, self.ues_for(scenario, rate, duration_s), duration_s, more=more)
 
     def compare_at(self, scenario, share, rate):
         for run in range(self.settings.runs):
             # The two that are compared run in turns; the others are there to be looked at.
-            others = (OURS_PROCESSES, OURS_MEMORY) if run < self.settings.others else ()
+            others = (OURS_PROCESSES, OURS_MEMORY) + ((OURS_IPSEC,) if self.settings.ipsec else ())
+            others = others if run < self.settings.others else ()
             for contender in (KAMAILIO, OURS, *others):
                 result = self.run(scenario, contender, rate, self.settings.duration)
                 result |= {"scenario": scenario, "share": share, "contender": contender, "run": run}

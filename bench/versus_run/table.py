@@ -2,7 +2,7 @@
 
 import statistics
 
-from .core import KAMAILIO, OURS, OURS_MEMORY, OURS_PROCESSES, ROLES
+from .core import KAMAILIO, OURS, OURS_IPSEC, OURS_MEMORY, OURS_PROCESSES, ROLES
 from .series import SCENARIOS
 
 # Both halves of a registration, without the wait of the UE between them.
@@ -64,19 +64,21 @@ def group(results, **wanted):
 
 
 def by_contender(results, value):
-    names = [name for name in (KAMAILIO, OURS, OURS_PROCESSES, OURS_MEMORY) if group(results, contender=name)]
+    names = [name for name in (KAMAILIO, OURS, OURS_PROCESSES, OURS_MEMORY, OURS_IPSEC) if group(results, contender=name)]
     return {name: middle([value(one) for one in group(results, contender=name)]) for name in names}
 
 
 def markdown(results):
     """The table; a ratio above 1 says how many times better ours is."""
-    lines = ["| | | Kamailio | Carillon, one process | times better | three processes | times better | one, store off |",
-             "|---|---|---:|---:|---:|---:|---:|---:|"]
+    has_ipsec = bool(group(results["at_rate"], contender=OURS_IPSEC))
+    lines = ["| | | Kamailio | Carillon, one process | times better | three processes | times better | one, store off |" + (" one, IPsec on |" if has_ipsec else ""),
+             "|---|---|---:|---:|---:|---:|---:|---:|" + ("---:|" if has_ipsec else "")]
     for what, unit, values, is_more_better in rows(results):
         cell = lambda name: spread(values.get(name))
         better = lambda name: times_better(values.get(name), values.get(KAMAILIO), is_more_better)
         lines.append(f"| {what} | {unit} | {cell(KAMAILIO)} | {cell(OURS)} | {better(OURS)} "
-                     f"| {cell(OURS_PROCESSES)} | {better(OURS_PROCESSES)} | {cell(OURS_MEMORY)} |")
+                     f"| {cell(OURS_PROCESSES)} | {better(OURS_PROCESSES)} | {cell(OURS_MEMORY)} |"
+                     + (f" {cell(OURS_IPSEC)} |" if has_ipsec else ""))
     return "\n".join(lines)
 
 
