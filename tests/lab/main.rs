@@ -23,7 +23,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use ue::{SecurityConfig, Tunnel};
 
 /// Register, call, message, re-register with new associations, de-register: over UDP and TCP, IPv4 and IPv6, by every pair
@@ -283,6 +283,22 @@ fn phones_behind_a_nat_live_in_esp_in_udp() {
     }
 }
 
+/// TS 33.203 §7.4: three lifetimes of security associations, with two re-registrations in each, texts and a call throughout, and a
+/// de-registration: nothing is lost. In real time, which is short here.
+#[test]
+fn three_lifetimes_of_associations_lose_nothing() {
+    match kernel::inside() {
+        Some(programs) => {
+            let mut core = Core::start_for(Path::new(&programs), KERNEL, LIFETIME);
+            core.phones("play_three_lifetimes", KERNEL);
+        }
+        None if kernel::can_be_started() => {
+            kernel::run_again("three_lifetimes_of_associations_lose_nothing", Duration::from_secs(300));
+        }
+        None => {}
+    }
+}
+
 // --- the stories of the phones, each in the namespace of the UEs ------------------------------------------------------
 
 #[test]
@@ -384,6 +400,38 @@ fn play_behind_a_nat() {
     live(&mut alice, &mut bob);
     alice.deregister();
     bob.deregister();
+}
+
+#[test]
+fn play_three_lifetimes() {
+    let Some(stage) = Stage::of_phones() else { return };
+    let phone = |name, host, transport| stage.phone(name, IPV4, host, transport, Algorithms::ALL[0]);
+    let (mut alice, mut bob) = (phone("alice", 11, Transport::Udp), phone("bob", 12, Transport::Tcp));
+    assert!(!alice.register() && !bob.register());
+    let number = bob.sip().to_owned();
+    alice.call_and_stay(&number, &mut bob);
+    let begun = Instant::now();
+    let mut texts = 0;
+    while begun.elapsed() < LIFETIME * 3 {
+        texts += 1;
+        alice.message(&mut bob, &format!("there {texts}"));
+        bob.message(&mut alice, &format!("and back {texts}"));
+        std::thread::sleep(LIFETIME / 20);
+    }
+    bob.hang_up(&mut alice);
+    for phone in [&mut alice, &mut bob] {
+        let story = phone.story();
+        let sets: BTreeSet<_> = story
+            .lines()
+            .filter(|line| line.starts_with("Security-Server: "))
+            .filter_map(|line| line.split("spi-s=").nth(1)?.split(';').next())
+            .collect();
+        assert!(sets.len() > 3, "the associations have moved with each re-registration: {sets:?}");
+        phone.deregister();
+    }
+    drop((alice, bob));
+    let states = in_namespace(UE, &["ip", "xfrm", "state"]);
+    assert!(!states.contains("proto esp"), "{states}");
 }
 
 fn around_a_crash(stage: &Stage, crash: impl FnOnce()) {
@@ -497,3 +545,5 @@ const OWN: &str = "userspace";
 const IPV4: &str = "192.0.2.1";
 const IPV6: &str = "2001:db8::1";
 const START: Duration = Duration::from_secs(60);
+/// What a registration and its associations last in the soak; a phone refreshes at half time (TS 24.229 §5.1.1.4.1).
+const LIFETIME: Duration = Duration::from_secs(16);

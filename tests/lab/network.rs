@@ -36,6 +36,17 @@ impl Core {
         Core::start_in(Some(CORE), programs, back_end)
     }
 
+    /// As [`Core::start`], with registrations that last for so long.
+    pub fn start_for(programs: &Path, back_end: &str, expires: Duration) -> Core {
+        lay_wire();
+        let section = "[scscf]\n";
+        let seconds = expires.as_secs();
+        let brief = format!(
+            "{section}expires_min = \"1s\"\nexpires_default = \"{seconds}s\"\nexpires_max = \"{seconds}s\"\n"
+        );
+        Core::start_as(Some(CORE), programs, &CONFIG.replace("BACK_END", back_end).replace(section, &brief))
+    }
+
     /// As [`Core::start`], with a NAT between the UEs, which are in 10.9.0.0/24, and the P-CSCF.
     pub fn start_beyond_nat(programs: &Path, back_end: &str) -> Core {
         lay_wires_through_nat();
@@ -48,8 +59,11 @@ impl Core {
     }
 
     fn start_in(namespace: Option<&'static str>, programs: &Path, back_end: &str) -> Core {
+        Core::start_as(namespace, programs, &CONFIG.replace("BACK_END", back_end))
+    }
+
+    fn start_as(namespace: Option<&'static str>, programs: &Path, config: &str) -> Core {
         let folder = tempfile::tempdir().expect("a scratch folder");
-        let config = CONFIG.replace("BACK_END", back_end);
         fs::write(folder.path().join("lab.toml"), config).expect("the scratch folder is writable");
         let subscribers = top().join("docs/config/lab-subscribers.csv");
         fs::copy(subscribers, folder.path().join("subscribers.csv")).expect("the ready-made lab");
