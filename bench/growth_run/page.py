@@ -142,7 +142,7 @@ def burden(result, part, title):
     lines += [" ".join(facts), "", "Memory (PSS) in MB, of several P-CSCFs the sum:", "",
               "| | " + " | ".join(NAMES[role] for role in ROLES) + " |", "|---|" + "---:|" * len(ROLES)]
     moments = [("started", "empty_kb"), ("before", "before_kb"), ("while it stands", "standing_kb"), ("peak", "peak_kb"),
-               ("at its end", "after_at_once_kb"), (f"{sizes['linger_s']:g} s later", "after_kb")]
+               ("at its end", "after_at_once_kb"), (f"{sizes['linger_s']:g} s later", "after_kb"), ("after the same again", "again_kb")]
     for name, key in moments:
         if key in one and not (key == "before_kb" and one["before_kb"] == one["empty_kb"]):
             lines.append(f"| {name} | " + " | ".join(mb(one[key][role]) for role in ROLES) + " |")
