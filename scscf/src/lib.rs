@@ -3,6 +3,7 @@
 //! [`registrar`] authenticates, keeps bindings and speaks with the HSS about both; [`sessions`] routes the requests of
 //! and to the users that it keeps. Both are hooks of one [`Scscf`], a role of [`cscf::Node`].
 
+pub mod criteria;
 pub mod registrar;
 mod role;
 pub mod sessions;

@@ -20,6 +20,7 @@ pub mod integrity;
 mod lapse;
 pub mod path;
 mod peer;
+pub mod profile_fault;
 pub mod record;
 pub mod register;
 pub mod registration;

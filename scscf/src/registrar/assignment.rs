@@ -1,9 +1,9 @@
 //! Server-Assignment: what the HSS is told about a user, and what its answer means (TS 29.228 §6.1.2).
 
 use super::implicit_set::ImplicitSet;
+use super::profile_fault::ProfileFault;
 use cscf::Reject;
 use cscf::identity::Impu;
-use cscf::user_data::UserDataError;
 use diameter_client::cx::{CxResult, Saa, Sar, ServerAssignmentType, UserDataAlreadyAvailable};
 use diameter_client::endpoint::CxFailure;
 use sip_core::Status;
@@ -52,7 +52,7 @@ pub fn outcome(
     impu: &Impu,
     answer: Result<&Saa, &CxFailure>,
     available: UserDataAlreadyAvailable,
-    read: impl FnOnce(&[u8]) -> Result<Option<ImplicitSet>, UserDataError>,
+    read: impl FnOnce(&[u8]) -> Result<ImplicitSet, ProfileFault>,
 ) -> Result<Profile, Refused> {
     let saa = answer.map_err(|failure| Refused::Final(unreachable_hss(failure)))?;
     if !saa.result.is_success() {
@@ -73,9 +73,9 @@ pub fn outcome(
             ServerAssignmentType::DeregistrationTooMuchData,
         ),
         Some(xml) => match read(xml) {
-            Ok(Some(set)) if set.identity(impu.as_str()).is_some() => Ok(Profile::Given(Box::new(set))),
+            Ok(set) if set.identity(impu.as_str()).is_some() => Ok(Profile::Given(Box::new(set))),
             // Somebody else's, or nobody's: taken over, it would bring its owners under the contacts of this user.
-            Ok(_) => undo(
+            Ok(_) | Err(ProfileFault::NoIdentity) => undo(
                 Status::SERVER_INTERNAL_ERROR,
                 "profile without the identity",
                 String::new(),
@@ -128,6 +128,7 @@ pub const USER_DATA_MAX: usize = 256 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::criteria::SharedSets;
     use ServerAssignmentType::{NoAssignment, ReRegistration, Registration, UnregisteredUser};
     use UserDataAlreadyAvailable::{AlreadyAvailable, NotAvailable};
 
@@ -135,8 +136,9 @@ mod tests {
         Saa { result, user_data: user_data.map(|xml| xml.as_bytes().to_vec()), ..Default::default() }
     }
 
-    fn read(xml: &[u8]) -> Result<Option<ImplicitSet>, UserDataError> {
-        cscf::user_data::parse(xml).map(ImplicitSet::new)
+    fn read(xml: &[u8]) -> Result<ImplicitSet, ProfileFault> {
+        let subscription = cscf::user_data::parse(xml).map_err(ProfileFault::Document)?;
+        ImplicitSet::new(subscription, &SharedSets::default())
     }
 
     fn alice() -> Impu {

@@ -1,7 +1,9 @@
 //! An implicit registration set: the public identities that are registered together, and the services of each
 //! (TS 23.228 §5.2.1a, TS 29.228 §6.5.1).
 
+use super::profile_fault::ProfileFault;
 use super::services::Services;
+use crate::criteria::SharedSets;
 use cscf::identity::{Impi, Impu};
 use cscf::user_data::{IdentityType, ImsSubscription, PublicIdentity};
 use smallvec::SmallVec;
@@ -135,20 +137,22 @@ impl Identity {
 }
 
 impl ImplicitSet {
-    /// The set of a subscription; `None` when it names no public identity that can be asked for first.
-    pub fn new(subscription: ImsSubscription) -> Option<ImplicitSet> {
+    /// The set of a subscription.
+    pub fn new(subscription: ImsSubscription, sets: &SharedSets) -> Result<ImplicitSet, ProfileFault> {
         let mut identities = Vec::new();
         let mut services = SmallVec::new();
         for (place, profile) in subscription.service_profiles.into_iter().enumerate() {
-            let place = u16::try_from(place).ok()?;
-            let (own, shared) = Services::of(profile);
+            let place = u16::try_from(place).map_err(|_| ProfileFault::NoIdentity)?;
+            let (own, shared) = Services::of(profile, sets).map_err(ProfileFault::Criteria)?;
             identities.extend(own.into_iter().map(|identity| Identity::new(identity, place)));
             services.push(Arc::new(shared));
         }
         ImplicitSet::of_parts(Impi::new(subscription.private_id), identities, services)
+            .ok_or(ProfileFault::NoIdentity)
     }
 
-    /// The set of a subscription whose services were read before; `None` as for [`ImplicitSet::new`].
+    /// The set of a subscription whose services were read before; `None` when it names no public identity that can be
+    /// asked for first.
     pub fn with_services(mut subscription: ImsSubscription, services: Arc<Services>) -> Option<ImplicitSet> {
         let [profile] = &mut subscription.service_profiles[..] else { return None };
         let identities = std::mem::take(&mut profile.public_identities);
@@ -260,7 +264,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn set(identities: Vec<PublicIdentity>) -> ImplicitSet {
-        ImplicitSet::new(subscription(identities)).unwrap()
+        ImplicitSet::new(subscription(identities), &SharedSets::default()).unwrap()
     }
 
     fn impu(uri: &str) -> Impu {
@@ -291,7 +295,8 @@ pub(crate) mod tests {
             assert_eq!(set.identity(canonical).map(Identity::as_str), Some(given));
             assert!(set.identity(given).is_none(), "{given} is no canonical form");
         }
-        assert!(ImplicitSet::new(subscription(Vec::new())).is_none());
+        let nobody = ImplicitSet::new(subscription(Vec::new()), &SharedSets::default());
+        assert_eq!(nobody, Err(ProfileFault::NoIdentity));
     }
 
     #[test]

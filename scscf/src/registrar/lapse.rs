@@ -54,7 +54,8 @@ impl Scscf {
     pub(crate) fn restored(&mut self, turn: &mut Turn<'_, Scscf>, records: &[Record]) {
         let now = Now { instant: turn.now(), wall: turn.wall() };
         for stored in records {
-            match record::read(stored, self.registrations.services(), now) {
+            let (known, sets) = (self.registrations.services(), self.registrations.shared_sets());
+            match record::read(stored, known, sets, now) {
                 Some(registration) if !home::is_kept(turn, &registration) => {}
                 Some(registration) => {
                     let id = self.registrations.insert(registration);

@@ -74,8 +74,7 @@ impl Scscf {
             Some(xml) => {
                 let pushed = self.registrations.read(xml).map_err(|_| CxResult::NOT_SUPPORTED_USER_DATA)?;
                 // An empty set, or one without a default identity, is ended by an RTR.
-                let named = pushed.and_then(|pushed| Some((pushed.default_identity()?, pushed)));
-                let (default, pushed) = named.ok_or(CxResult::NOT_SUPPORTED_USER_DATA)?;
+                let default = pushed.default_identity().ok_or(CxResult::NOT_SUPPORTED_USER_DATA)?;
                 let (id, registration) = self.registrations.find(&default).ok_or(CxResult::USER_UNKNOWN)?;
                 if registration.default_identity().is_some_and(|stands| stands != default) {
                     // A PPR cannot change the default identity.

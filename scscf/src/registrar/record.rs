@@ -8,6 +8,7 @@ use super::implicit_set::{Details, Identity, ImplicitSet};
 use super::registrations::{Registration, Registrations, State};
 use super::services::Services;
 use super::shared::Shared;
+use crate::criteria::SharedSets;
 use ambient::{Instant, Now, Wall};
 use cscf::bucket::Bucket;
 use cscf::identity::Impi;
@@ -61,7 +62,7 @@ pub fn gone(registration: &Registration) -> Record {
 }
 
 /// Reads a record back; `None` when it is not one of ours or is damaged. Services that are in `known` are not read again.
-pub fn read(record: &Record, known: &Shared<Services>, now: Now) -> Option<Registration> {
+pub fn read(record: &Record, known: &Shared<Services>, sets: &SharedSets, now: Now) -> Option<Registration> {
     if record.key.first() != Some(&KEY_REGISTRATION) {
         return None;
     }
@@ -76,7 +77,7 @@ pub fn read(record: &Record, known: &Shared<Services>, now: Now) -> Option<Regis
         let document = std::str::from_utf8(take(&mut rest)?).ok()?;
         services.push(match known.get(&Services::named(document)) {
             Some(known) => known,
-            None => Arc::new(Services::read(document)?),
+            None => Arc::new(Services::read(document, sets)?),
         });
     }
     let mut identities = Vec::new();
@@ -239,6 +240,10 @@ fn some_text(rest: &mut &[u8]) -> Option<Option<String>> {
 mod tests {
     use super::super::implicit_set::tests::{barred, identity, set};
     use super::*;
+
+    fn read(record: &Record, now: Now) -> Option<Registration> {
+        super::read(record, &Shared::default(), &SharedSets::default(), now)
+    }
     use std::time::Duration;
 
     fn now(seconds: u64) -> Now {
@@ -274,7 +279,7 @@ mod tests {
         let stored = of(&registration(), now(10));
         // The process that reads it back has a clock of its own, and 100 s have passed outside.
         let restarted = Now { instant: Instant::START, wall: now(110).wall };
-        let read = read(&stored, &Shared::default(), restarted).unwrap();
+        let read = read(&stored, restarted).unwrap();
         let binding = &read.bindings[0];
         assert_eq!(binding.expires_at, Instant::START + Duration::from_secs(500));
         assert_eq!(binding.texts(), registration().bindings[0].texts());
@@ -287,14 +292,15 @@ mod tests {
     fn a_binding_that_ran_out_while_nobody_looked_ends_at_once() {
         let stored = of(&registration(), now(10));
         let later = Now { instant: Instant::START, wall: now(10_000).wall };
-        assert_eq!(read(&stored, &Shared::default(), later).unwrap().bindings[0].expires_at, Instant::START);
+        assert_eq!(read(&stored, later).unwrap().bindings[0].expires_at, Instant::START);
     }
 
     #[test]
     fn services_that_are_known_are_shared_and_not_read_again() {
         let mut known = Shared::default();
         let shared = known.share(registration().set.services()[0].clone());
-        let read = read(&of(&registration(), now(10)), &known, now(10)).unwrap();
+        let sets = SharedSets::default();
+        let read = super::read(&of(&registration(), now(10)), &known, &sets, now(10)).unwrap();
         assert!(Arc::ptr_eq(&read.set.services()[0], &shared));
     }
 
@@ -304,14 +310,12 @@ mod tests {
         let value = stored.value.clone().unwrap();
         for length in 0..value.len() {
             let cut = Record { key: stored.key.clone(), value: Some(value[..length].to_vec()) };
-            assert!(read(&cut, &Shared::default(), now(10)).is_none(), "cut to {length}");
+            assert!(read(&cut, now(10)).is_none(), "cut to {length}");
         }
         let newer = Record { value: Some([&[VERSION + 1], &value[1..]].concat()), ..stored.clone() };
-        assert!(read(&newer, &Shared::default(), now(10)).is_none());
-        assert!(
-            read(&Record { key: b"token".to_vec(), ..stored.clone() }, &Shared::default(), now(10)).is_none()
-        );
-        assert!(read(&gone(&registration()), &Shared::default(), now(10)).is_none());
+        assert!(read(&newer, now(10)).is_none());
+        assert!(read(&Record { key: b"token".to_vec(), ..stored.clone() }, now(10)).is_none());
+        assert!(read(&gone(&registration()), now(10)).is_none());
         assert_eq!(gone(&registration()).key, stored.key);
     }
 }

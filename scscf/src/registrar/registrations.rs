@@ -3,13 +3,15 @@
 use super::binding::Binding;
 use super::implicit_set::{Details, Identity, ImplicitSet};
 use super::index::Index;
+use super::profile_fault::ProfileFault;
 use super::services::Services;
 use super::shared::Shared;
 use super::sources::Sources;
+use crate::criteria::SharedSets;
 use ambient::TimerId;
 use cscf::bucket::Bucket;
 use cscf::identity::{Impi, Impu};
-use cscf::user_data::{self, UserDataError};
+use cscf::user_data;
 use diameter_client::cx::ChargingInformation;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -136,6 +138,8 @@ pub struct Registrations {
     by_impi: Index,
     /// By the name of the record, where no identity of the set has it any more.
     by_key: Index,
+    /// The criteria that profiles name by number, and those of users who have none.
+    shared_sets: SharedSets,
     services: Shared<Services>,
     details: Shared<Details>,
     charging: Shared<ChargingInformation>,
@@ -149,6 +153,16 @@ struct Slot {
 }
 
 impl Registrations {
+    /// None yet; `shared_sets` completes the profiles that will come.
+    pub fn new(shared_sets: SharedSets) -> Registrations {
+        Registrations { shared_sets, ..Registrations::default() }
+    }
+
+    /// What completes the profiles that come.
+    pub fn shared_sets(&self) -> &SharedSets {
+        &self.shared_sets
+    }
+
     /// The registration that a canonical public identity belongs to.
     pub fn find(&self, impu: &Impu) -> Option<(RegistrationId, &Registration)> {
         self.find_canonical(impu.as_str())
@@ -215,18 +229,18 @@ impl Registrations {
         &self.services
     }
 
-    /// Reads User-Data; services that another user has are not read again. `None` when it names no public identity that
-    /// can be asked for first.
-    pub fn read(&mut self, xml: &[u8]) -> Result<Option<ImplicitSet>, UserDataError> {
+    /// Reads User-Data; services that another user has are not read again.
+    pub fn read(&mut self, xml: &[u8]) -> Result<ImplicitSet, ProfileFault> {
+        let parse = |xml| user_data::parse(xml).map_err(ProfileFault::Document);
         let split = user_data::split(xml).and_then(|split| Some((split, split.identities()?)));
         let Some((split, subscription)) = split else {
-            return user_data::parse(xml).map(ImplicitSet::new);
+            return ImplicitSet::new(parse(xml)?, &self.shared_sets);
         };
         if let Some(services) = self.sources.find(split.services) {
-            return Ok(ImplicitSet::with_services(subscription, services));
+            return ImplicitSet::with_services(subscription, services).ok_or(ProfileFault::NoIdentity);
         }
-        let mut set = ImplicitSet::new(user_data::parse(xml)?);
-        if let Some([services]) = set.as_mut().map(ImplicitSet::services_mut) {
+        let mut set = ImplicitSet::new(parse(xml)?, &self.shared_sets)?;
+        if let [services] = set.services_mut() {
             // The one that will be shared when this set is kept.
             *services = self.services.get(services).unwrap_or_else(|| services.clone());
             self.sources.remember(split.services, services);
@@ -460,10 +474,11 @@ mod tests {
         };
         let mut registrations = Registrations::default();
         let mut keep = |text: &str| {
-            let read = registrations.read(text.as_bytes()).unwrap().unwrap();
-            let whole = ImplicitSet::new(user_data::parse(text.as_bytes()).unwrap()).unwrap();
+            let read = registrations.read(text.as_bytes()).unwrap();
+            let whole =
+                ImplicitSet::new(user_data::parse(text.as_bytes()).unwrap(), &SharedSets::default()).unwrap();
             assert_eq!(read, whole);
-            assert_eq!(read.services()[0].filter_criteria, whole.services()[0].filter_criteria);
+            assert_eq!(read.services()[0].criteria.iter().len(), whole.services()[0].criteria.iter().len());
             let services = read.services()[0].clone();
             registrations.insert(Registration::new(read, State::Registered, Bucket::new(7)).unwrap());
             services

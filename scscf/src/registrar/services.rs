@@ -1,8 +1,7 @@
 //! The services of a profile (TS 29.228 Annex B): what of it is the same for all users who subscribe to the same.
 
-use cscf::user_data::{
-    self, CoreNetworkServices, ImsSubscription, InitialFilterCriteria, PublicIdentity, ServiceProfile,
-};
+use crate::criteria::{Criteria, Refusal, SharedSets};
+use cscf::user_data::{self, CoreNetworkServices, ImsSubscription, PublicIdentity, ServiceProfile};
 use std::cmp::Ordering;
 
 /// A service profile without its public identities.
@@ -13,8 +12,8 @@ pub struct Services {
     document: Box<str>,
     /// `None` restricts nothing.
     pub core_network_services: Option<CoreNetworkServices>,
-    /// Sorted by priority, the one that is evaluated first in front.
-    pub filter_criteria: Box<[InitialFilterCriteria]>,
+    /// Which application servers its requests visit: its own criteria, and those of the shared sets that it names.
+    pub criteria: Criteria,
     /// Sets of filter criteria that the S-CSCF knows by number.
     pub shared_ifc_set_ids: Box<[u32]>,
 }
@@ -24,7 +23,11 @@ const NOBODY: &str = "sip:nobody.invalid";
 
 impl Services {
     /// Takes a profile apart: the identities, and what they share.
-    pub fn of(mut profile: ServiceProfile) -> (Vec<PublicIdentity>, Services) {
+    pub fn of(
+        mut profile: ServiceProfile,
+        sets: &SharedSets,
+    ) -> Result<(Vec<PublicIdentity>, Services), Refusal> {
+        let criteria = Criteria::compile(&profile.filter_criteria, &profile.shared_ifc_set_ids, sets)?;
         let nobody = PublicIdentity { identity: NOBODY.to_owned(), ..PublicIdentity::default() };
         let identities = std::mem::replace(&mut profile.public_identities, vec![nobody]);
         let mut subscription =
@@ -34,10 +37,10 @@ impl Services {
         let services = Services {
             document,
             core_network_services: profile.core_network_services,
-            filter_criteria: profile.filter_criteria.into(),
+            criteria,
             shared_ifc_set_ids: profile.shared_ifc_set_ids.into(),
         };
-        (identities, services)
+        Ok((identities, services))
     }
 
     /// The form in which the store keeps them: User-Data that names nobody.
@@ -46,9 +49,9 @@ impl Services {
     }
 
     /// Reads [`Services::document`] back.
-    pub fn read(document: &str) -> Option<Services> {
+    pub fn read(document: &str, sets: &SharedSets) -> Option<Services> {
         let profile = user_data::parse(document.as_bytes()).ok()?.service_profiles.pop()?;
-        Some(Services::of(profile).1)
+        Some(Services::of(profile, sets).ok()?.1)
     }
 
     /// What equals the services with this document, for a look-up; it has nothing else.
@@ -56,7 +59,7 @@ impl Services {
         Services {
             document: document.into(),
             core_network_services: None,
-            filter_criteria: Box::default(),
+            criteria: Criteria::default(),
             shared_ifc_set_ids: Box::default(),
         }
     }
@@ -85,6 +88,11 @@ impl Ord for Services {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cscf::user_data::InitialFilterCriteria;
+
+    fn of(profile: ServiceProfile) -> (Vec<PublicIdentity>, Services) {
+        Services::of(profile, &SharedSets::default()).expect("criteria that can be compiled")
+    }
 
     fn profile(user: &str, priority: u32) -> ServiceProfile {
         let criteria = InitialFilterCriteria { priority, ..InitialFilterCriteria::default() };
@@ -103,9 +111,9 @@ mod tests {
 
     #[test]
     fn users_with_equal_criteria_have_equal_services_and_others_do_not() {
-        let (alices, alice) = Services::of(profile("sip:alice@home1.net", 1));
-        let (_, bob) = Services::of(profile("sip:bob@home1.net", 1));
-        let (_, other) = Services::of(profile("sip:bob@home1.net", 2));
+        let (alices, alice) = of(profile("sip:alice@home1.net", 1));
+        let (_, bob) = of(profile("sip:bob@home1.net", 1));
+        let (_, other) = of(profile("sip:bob@home1.net", 2));
         assert_eq!(alices[0].identity, "sip:alice@home1.net");
         assert!(alice == bob && alice != other);
         assert!(!alice.document().contains("alice"), "{}", alice.document());
@@ -113,11 +121,14 @@ mod tests {
 
     #[test]
     fn what_is_stored_of_services_reads_back_as_they_were() {
-        let (_, services) = Services::of(profile("sip:alice@home1.net", 7));
-        let read = Services::read(services.document()).expect("what was written");
-        assert_eq!(read.filter_criteria, services.filter_criteria);
+        let (_, services) = of(profile("sip:alice@home1.net", 7));
+        let read = Services::read(services.document(), &SharedSets::default()).expect("what was written");
+        let priorities = |services: &Services| -> Vec<u32> {
+            services.criteria.iter().map(|criterion| criterion.priority).collect()
+        };
+        assert_eq!(priorities(&read), [7]);
         assert_eq!(read, services);
         assert_eq!(Services::named(services.document()), services);
-        assert!(Services::read("<no").is_none());
+        assert!(Services::read("<no", &SharedSets::default()).is_none());
     }
 }
