@@ -4,7 +4,7 @@ mod bench;
 
 use bench::*;
 use cscf::identity::Impu;
-use diameter_client::cx::{CxResult, ServerAssignmentType};
+use diameter_client::cx::{CxAnswer, CxResult, Saa, ServerAssignmentType};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -128,4 +128,121 @@ fn a_user_whom_the_hss_does_not_know_leaves_nothing_behind() {
     bench.advance(HOUR);
     assert!(bench.node.role().authentications().is_empty());
     assert_eq!(bench.node.open(), (0, 0, 0));
+}
+
+/// A profile of alice with one criterion; `conditions` stands in its trigger point.
+fn profile_with(conditions: &str) -> Vec<u8> {
+    let criteria = format!(
+        "<InitialFilterCriteria><Priority>1</Priority><TriggerPoint><ConditionTypeCNF>0</ConditionTypeCNF>{conditions}\
+         </TriggerPoint><ApplicationServer><ServerName>sip:as.{HOME}</ServerName></ApplicationServer>\
+         </InitialFilterCriteria></ServiceProfile>"
+    );
+    String::from_utf8(profile("alice")).expect("text").replace("</ServiceProfile>", &criteria).into_bytes()
+}
+
+/// A trigger on the content of a header field.
+fn content(expression: &str) -> String {
+    format!(
+        "<SPT><Group>0</Group><SIPHeader><Header>To</Header><Content>{expression}</Content></SIPHeader></SPT>"
+    )
+}
+
+/// Profiles that would cost more than they are worth, and why each is refused.
+fn hostile_profiles() -> Vec<(&'static str, Vec<u8>, CxResult)> {
+    let refused = CxResult::NOT_SUPPORTED_USER_DATA;
+    let whole = |conditions: &str| profile_with(conditions);
+    let entity = [
+        b"<!DOCTYPE x [<!ENTITY a \"aaaaaaaa\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;\">]>".to_vec(),
+        whole(&content("&amp;b;")),
+    ]
+    .concat();
+    let nested = format!("{}{}", "<Extension>".repeat(60), "</Extension>".repeat(60));
+    let criterion = "<InitialFilterCriteria><Priority>1</Priority><ApplicationServer><ServerName>sip:as</ServerName>\
+                     </ApplicationServer></InitialFilterCriteria>";
+    let many = String::from_utf8(profile("alice"))
+        .expect("text")
+        .replace("</ServiceProfile>", &format!("{}</ServiceProfile>", criterion.repeat(300)));
+    let groups: String = (0..40).map(|group| format!("<Group>{group}</Group>")).collect();
+    vec![
+        ("entities", entity, refused),
+        ("an undefined entity", whole(&content("&b;")), refused),
+        ("nesting", whole(&format!("{}{nested}", content("a"))), refused),
+        ("a long expression", whole(&content(&"a".repeat(600))), refused),
+        ("a deep expression", whole(&content(&"(".repeat(300))), refused),
+        ("repetitions of repetitions", whole(&content("((a{200}){200}){200}")), refused),
+        ("a large automaton", whole(&content("(a|b)*a(a|b){25}")), refused),
+        ("no expression", whole(&content("[a-")), refused),
+        ("a glob", whole(&content("*@example.net")), refused),
+        ("many criteria", many.into_bytes(), CxResult::TOO_MUCH_DATA),
+        ("many triggers", whole(&content("a").repeat(1500)), CxResult::TOO_MUCH_DATA),
+        (
+            "many groups",
+            whole(&format!("<SPT>{groups}<Method>INVITE</Method></SPT>")),
+            CxResult::TOO_MUCH_DATA,
+        ),
+    ]
+}
+
+/// TS 29.228 §6.2.2: a profile that cannot be taken is refused with why, and the old one stands.
+#[test]
+fn a_hostile_profile_is_refused_and_the_subscriber_keeps_the_old_one() {
+    let mut bench = Bench::new();
+    bench.register(&register("alice"));
+    let good = profile_with(&content("alice"));
+    let push = |bench: &mut Bench, user_data: &[u8]| {
+        let user_data = Some(user_data.to_vec());
+        let user_name = format!("alice@{HOME}");
+        let ppr = diameter_client::cx::Ppr { user_name, user_data, ..Default::default() };
+        bench.hss_asks(diameter_client::cx::CxRequest::Ppr(ppr))
+    };
+    let did = push(&mut bench, &good);
+    let (id, records) = store(&did);
+    bench.stored(id, &records);
+    let servers = |bench: &Bench| -> Vec<String> {
+        let (_, alice) = bench.node.role().registrations().find(&impu("alice")).expect("registered");
+        let criteria = alice.set.services()[0].criteria.iter();
+        criteria.map(|criterion| criterion.application_server.server_name.clone()).collect()
+    };
+    assert_eq!(servers(&bench), [format!("sip:as.{HOME}")]);
+    for (what, hostile, result) in hostile_profiles() {
+        let did = push(&mut bench, &hostile);
+        assert!(
+            matches!(&did[..], [Did::Peer(CxAnswer::Ppa(ppa))] if ppa.result == result),
+            "{what}: {did:?}"
+        );
+        assert_eq!(servers(&bench), [format!("sip:as.{HOME}")], "{what}");
+    }
+    // And one that comes with the answer to a SAR: it is registered again, and what it subscribes to stays.
+    for (what, hostile, _) in hostile_profiles() {
+        let (id, sar) =
+            bench.authenticate(&Register { call_id: what.replace(' ', "-"), ..register("alice") });
+        assert_eq!(sar.assignment_type, ServerAssignmentType::ReRegistration);
+        let answer = Saa { result: CxResult::SUCCESS, user_data: Some(hostile), ..Default::default() };
+        let did = bench.cx(id, CxAnswer::Saa(answer));
+        let (id, records) = store(&did);
+        assert!(sip(&bench.stored(id, &records)).starts_with("SIP/2.0 200 "), "{what}");
+        assert_eq!(servers(&bench), [format!("sip:as.{HOME}")], "{what}");
+    }
+    let refused = |cause| bench.node.counters().get("profile refused", cause);
+    assert_eq!(refused("filter criteria"), 2 * 6);
+    assert_eq!(refused("too many filter criteria"), 2 * 3);
+    assert_eq!(refused("not user data"), 2 * 3);
+}
+
+/// Whoever comes with such a profile for the first time is not registered, and the HSS is told to forget it.
+#[test]
+fn a_user_with_a_hostile_profile_is_not_registered() {
+    for (what, hostile, result) in hostile_profiles() {
+        let mut bench = Bench::new();
+        let (id, _) = bench.authenticate(&register("alice"));
+        let answer = Saa { result: CxResult::SUCCESS, user_data: Some(hostile), ..Default::default() };
+        let did = bench.cx(id, CxAnswer::Saa(answer));
+        let (status, undo) = match result {
+            CxResult::TOO_MUCH_DATA => ("SIP/2.0 480 ", ServerAssignmentType::DeregistrationTooMuchData),
+            _ => ("SIP/2.0 500 ", ServerAssignmentType::AdministrativeDeregistration),
+        };
+        assert!(sip(&did).starts_with(status), "{what}: {did:?}");
+        assert_eq!(sar(&did).1.assignment_type, undo, "{what}");
+        assert!(bench.node.role().registrations().is_empty(), "{what}");
+    }
 }

@@ -81,8 +81,16 @@ pub fn outcome(
                 String::new(),
                 administrative,
             ),
-            Err(error) => {
-                undo(Status::SERVER_INTERNAL_ERROR, "malformed profile", error.to_string(), administrative)
+            // Whoever is served already is served on as before: what came instead is no reason to take that away.
+            Err(_) if available == UserDataAlreadyAvailable::AlreadyAvailable => Ok(Profile::Kept),
+            Err(fault) if fault.is_too_much() => undo(
+                Status::TEMPORARILY_UNAVAILABLE,
+                "profile too large",
+                fault.to_string(),
+                ServerAssignmentType::DeregistrationTooMuchData,
+            ),
+            Err(fault) => {
+                undo(Status::SERVER_INTERNAL_ERROR, "malformed profile", fault.to_string(), administrative)
             }
         },
     }
@@ -194,10 +202,56 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
-        assert_eq!(
-            outcome(ReRegistration, &alice(), Ok(&saa(CxResult::SUCCESS, None)), AlreadyAvailable, read),
-            Ok(Profile::Kept)
-        );
+        // Who has one already keeps it.
+        for xml in [None, Some("<no"), Some(&hostile("(")[..])] {
+            let answer = saa(CxResult::SUCCESS, xml);
+            assert_eq!(
+                outcome(ReRegistration, &alice(), Ok(&answer), AlreadyAvailable, read),
+                Ok(Profile::Kept)
+            );
+        }
+    }
+
+    /// A profile of alice with a trigger on this content of her Request-URI, and so many more criteria.
+    fn profile(expression: &str, more: usize) -> String {
+        let server = "<ApplicationServer><ServerName>sip:as</ServerName></ApplicationServer>";
+        let more: String = (0..more)
+            .map(|priority| {
+                format!(
+                    "<InitialFilterCriteria><Priority>{priority}</Priority>{server}</InitialFilterCriteria>"
+                )
+            })
+            .collect();
+        format!(
+            "<IMSSubscription><PrivateID>alice@home1.net</PrivateID><ServiceProfile><PublicIdentity>\
+             <Identity>sip:alice@home1.net</Identity></PublicIdentity><InitialFilterCriteria><Priority>1</Priority>\
+             <TriggerPoint><ConditionTypeCNF>0</ConditionTypeCNF><SPT><Group>0</Group><RequestURI>{expression}\
+             </RequestURI></SPT></TriggerPoint>{server}</InitialFilterCriteria>{more}</ServiceProfile></IMSSubscription>"
+        )
+    }
+
+    fn hostile(expression: &str) -> String {
+        profile(expression, 0)
+    }
+
+    /// TS 29.228 table 6.1.2.2: what is merely too much may go to another S-CSCF.
+    #[test]
+    fn criteria_that_cannot_be_evaluated_are_refused_and_too_many_given_to_another_server() {
+        for (xml, status, cause) in [
+            (hostile("("), Status::SERVER_INTERNAL_ERROR, "malformed profile"),
+            (hostile("(a{99}){99}"), Status::SERVER_INTERNAL_ERROR, "malformed profile"),
+            (profile("home1", 256), Status::TEMPORARILY_UNAVAILABLE, "profile too large"),
+        ] {
+            match outcome(Registration, &alice(), Ok(&saa(CxResult::SUCCESS, Some(&xml))), NotAvailable, read)
+            {
+                Err(Refused::Undo(reject, _)) => assert_eq!((reject.status, reject.cause), (status, cause)),
+                other => panic!("{other:?}"),
+            }
+        }
+        let good = profile("home1", 255);
+        let taken =
+            outcome(Registration, &alice(), Ok(&saa(CxResult::SUCCESS, Some(&good))), NotAvailable, read);
+        assert!(matches!(taken, Ok(Profile::Given(_))), "{taken:?}");
     }
 
     #[test]

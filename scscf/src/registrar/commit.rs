@@ -113,8 +113,13 @@ impl Scscf {
     ) -> Result<(), Reject> {
         let saa = saa(&answer);
         let available = self.available(&register.impu);
-        let read = |xml: &[u8]| self.registrations.read(xml);
-        match assignment::outcome(asked, &register.impu, saa, available, read) {
+        let mut fault = None;
+        let read = |xml: &[u8]| self.registrations.read(xml).inspect_err(|why| fault = Some(why.cause()));
+        let outcome = assignment::outcome(asked, &register.impu, saa, available, read);
+        if let Some(cause) = fault {
+            turn.count("profile refused", cause);
+        }
+        match outcome {
             Ok(profile) => {
                 let charging = saa.ok().and_then(|saa| saa.charging_information.clone());
                 // Anew: others may have come while the HSS was asked.

@@ -70,9 +70,19 @@ impl Scscf {
         let impi = Impi::new(ppr.user_name.clone());
         let id = match &ppr.user_data {
             None => self.registrations.of_impi(&impi).map(|(id, _)| id).min(),
-            Some(xml) if xml.len() > USER_DATA_MAX => return Err(CxResult::TOO_MUCH_DATA),
+            Some(xml) if xml.len() > USER_DATA_MAX => {
+                turn.count("profile refused", "too long");
+                return Err(CxResult::TOO_MUCH_DATA);
+            }
             Some(xml) => {
-                let pushed = self.registrations.read(xml).map_err(|_| CxResult::NOT_SUPPORTED_USER_DATA)?;
+                let pushed = self.registrations.read(xml).map_err(|fault| {
+                    turn.count("profile refused", fault.cause());
+                    // TS 29.228 §6.2.2: the HSS learns whether it was what, or how much.
+                    match fault.is_too_much() {
+                        true => CxResult::TOO_MUCH_DATA,
+                        false => CxResult::NOT_SUPPORTED_USER_DATA,
+                    }
+                })?;
                 // An empty set, or one without a default identity, is ended by an RTR.
                 let default = pushed.default_identity().ok_or(CxResult::NOT_SUPPORTED_USER_DATA)?;
                 let (id, registration) = self.registrations.find(&default).ok_or(CxResult::USER_UNKNOWN)?;

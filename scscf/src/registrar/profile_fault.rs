@@ -1,6 +1,6 @@
 //! Why User-Data cannot be taken.
 
-use crate::criteria::Refusal;
+use crate::criteria::{Reason, Refusal};
 use cscf::user_data::UserDataError;
 use std::fmt;
 
@@ -13,6 +13,23 @@ pub enum ProfileFault {
     Criteria(Refusal),
     /// It names no public identity that can be asked for first.
     NoIdentity,
+}
+
+impl ProfileFault {
+    /// Whether it is one that another S-CSCF may be able to hold: nothing is wrong with it but its size.
+    pub fn is_too_much(&self) -> bool {
+        matches!(self, ProfileFault::Criteria(Refusal { reason: Reason::TooMany(_), .. }))
+    }
+
+    /// The word under which it is counted.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            ProfileFault::Document(_) => "not user data",
+            ProfileFault::Criteria(_) if self.is_too_much() => "too many filter criteria",
+            ProfileFault::Criteria(_) => "filter criteria",
+            ProfileFault::NoIdentity => "no identity",
+        }
+    }
 }
 
 impl fmt::Display for ProfileFault {

@@ -229,8 +229,15 @@ impl Registrations {
         &self.services
     }
 
-    /// Reads User-Data; services that another user has are not read again.
+    /// Reads User-Data; services that another user has are not read again. Why one is refused is told in the log.
     pub fn read(&mut self, xml: &[u8]) -> Result<ImplicitSet, ProfileFault> {
+        self.read_quietly(xml).inspect_err(|fault| {
+            let octets = xml.len();
+            tracing::warn!(cause = fault.cause(), %fault, octets, "a profile of the HSS is refused");
+        })
+    }
+
+    fn read_quietly(&mut self, xml: &[u8]) -> Result<ImplicitSet, ProfileFault> {
         let parse = |xml| user_data::parse(xml).map_err(ProfileFault::Document);
         let split = user_data::split(xml).and_then(|split| Some((split, split.identities()?)));
         let Some((split, subscription)) = split else {

@@ -27,6 +27,12 @@ impl Services {
         mut profile: ServiceProfile,
         sets: &SharedSets,
     ) -> Result<(Vec<PublicIdentity>, Services), Refusal> {
+        for set in sets.unknown(&profile.shared_ifc_set_ids) {
+            tracing::warn!(
+                set,
+                "a profile names shared filter criteria that `scscf.shared_ifc_sets` does not have"
+            );
+        }
         let criteria = Criteria::compile(&profile.filter_criteria, &profile.shared_ifc_set_ids, sets)?;
         let nobody = PublicIdentity { identity: NOBODY.to_owned(), ..PublicIdentity::default() };
         let identities = std::mem::replace(&mut profile.public_identities, vec![nobody]);
