@@ -1,5 +1,6 @@
 //! The hooks of a role: what a P-, I- or S-CSCF, a UE or an application server decides.
 
+use crate::config::{Config, ConfigError};
 use crate::flow::{Hop, Source};
 use crate::input::Event;
 use crate::node::ClientId;
@@ -75,6 +76,11 @@ pub trait Role: Sized {
     /// Whether its requests over UDP ask for the answer at the port that they come from (RFC 3581 §3): a UE's do, for there may
     /// be a NAT in front of it.
     const ASKS_RPORT: bool = false;
+
+    /// What of a configuration the role alone can check, at start; what it is made with has passed.
+    fn check(_config: &Config) -> Result<(), ConfigError> {
+        Ok(())
+    }
 
     /// A request that belongs to no transaction: anything but a retransmission, a CANCEL, or the ACK to a non-2xx.
     ///

@@ -11,7 +11,7 @@ mod sequence;
 mod split;
 mod write;
 
-pub use read::{parse, validate};
+pub use read::{criteria, parse, validate};
 pub use split::{Split, split};
 pub use write::write;
 

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    process::run(NAME, "A Cx HSS for labs (TS 29.228)", serve)
+    process::run(NAME, "A Cx HSS for labs (TS 29.228)", |_| Ok(()), serve)
 }
 
 fn serve(deployment: Deployment) -> Result<(), Failure> {

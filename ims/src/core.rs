@@ -136,6 +136,7 @@ impl Core {
         clock: Clock,
         tracing: Tracing,
     ) -> Result<Core, Failure> {
+        <scscf::Scscf as cscf::Role>::check(&config).map_err(|error| Failure::Usage(error.to_string()))?;
         let tls = Tls::of(&config).map_err(|error| Failure::Usage(error.to_string()))?;
         let hss = hss_station(&config, roster)?;
         let launch = Launch { tls: None, clock, tracing };

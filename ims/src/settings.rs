@@ -12,7 +12,9 @@ pub fn read(file: Option<&Path>) -> Result<Config, Failure> {
     };
     let shown = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|error| Failure::Usage(format!("{shown}: {error}")))?;
-    Config::parse(&text, &shown).map_err(|errors| {
+    let mut config = Config::parse(&text, &shown).map_err(|errors| {
         Failure::Usage(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-    })
+    })?;
+    config.read_criteria(|file| std::fs::read(file)).map_err(|error| Failure::Usage(error.to_string()))?;
+    Ok(config)
 }

@@ -1,5 +1,6 @@
 //! The S-CSCF as a role: which hook leads where.
 
+use crate::criteria::SharedSets;
 use crate::registrar::authentication::Authentications;
 use crate::registrar::expiry::Bounds;
 use crate::registrar::record;
@@ -10,7 +11,7 @@ use crate::sessions::dialog::Sessions;
 use crate::sessions::token::OwnName;
 use crate::waiting::{Command, Notice, Timer, Waiting};
 use ambient::Now;
-use cscf::config::{Config, Reauthenticate};
+use cscf::config::{Config, ConfigError, Reauthenticate};
 use cscf::flow::Trust;
 use cscf::node::ClientId;
 use cscf::query::Query;
@@ -59,10 +60,14 @@ impl Scscf {
                 false => Answerable::InTheClear,
             },
         };
+        let shared_sets = SharedSets::configured(&config).unwrap_or_else(|error| {
+            tracing::error!(%error, "the filter criteria of the configuration are left out");
+            SharedSets::default()
+        });
         Scscf {
             bounds,
             policy,
-            registrations: Registrations::default(),
+            registrations: Registrations::new(shared_sets),
             authentications: Authentications::default(),
             sessions: Sessions::default(),
             own_name: OwnName::of(&config.scscf.uri),
@@ -94,6 +99,10 @@ impl Role for Scscf {
     type Notice = Notice;
 
     const NAME: &'static str = "scscf";
+
+    fn check(config: &Config) -> Result<(), ConfigError> {
+        SharedSets::configured(config).map(|_| ())
+    }
 
     fn request(&mut self, turn: &mut Turn<'_, Self>, request: &Incoming) -> Result<(), Reject> {
         let method = request.message.method();

@@ -51,7 +51,9 @@ where
     Node<I>: Send,
     Node<S>: Send,
 {
-    process::run(name, about, |deployment| {
+    let check =
+        |config: &Config| P::check(config).and_then(|()| I::check(config)).and_then(|()| S::check(config));
+    process::run(name, about, check, |deployment| {
         let config = &deployment.config;
         let tls = Tls::of(config).map_err(|error| process::wrong_file(&deployment.file, &error))?;
         process::check_transports(config)?;

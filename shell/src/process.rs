@@ -15,7 +15,7 @@ use crate::sockets::{Binding, Sockets};
 use crate::store::Store;
 use crate::tls::{Tls, TlsFileError};
 use cscf::assembly::{self, Part};
-use cscf::config::{Config, SecurityBackEnd, StoreKind};
+use cscf::config::{Config, ConfigError, SecurityBackEnd, StoreKind};
 use cscf::query::Record;
 use cscf::station::{Operated, Station, StreamTransport};
 use cscf::wording::{Outcome, Wording};
@@ -86,7 +86,7 @@ where
     R::Notice: Send + 'static,
     Station<R>: Operated<Command = R::Command, Notice = R::Notice>,
 {
-    run(R::NAME, about, |deployment| {
+    run(R::NAME, about, R::check, |deployment| {
         let config = &deployment.config;
         let tls = Tls::of(config).map_err(|error| wrong_file(&deployment.file, &error))?;
         if matches!(part, Part::Icscf | Part::Scscf) {
@@ -105,10 +105,11 @@ where
 }
 
 /// Runs a process that serves: reads the command line and the configuration, does what they say, and explains what went
-/// wrong.
+/// wrong; `check` looks at what the configuration itself does not know.
 pub fn run(
     name: &'static str,
     about: &'static str,
+    check: impl FnOnce(&Config) -> Result<(), ConfigError>,
     serve: impl FnOnce(Deployment) -> Result<(), Failure>,
 ) -> ExitCode {
     let arguments = match Arguments::parse(name, about, std::env::args_os()) {
@@ -119,7 +120,7 @@ pub fn run(
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    match act(&arguments, serve) {
+    match act(&arguments, check, serve) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // Nothing is left to be done where even standard error is gone.
@@ -129,8 +130,13 @@ pub fn run(
     }
 }
 
-fn act(arguments: &Arguments, serve: impl FnOnce(Deployment) -> Result<(), Failure>) -> Result<(), Failure> {
+fn act(
+    arguments: &Arguments,
+    check: impl FnOnce(&Config) -> Result<(), ConfigError>,
+    serve: impl FnOnce(Deployment) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let config = read_config(&arguments.config)?;
+    check(&config).map_err(Failure::usage)?;
     match arguments.action {
         Action::Serve => {
             logging::start(logging::word(config.log.level));
@@ -195,10 +201,12 @@ fn read_config(path: &Path) -> Result<Config, Failure> {
     let shown = path.display().to_string();
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::Usage(format!("{shown}: {error}; `--config` names this file")))?;
-    Config::parse(&text, &shown).map_err(|errors| {
+    let mut config = Config::parse(&text, &shown).map_err(|errors| {
         let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
         Failure::Usage(lines.join("\n"))
-    })
+    })?;
+    config.read_criteria(|file| std::fs::read(file)).map_err(Failure::usage)?;
+    Ok(config)
 }
 
 /// A mistake in a file that the configuration names.

@@ -1,6 +1,7 @@
 //! `[scscf]`: the S-CSCF (TS 24.229 §5.4).
 
 use super::address::Points;
+use super::criteria::{self, SharedIfcSet, WrittenCriteria};
 use super::reader::{Fallback, Reader};
 use super::value::{Fault, Reauthenticate};
 use super::{ONE_WEEK, check};
@@ -8,6 +9,7 @@ use crate::bucket::SHARDS_MAX;
 use crate::flow::{Local, Side};
 use crate::identity::{HomeNetwork, NumberPolicy};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 /// The S-CSCF's section.
@@ -45,6 +47,10 @@ pub struct ScscfSection {
     pub numbers: NumberPolicy,
     /// Session timers (RFC 4028).
     pub session: SessionTimers,
+    /// Filter criteria that profiles name by number; no two have the same.
+    pub shared_ifc_sets: Vec<SharedIfcSet>,
+    /// Filter criteria of users who have none.
+    pub fallback_criteria: Option<WrittenCriteria>,
 }
 
 /// What a proxy asks of a session's refresh (RFC 4028).
@@ -57,7 +63,7 @@ pub struct SessionTimers {
 }
 
 impl ScscfSection {
-    pub(super) fn read(reader: &mut Reader<'_>, home: &HomeNetwork) -> ScscfSection {
+    pub(super) fn read(reader: &mut Reader<'_>, home: &HomeNetwork, directory: &Path) -> ScscfSection {
         let mut section = reader.section("scscf");
         let listen =
             section.get("listen", Fallback::Default(Points::both(SocketAddr::from(([127, 0, 0, 12], 6060)))));
@@ -88,6 +94,14 @@ impl ScscfSection {
                 // RFC 4028 §4: never below 90 s.
                 min_se: section.within("min_se", seconds(90), seconds(90)..=seconds(86_400)),
             },
+            shared_ifc_sets: section
+                .get(criteria::SHARED_SETS, Fallback::Default(Vec::<SharedIfcSet>::new()))
+                .into_iter()
+                .map(|set| SharedIfcSet { criteria: set.criteria.in_directory(directory), ..set })
+                .collect(),
+            fallback_criteria: section
+                .optional::<WrittenCriteria>(criteria::FALLBACK)
+                .map(|written| written.in_directory(directory)),
             listen: listen.locals(Side::Core),
             host,
             shards: section.within("shards", 1, 1..=u32::from(SHARDS_MAX)) as u16,
@@ -109,6 +123,13 @@ impl ScscfSection {
             let fault =
                 Fault::new("is longer than session_expires", "shorten min_se or lengthen session_expires");
             reader.reject("scscf", "min_se", fault);
+        }
+        let numbers = || self.shared_ifc_sets.iter().map(|set| set.id);
+        if let Some((_, twice)) =
+            numbers().enumerate().find(|(place, id)| numbers().take(*place).any(|one| one == *id))
+        {
+            let fault = Fault::new(format!("{twice} is the number of two sets"), "give each its own");
+            reader.reject("scscf", criteria::SHARED_SETS, fault);
         }
         let NumberPolicy { country_code, national_prefix, international_prefix, .. } = &self.numbers;
         for (key, digits) in [

@@ -34,6 +34,20 @@ pub fn validate(xml: &[u8]) -> Result<ImsSubscription, UserDataError> {
     subscription(&root)
 }
 
+/// Reads filter criteria alone: those that stand directly in the root, whatever its name, or in the profiles of
+/// User-Data. By priority, as in a profile.
+pub fn criteria(xml: &[u8]) -> Result<Vec<InitialFilterCriteria>, UserDataError> {
+    let root = Element::read(xml)?;
+    let profiles = root.all("ServiceProfile");
+    let written = profiles.chain([&root]).flat_map(|element| element.all("InitialFilterCriteria"));
+    let mut criteria = written.map(filter_criteria).collect::<Result<Vec<_>, _>>()?;
+    if criteria.is_empty() {
+        return Err(root.fault("has no InitialFilterCriteria"));
+    }
+    criteria.sort_by_key(|criterion| criterion.priority);
+    Ok(criteria)
+}
+
 fn subscription(root: &Element) -> Result<ImsSubscription, UserDataError> {
     if root.name != "IMSSubscription" {
         return Err(root.fault("the root must be IMSSubscription"));

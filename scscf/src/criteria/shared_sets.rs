@@ -1,6 +1,7 @@
 //! Criteria that the S-CSCF knows itself: sets that a profile names by number, and those of a user who has none.
 
 use super::{Criteria, Criterion, Refusal};
+use cscf::config::{Config, ConfigError};
 use cscf::user_data::InitialFilterCriteria;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -48,6 +49,21 @@ impl SharedSets {
         let origin = Origin::Fallback;
         let fallback = Criterion::compile_all(fallback, origin).map_err(|refusal| (origin, refusal))?;
         Ok(SharedSets { by_id, fallback })
+    }
+
+    /// Those of the configuration.
+    pub fn configured(config: &Config) -> Result<SharedSets, ConfigError> {
+        let section = &config.scscf;
+        let sets = section.shared_ifc_sets.iter().map(|set| (set.id, &set.criteria.criteria[..]));
+        let fallback = section.fallback_criteria.as_ref().map_or(&[][..], |written| &written.criteria);
+        SharedSets::compile(sets, fallback).map_err(|(origin, refusal)| {
+            let key = match origin {
+                Origin::Fallback => "fallback_criteria",
+                Origin::Profile | Origin::Shared(_) => "shared_ifc_sets",
+            };
+            let message = format!("{origin}: {refusal}");
+            config.criteria_error(key, message, "`ims ifc lint` explains what is wrong, and what to write")
+        })
     }
 
     /// Whether there are no sets to name.

@@ -13,7 +13,8 @@ use cscf::identity::{Impi, Impu};
 use cscf::query::{Query, Record};
 use cscf::{Incoming, Reject, Turn};
 use diameter_client::cx::{
-    CxAnswer, CxRequest, CxResult, Sar, ServerAssignmentType, UserDataAlreadyAvailable,
+    CxAnswer, CxRequest, CxResult, SIFC, Sar, ServerAssignmentType, SupportedFeatures,
+    UserDataAlreadyAvailable,
 };
 use diameter_client::endpoint::{CxFailure, Destination};
 use smallvec::SmallVec;
@@ -156,13 +157,18 @@ impl Scscf {
 
     /// A SAR of ours.
     pub(crate) fn assignment(&self, asked: ServerAssignmentType, impi: Option<&Impi>, impu: &Impu) -> Sar {
-        assignment::request(
+        let mut sar = assignment::request(
             asked,
             &self.config.scscf.uri,
             impi.map(Impi::as_str),
             impu.as_str(),
             UserDataAlreadyAvailable::NotAvailable,
-        )
+        );
+        if !self.registrations.shared_sets().is_empty() {
+            // TS 29.229 §7.1.1: profiles may name shared sets instead of holding them.
+            sar.supported_features = vec![SupportedFeatures::cx(SIFC)];
+        }
+        sar
     }
 
     /// The HSS of the home network; a relay or SLF finds the right one (TS 29.229 §5.5).
