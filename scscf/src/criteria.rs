@@ -4,8 +4,10 @@
 //! The criteria of a profile are compiled once, when the profile comes, and asked for every initial request. Pure: which
 //! criterion is next is data, going there is the business of a session.
 
+mod explanation;
 pub mod expression;
 mod header;
+pub mod lint;
 mod refusal;
 mod request;
 mod request_uri;
@@ -13,7 +15,9 @@ mod session_description;
 mod shared_sets;
 mod trigger;
 mod trigger_point;
+pub mod words;
 
+pub use explanation::{Explanation, GroupExplanation, TriggerExplanation, explain, in_order};
 pub use refusal::{Bound, Reason, Refusal};
 pub use shared_sets::{Origin, SharedSets};
 

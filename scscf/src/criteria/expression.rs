@@ -7,6 +7,7 @@ mod bracket;
 mod machine;
 mod octets;
 mod plain;
+mod positions;
 mod syntax;
 
 pub use syntax::{Fault, Wrong};
@@ -47,6 +48,14 @@ impl Expression {
     /// Whether every text matches.
     pub fn is_always(&self) -> bool {
         matches!(self, Expression::Plain(plain) if plain.is_always())
+    }
+
+    /// Whether there is a text that matches.
+    pub fn can_match(&self) -> bool {
+        match self {
+            Expression::Plain(_) => true,
+            Expression::Machine(machine) => machine.can_match(),
+        }
     }
 
     /// Whether it needs an automaton.
@@ -107,6 +116,28 @@ impl Compiler {
         self.compiled.insert(key, expression.clone());
         Ok(expression)
     }
+}
+
+/// Reads any octets as an expression, a line end and a text: what is compiled must say what an oracle says. Gives a number
+/// that differs where it behaved differently.
+pub fn fuzz_expression(data: &[u8]) -> u64 {
+    let at = memchr::memchr(b'\n', data).unwrap_or(data.len());
+    let (expression, text) = (&data[..at], data.get(at + 1..).unwrap_or_default());
+    // The oracle takes its time.
+    let (expression, text) = (String::from_utf8_lossy(expression), &text[..text.len().min(48)]);
+    let mut behaved = 0;
+    for case in [Case::Sensitive, Case::Ignored] {
+        let piece = match syntax::parse(&expression) {
+            Ok(piece) => piece,
+            Err(fault) => return 8 + fault.reason as u64,
+        };
+        let Ok(compiled) = Compiler::default().compile(&expression, case) else { return 7 };
+        let matches = compiled.matches(text);
+        assert_eq!(matches, positions::matches(&piece, case, text), "{expression:?} {case:?} {text:?}");
+        assert!(!matches || compiled.can_match(), "{expression:?} matches, so there is a text that does");
+        behaved = behaved * 4 + u64::from(matches) * 2 + u64::from(compiled.is_machine());
+    }
+    behaved + 64
 }
 
 #[cfg(test)]

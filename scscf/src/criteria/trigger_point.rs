@@ -110,6 +110,21 @@ impl TriggerPoint {
         }
     }
 
+    /// The methods that may match, as [`trigger::methods`] numbers them.
+    pub fn methods(&self) -> u16 {
+        self.methods
+    }
+
+    /// The session cases that may match, as [`trigger::cases`] numbers them.
+    pub fn cases(&self) -> u8 {
+        self.cases
+    }
+
+    /// Whether methods and cases alone tell that nothing can match.
+    pub fn is_never(&self) -> bool {
+        self.methods == 0 || self.cases == 0
+    }
+
     /// Whether one of its triggers holds, by its number in the document from 0.
     pub fn holds(&self, number: usize, request: &Request<'_>) -> bool {
         self.triggers.get(number).is_some_and(|trigger| trigger.holds(request))

@@ -7,6 +7,7 @@ use regex_automata::dfa::{Automaton, StartKind, dense};
 use regex_automata::nfa::thompson::{self, NFA, WhichCaptures};
 use regex_automata::{Input, MatchKind};
 use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Dot, Hir, Look, Repetition};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// One automaton.
@@ -43,6 +44,25 @@ impl Machine {
     pub fn matches(&self, text: &[u8]) -> bool {
         // It fails at octets that an automaton was told to quit at; none was told so.
         self.0.try_search_fwd(&Input::new(text).earliest(true)).is_ok_and(|end| end.is_some())
+    }
+
+    /// Whether there is a text that matches: whether a state that does is reached from the start.
+    pub fn can_match(&self) -> bool {
+        let Ok(start) = self.0.start_state_forward(&Input::new(b"")) else { return true };
+        let mut reached = BTreeSet::from([start]);
+        let mut open = vec![start];
+        while let Some(state) = open.pop() {
+            if self.0.is_match_state(state) || self.0.is_match_state(self.0.next_eoi_state(state)) {
+                return true;
+            }
+            for octet in 0..=u8::MAX {
+                let next = self.0.next_state(state, octet);
+                if reached.insert(next) {
+                    open.push(next);
+                }
+            }
+        }
+        false
     }
 
     /// What it takes, in octets.
