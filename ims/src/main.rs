@@ -8,6 +8,7 @@ mod demo;
 mod dev;
 mod exit;
 mod hss;
+mod ifc;
 mod io;
 mod live;
 mod load;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
             stop_signal().and_then(|stop| load::run(load, || stop.load(Ordering::Relaxed)))
         }
         Command::Sub(sub) => sub::run(sub),
+        Command::Ifc(ifc) => ifc::run(ifc),
         Command::Hss(hss) => hss::run(hss),
         Command::Reg(reg) => reg::run(reg),
         Command::Sa(sa) => sa::run(sa),
