@@ -1,6 +1,7 @@
 //! The list of what is measured.
 
 use crate::codec::{self, Kind};
+use crate::criteria::{self, Content};
 use crate::{cx, esp, icscf, pcscf, scscf};
 
 /// Does what a case measures once. Making it does the rest: a registered user, an open call.
@@ -134,6 +135,24 @@ pub const ALL: &[Case] = &[
         name: "S-CSCF: protected REGISTER again, 200, stored",
         make: scscf::register,
         warm_up: STEADY,
+    },
+    Case {
+        key: "ifc-plain",
+        name: "filter criteria: 20 with 60 triggers, no expressions",
+        make: || criteria::evaluate(Content::Plain),
+        warm_up: FEW,
+    },
+    Case {
+        key: "ifc",
+        name: "filter criteria: the same, 5 of them expressions",
+        make: || criteria::evaluate(Content::Expressions),
+        warm_up: FEW,
+    },
+    Case {
+        key: "ifc-worst",
+        name: "filter criteria: an expression on 40 kB",
+        make: criteria::worst,
+        warm_up: FEW,
     },
     Case { key: "cx-mar", name: "Cx: encode a MAR", make: cx::encode_mar, warm_up: FEW },
     Case { key: "cx-maa", name: "Cx: decode a MAA", make: cx::decode_maa, warm_up: FEW },

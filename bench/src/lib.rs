@@ -5,6 +5,7 @@
 
 pub mod cases;
 pub mod codec;
+pub mod criteria;
 pub mod cx;
 pub mod esp;
 pub mod icscf;

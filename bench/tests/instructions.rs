@@ -5,6 +5,7 @@
 //! program that is counted is built as it is shipped, in the `release` profile.
 
 use carillon_bench::cases::by_key;
+use carillon_bench::criteria::WORST_OCTETS;
 use carillon_bench::instructions::{per_round, tool};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -109,6 +110,20 @@ fn no_role_spends_more_on_a_message() {
     } else {
         assert!(grown.is_empty(), "{grown:#?}; CARILLON_BLESS=1 writes {TABLE} anew");
     }
+}
+
+/// An expression costs as much as its text is long, whatever it is: an engine that tries one way after the other would
+/// need more than there is time for.
+#[test]
+fn the_worst_expression_costs_a_few_instructions_for_an_octet() {
+    if let Err(reason) = tool() {
+        let required = std::env::var_os("CARILLON_TOOLS").is_some_and(|value| value == "required");
+        assert!(!required, "{reason}");
+        return skip(&reason);
+    }
+    let counted = per_round(&program(), "ifc-worst", ROUNDS).expect("valgrind counts");
+    let octets = WORST_OCTETS as u64;
+    assert!((octets..octets * 16).contains(&counted), "{counted} instructions for {octets} octets");
 }
 
 #[test]

@@ -33,6 +33,13 @@ fn a_request_within_a_dialog_allocates_nothing_at_an_scscf() {
 }
 
 #[test]
+fn filter_criteria_are_evaluated_without_an_allocation() {
+    for key in ["ifc-plain", "ifc", "ifc-worst"] {
+        assert_eq!(allocations(key), 0, "{key}");
+    }
+}
+
+#[test]
 fn the_message_layer_allocates_nothing() {
     for key in [
         "parse-invite",
