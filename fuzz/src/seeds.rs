@@ -24,6 +24,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
     match target {
         "diameter" => diameter(),
         "xml" => vec![user_data()],
+        "expression" => EXPRESSIONS.iter().map(|one| one.as_bytes().to_vec()).collect(),
         "sdp" => vec![SDP.replace('\n', "\r\n").into_bytes()],
         "pcscf" => vec![pcscf(), secured_pcscf()],
         "icscf" => vec![icscf("REGISTER"), icscf("INVITE")],
@@ -31,6 +32,15 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         _ => Vec::new(),
     }
 }
+
+/// An expression, a line end, and a text.
+const EXPRESSIONS: &[&str] = &[
+    "^<(sip|tel):\\+49[0-9]{6,12}@?\n<tel:+49301000001>",
+    "icsi-ref=.*mmtel\n*;+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel\"",
+    "[^[:space:]]+[]a-f.-]{0,3}$\nconference-1.ab",
+    "^(a*|b+)*(c|)?d{2}\naabbcdd",
+    "(^a|b$)|a^b|[[.-.]][[=a=]]\n-a",
+];
 
 const SDP: &str = "v=0\no=- 1 1 IN IP4 10.0.0.1\ns=-\nc=IN IP4 10.0.0.1\nt=0 0\nm=audio 49152 RTP/AVP 96 0\n\
     b=AS:41\na=rtpmap:96 AMR-WB/16000\na=fmtp:96 octet-align=1\na=sendrecv\nm=video 0 RTP/AVP 31\n";

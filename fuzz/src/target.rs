@@ -20,6 +20,7 @@ pub const ALL: &[Target] = &[
     Target { name: "stream", run: stream },
     Target { name: "diameter", run: diameter },
     Target { name: "xml", run: xml },
+    Target { name: "expression", run: scscf::criteria::expression::fuzz_expression },
     Target { name: "pcscf", run: network::pcscf },
     Target { name: "icscf", run: network::icscf },
     Target { name: "scscf", run: network::scscf },
@@ -95,6 +96,14 @@ fn diameter(data: &[u8]) -> u64 {
 
 fn xml(data: &[u8]) -> u64 {
     cscf::user_data::fuzz_user_data(data);
+    for profile in cscf::user_data::parse(data).iter().flat_map(|subscription| &subscription.service_profiles)
+    {
+        let sets = scscf::criteria::SharedSets::default();
+        let ids = &profile.shared_ifc_set_ids;
+        let refused = scscf::criteria::Criteria::compile(&profile.filter_criteria, ids, &sets).is_err();
+        let findings = scscf::criteria::lint::lint(profile);
+        assert!(!refused || !findings.is_empty(), "what is refused is found");
+    }
     // What is wrong, without the line and the words of the input.
     let words = |reason: String| reason.split_whitespace().take(2).collect::<String>();
     signature(cscf::user_data::parse(data).map(|_| ()).map_err(|error| words(error.reason)))
