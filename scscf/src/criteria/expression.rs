@@ -87,8 +87,10 @@ pub struct Compiler {
     left: usize,
 }
 
-/// What all automata of a profile may take: some fifty of the usual size.
+/// What all automata of a profile may take.
 const PROFILE_OCTETS_MAX: usize = 512 * 1024;
+/// What an automaton counts for that is smaller: making one takes time however small it comes out.
+const MACHINE_OCTETS_MIN: usize = PROFILE_OCTETS_MAX / 128;
 
 impl Default for Compiler {
     fn default() -> Compiler {
@@ -109,7 +111,7 @@ impl Compiler {
             None => {
                 let machine = Machine::new(&trimmed.into_piece(), case, self.left)
                     .ok_or(Fault { at: 0, reason: Wrong::Large })?;
-                self.left = self.left.saturating_sub(machine.octets());
+                self.left = self.left.saturating_sub(machine.octets().max(MACHINE_OCTETS_MIN));
                 Expression::Machine(Arc::new(machine))
             }
         };

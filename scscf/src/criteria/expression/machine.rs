@@ -18,7 +18,7 @@ const OCTETS_MAX: usize = 128 * 1024;
 /// What its non-deterministic form may take.
 const NFA_OCTETS_MAX: usize = 256 * 1024;
 /// What making it may take beside itself.
-const SCRATCH_OCTETS_MAX: usize = 1024 * 1024;
+const SCRATCH_OCTETS_MAX: usize = 256 * 1024;
 
 impl Machine {
     /// The automaton of an expression; `None` when it is larger than `octets_max` or than what any may be.

@@ -102,7 +102,15 @@ fn all_expressions_of_a_profile_together_have_a_bound_and_one_that_is_used_again
     let large = |number: usize| format!("{number}a.{{8}}b");
     let refused = (0..1000).find(|number| compiler.compile(&large(*number), Case::Sensitive).is_err());
     let taken = refused.expect("there is an end to what a profile may take");
-    assert!((4..200).contains(&taken), "{taken} were taken");
+    assert!((4..128).contains(&taken), "{taken} were taken");
+    let mut compiler = Compiler::default();
+    let refused =
+        (0..1000).find(|number| compiler.compile(&format!("{number}[ab]"), Case::Sensitive).is_err());
+    assert_eq!(refused, Some(128), "small ones are counted too");
+    let mut compiler = Compiler::default();
+    (0..1000).for_each(|number| assert!(compiler.compile(&format!("{number}"), Case::Sensitive).is_ok()));
+    let mut compiler = Compiler::default();
+    (0..1000).for_each(|number| _ = compiler.compile(&large(number), Case::Sensitive));
     assert!(compiler.compile(&large(0), Case::Sensitive).is_ok(), "it is there already");
     assert!(compiler.compile("plain", Case::Sensitive).is_ok(), "it takes nothing");
 }
