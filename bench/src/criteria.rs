@@ -61,7 +61,7 @@ const CONTENTS: [(&str, &str, &str); 5] = [
     ("Contact", "isfocus", ";(isfocus|automata|\\+g\\.oma\\.[a-z]+)"),
 ];
 const ABSENT: [&str; 5] = ["Replaces", "Resource-Priority", "X-Charging", "Refer-To", "Privacy"];
-const TARGETS: [&str; 5] = ["conference", "voicemail", "^conf", "example.org$", "anonymous.invalid"];
+const TARGETS: [&str; 5] = ["conference", "voicemail", "^conf", "example\\.org$", "anonymous\\.invalid"];
 const MEDIA: [&str; 5] = ["video", "message", "text", "application", "image"];
 
 /// An INVITE of 1.5 kB as an S-CSCF gets it.

@@ -89,6 +89,9 @@ impl Header {
         match &self.fields {
             Fields::Known(name) => match self.content {
                 None => message.has(*name),
+                Some(_) if name.cardinality() == Cardinality::Single => {
+                    message.first(*name).is_some_and(|line| is_met(*name, line))
+                }
                 Some(_) => message.has(*name) && message.all(*name).any(|(_, line)| is_met(*name, line)),
             },
             Fields::Other(name) => message.others(name).any(|(_, line)| is_met(Name::Other, line)),

@@ -1,6 +1,7 @@
 //! A request as triggers look at it: what several of them ask for is read once.
 
-use super::{Facts, request_uri, session_description, trigger};
+use super::session_description::Lines;
+use super::{Facts, request_uri, trigger};
 use cscf::user_data::{RegistrationType, SessionCase};
 use sip_core::{Message, Method};
 use std::cell::OnceCell;
@@ -14,7 +15,7 @@ pub struct Request<'a> {
     pub is_registered: bool,
     pub registration: Option<RegistrationType>,
     target: OnceCell<&'a [u8]>,
-    session_description: OnceCell<&'a [u8]>,
+    session_description: OnceCell<Lines<'a>>,
 }
 
 impl<'a> Request<'a> {
@@ -47,8 +48,8 @@ impl<'a> Request<'a> {
         self.target.get_or_init(|| request_uri::target(self.message.uri()))
     }
 
-    /// The session description in the body; empty when there is none.
-    pub fn session_description(&self) -> &'a [u8] {
-        self.session_description.get_or_init(|| session_description::of(self.message).unwrap_or_default())
+    /// The lines of the session description in the body; none when there is none.
+    pub fn session_description(&self) -> &Lines<'a> {
+        self.session_description.get_or_init(|| Lines::of(self.message))
     }
 }

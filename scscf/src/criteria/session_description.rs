@@ -2,6 +2,7 @@
 
 use super::expression::{Case, Compiler, Expression, Fault};
 use sip_core::{Message, Name};
+use std::ops::Range;
 
 /// One condition.
 #[derive(Debug)]
@@ -36,10 +37,63 @@ impl SessionDescription {
     }
 
     /// Whether a line of the description matches.
-    pub fn matches(&self, description: &[u8]) -> bool {
-        lines(description).any(|(letter, value)| {
+    pub fn matches(&self, description: &Lines<'_>) -> bool {
+        if self.letters & description.letters == 0 {
+            return false;
+        }
+        let is_met = |(letter, value): (u8, &[u8])| {
             self.letters & bit(letter) != 0
                 && self.content.as_ref().is_none_or(|content| content.matches(value))
+        };
+        let rest = description.rest;
+        description.known().any(is_met) || lines(rest).any(|(letter, value)| is_met((letter, &rest[value])))
+    }
+}
+
+/// A session description whose first lines were found.
+pub struct Lines<'a> {
+    text: &'a [u8],
+    /// The letters of all lines, as [`bit`] places them.
+    letters: u64,
+    /// Of the first ones the letter, and where the value lies.
+    known: [(u8, u16, u16); LINES_KNOWN],
+    count: usize,
+    /// What stands behind those.
+    rest: &'a [u8],
+}
+
+/// More than most have; those behind are looked for each time.
+const LINES_KNOWN: usize = 32;
+
+impl<'a> Lines<'a> {
+    /// Of the session description that a message carries.
+    pub fn of(message: &'a Message) -> Lines<'a> {
+        Lines::find(of(message).unwrap_or_default())
+    }
+
+    fn find(text: &'a [u8]) -> Lines<'a> {
+        // A message is shorter than 2^16, and so is what it carries.
+        let place = |at: usize| u16::try_from(at).unwrap_or(u16::MAX);
+        let mut found = Lines { text, letters: 0, known: [(0, 0, 0); LINES_KNOWN], count: 0, rest: b"" };
+        let mut rest = text;
+        for (letter, value) in lines(text) {
+            found.letters |= bit(letter);
+            match found.known.get_mut(found.count) {
+                Some(known) => {
+                    *known = (letter, place(value.start), place(value.end));
+                    found.count += 1;
+                    rest = &text[value.end..];
+                }
+                None => found.rest = rest,
+            }
+        }
+        found
+    }
+
+    fn known(&self) -> impl Iterator<Item = (u8, &'a [u8])> {
+        let text = self.text;
+        self.known[..self.count].iter().map(move |(letter, start, end)| {
+            (*letter, text.get(usize::from(*start)..usize::from(*end)).unwrap_or_default())
         })
     }
 }
@@ -53,16 +107,17 @@ fn bit(letter: u8) -> u64 {
     }
 }
 
-/// The lines that are a letter, `=` and a value; others are passed over.
-fn lines(description: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
-    let mut rest = description;
+/// The lines that are a letter, `=` and a value, and where the value lies; others are passed over.
+fn lines(text: &[u8]) -> impl Iterator<Item = (u8, Range<usize>)> {
+    let mut from = 0;
     std::iter::from_fn(move || {
-        while !rest.is_empty() {
-            let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-            let line = &rest[..end];
-            rest = rest.get(end + 1..).unwrap_or_default();
-            if let [letter, b'=', value @ ..] = line {
-                return Some((*letter, value.strip_suffix(b"\r").unwrap_or(value)));
+        while from < text.len() {
+            let start = from;
+            let end = memchr::memchr(b'\n', &text[start..]).map_or(text.len(), |feed| start + feed);
+            from = end + 1;
+            if let [letter, b'=', value @ ..] = &text[start..end] {
+                let length = value.strip_suffix(b"\r").unwrap_or(value).len();
+                return Some((*letter, start + 2..start + 2 + length));
             }
         }
         None
@@ -70,7 +125,7 @@ fn lines(description: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
 }
 
 /// The session description that a message carries, alone or among the parts of its body.
-pub fn of(message: &Message) -> Option<&[u8]> {
+fn of(message: &Message) -> Option<&[u8]> {
     let body = message.body();
     if body.is_empty() {
         return None;
@@ -165,7 +220,7 @@ mod tests {
     fn matches(line: &str, content: Option<&str>, description: &str) -> bool {
         SessionDescription::compile(line, content, &mut Compiler::default())
             .unwrap()
-            .matches(description.as_bytes())
+            .matches(&Lines::find(description.as_bytes()))
     }
 
     #[test]
@@ -185,6 +240,15 @@ mod tests {
             ("", Some("sendonly"), true),
         ] {
             assert_eq!(matches(line, content, SDP), expected, "{line} {content:?}");
+        }
+        let long = SDP.replace("m=audio", &format!("{}m=audio", "a=filler\r\n".repeat(60)));
+        for (line, content, expected) in [
+            ("m", Some("^audio"), true),
+            ("a", Some("sendonly"), true),
+            ("a", Some("recvonly"), false),
+            ("o", None, true),
+        ] {
+            assert_eq!(matches(line, content, &long), expected, "{line} {content:?} of many lines");
         }
         assert!(!matches(".", None, ""));
         assert!(!matches(".", None, "no description at all\r\n"));

@@ -106,6 +106,16 @@ impl Trigger {
         }
     }
 
+    /// Whether [`Trigger::methods`] tells all about it: a method that has a number, of any kind.
+    pub fn is_told_by_methods(&self) -> bool {
+        matches!(&self.look, Look::Method { token, kinds: 0 } if methods(&Method::from_token(token)) != OTHER_METHOD)
+    }
+
+    /// Whether [`Trigger::cases`] tells all about it.
+    pub fn is_told_by_cases(&self) -> bool {
+        matches!(self.look, Look::SessionCase(_))
+    }
+
     /// The methods for which it may hold, as [`methods`] numbers them.
     pub fn methods(&self) -> u16 {
         match &self.look {

@@ -13,7 +13,8 @@ pub struct TriggerPoint {
     form: ConditionForm,
     /// In the order of the document.
     triggers: Box<[Trigger]>,
-    /// Each the numbers of its triggers. What costs least comes first, in a group and of groups.
+    /// Each the numbers of its triggers, but for those that `methods` and `cases` decide. What costs least comes first, in a
+    /// group and of groups.
     groups: Box<[Box<[u16]>]>,
     /// The methods that may match, as [`trigger::methods`] numbers them.
     methods: u16,
@@ -59,6 +60,7 @@ impl TriggerPoint {
         };
         compiled.methods = compiled.may(trigger::ALL_METHODS, Trigger::methods, |a, b| a & b, |a, b| a | b);
         compiled.cases = compiled.may(trigger::ALL_CASES, Trigger::cases, |a, b| a & b, |a, b| a | b);
+        compiled.leave_out_what_is_told();
         Ok(compiled)
     }
 
@@ -95,6 +97,29 @@ impl TriggerPoint {
                 .iter()
                 .map(|group| sets(group).into_iter().fold(T::default(), &or))
                 .fold(all, &and),
+        }
+    }
+
+    /// Takes from the groups what methods and cases have decided before a group is asked.
+    fn leave_out_what_is_told(&mut self) {
+        let TriggerPoint { triggers, groups, form, .. } = self;
+        let is = |told: fn(&Trigger) -> bool| {
+            let triggers = &*triggers;
+            move |number: &u16| triggers.get(usize::from(*number)).is_some_and(told)
+        };
+        let (by_methods, by_cases) = (is(Trigger::is_told_by_methods), is(Trigger::is_told_by_cases));
+        match (form, &mut **groups) {
+            // All of the only group must hold, and these do.
+            (ConditionForm::Disjunctive, [group]) => {
+                let left = group.iter().copied().filter(|number| !by_methods(number) && !by_cases(number));
+                *group = left.collect();
+            }
+            (ConditionForm::Disjunctive, _) => {}
+            // One of each group must hold, and in a group of these alone one does.
+            (ConditionForm::Conjunctive, _) => {
+                let is_told = |group: &[u16]| group.iter().all(&by_methods) || group.iter().all(&by_cases);
+                *groups = groups.iter().filter(|group| !is_told(group)).cloned().collect();
+            }
         }
     }
 

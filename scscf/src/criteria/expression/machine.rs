@@ -35,6 +35,8 @@ impl Machine {
         let config = dense::Config::new()
             .start_kind(StartKind::Unanchored)
             .match_kind(MatchKind::LeftmostFirst)
+            // Values are short: looking for the one octet that leads on costs more than walking to it.
+            .accelerate(false)
             .dfa_size_limit(Some(octets_max.min(OCTETS_MAX)))
             .determinize_size_limit(Some(SCRATCH_OCTETS_MAX));
         dense::Builder::new().configure(config).build_from_nfa(&nfa).ok().map(Machine)

@@ -2,11 +2,13 @@
 
 use super::Case;
 use super::syntax::Piece;
+use memchr::memmem::Finder;
 
 /// Octets, and where they must stand.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Plain {
-    text: Box<[u8]>,
+    /// In lower case where case is ignored.
+    text: Finder<'static>,
     at_start: bool,
     at_end: bool,
     case: Case,
@@ -59,33 +61,44 @@ impl Plain {
             Piece::Octet(octet) => Some(*octet),
             _ => None,
         };
-        let text = trimmed.pieces.iter().map(octet).collect::<Option<Box<[u8]>>>()?;
+        let mut text = trimmed.pieces.iter().map(octet).collect::<Option<Vec<u8>>>()?;
+        if case == Case::Ignored {
+            text.make_ascii_lowercase();
+        }
+        let text = Finder::new(&text).into_owned();
         Some(Plain { text, at_start: trimmed.at_start, at_end: trimmed.at_end, case })
     }
 
     /// Whether every text matches.
     pub fn is_always(&self) -> bool {
-        self.text.is_empty() && !(self.at_start && self.at_end)
+        self.text.needle().is_empty() && !(self.at_start && self.at_end)
     }
 
     /// Whether the octets stand where they must.
     pub fn matches(&self, text: &[u8]) -> bool {
-        let length = self.text.len();
+        let length = self.text.needle().len();
         match (self.at_start, self.at_end) {
             (true, true) => self.equals(text),
             (true, false) => text.get(..length).is_some_and(|start| self.equals(start)),
             (false, true) => text.len().checked_sub(length).is_some_and(|from| self.equals(&text[from..])),
             (false, false) => match self.case {
-                Case::Sensitive => memchr::memmem::find(text, &self.text).is_some(),
-                Case::Ignored => length == 0 || text.windows(length).any(|window| self.equals(window)),
+                Case::Sensitive => self.text.find(text).is_some(),
+                Case::Ignored => self.is_in_any_case(text),
             },
         }
     }
 
+    fn is_in_any_case(&self, text: &[u8]) -> bool {
+        let [first, rest @ ..] = self.text.needle() else { return true };
+        memchr::memchr2_iter(*first, first.to_ascii_uppercase(), text).any(|at| {
+            text.get(at + 1..at + 1 + rest.len()).is_some_and(|behind| behind.eq_ignore_ascii_case(rest))
+        })
+    }
+
     fn equals(&self, text: &[u8]) -> bool {
         match self.case {
-            Case::Sensitive => *text == *self.text,
-            Case::Ignored => text.eq_ignore_ascii_case(&self.text),
+            Case::Sensitive => text == self.text.needle(),
+            Case::Ignored => text.eq_ignore_ascii_case(self.text.needle()),
         }
     }
 }
