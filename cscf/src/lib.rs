@@ -15,6 +15,7 @@ pub mod input;
 pub mod ladder;
 pub mod node;
 pub mod query;
+pub mod reginfo;
 pub mod reject;
 pub mod resolve;
 pub mod role;

@@ -184,6 +184,13 @@ impl Dialog {
         self.refresh_target(response);
     }
 
+    /// The dialog was made by a request of the other end that overtook the answer to ours of this number, which began it
+    /// (RFC 6665 §4.1.2.4).
+    pub fn begun_by_us(&mut self, number: u32) {
+        self.state = State::Confirmed;
+        self.local_sequence = self.local_sequence.max(number);
+    }
+
     /// We sent a 2xx to the other end's INVITE.
     pub fn confirm(&mut self) {
         self.state = State::Confirmed;
