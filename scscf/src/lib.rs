@@ -4,6 +4,7 @@
 //! and to the users that it keeps. Both are hooks of one [`Scscf`], a role of [`cscf::Node`].
 
 pub mod criteria;
+pub mod reg_event;
 pub mod registrar;
 mod role;
 pub mod sessions;

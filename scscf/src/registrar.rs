@@ -21,6 +21,7 @@ mod lapse;
 pub mod path;
 mod peer;
 pub mod profile_fault;
+mod reauthentication;
 pub mod record;
 pub mod register;
 pub mod registration;
@@ -64,7 +65,7 @@ impl Scscf {
             standing: self.standing(&register),
             digest_nonce_known: self.authentications.knows_digest_nonce(&register),
         };
-        match registration::next(&facts, self.policy)? {
+        match registration::next(&facts, self.policy_for(&register))? {
             Step::Challenge => {
                 self.abandon_challenge(turn, register.impi());
                 self.challenge(turn, request, Box::new(register), Staleness::Fresh)

@@ -1,6 +1,7 @@
 //! The S-CSCF as a role: which hook leads where.
 
 use crate::criteria::SharedSets;
+use crate::reg_event::{EXPIRES_DEFAULT_S as SUBSCRIPTION_DEFAULT_S, Subscriptions};
 use crate::registrar::authentication::Authentications;
 use crate::registrar::expiry::Bounds;
 use crate::registrar::record;
@@ -34,6 +35,8 @@ pub struct Scscf {
     pub(crate) registrations: Registrations,
     pub(crate) authentications: Authentications,
     pub(crate) sessions: Sessions,
+    pub(crate) subscription_bounds: Bounds,
+    pub(crate) subscriptions: Subscriptions,
 }
 
 /// How long until a record that could not be stored is written again.
@@ -64,12 +67,19 @@ impl Scscf {
             tracing::error!(%error, "the filter criteria of the configuration are left out");
             SharedSets::default()
         });
+        let subscription_bounds = Bounds {
+            min_s: seconds(section.subscription_min),
+            default_s: SUBSCRIPTION_DEFAULT_S,
+            max_s: seconds(section.subscription_max),
+        };
         Scscf {
             bounds,
             policy,
             registrations: Registrations::new(shared_sets),
             authentications: Authentications::default(),
             sessions: Sessions::default(),
+            subscription_bounds,
+            subscriptions: Subscriptions::default(),
             own_name: OwnName::of(&config.scscf.uri),
             config,
         }
@@ -83,6 +93,11 @@ impl Scscf {
     /// The sessions, for an operator and for checks.
     pub fn sessions(&self) -> &Sessions {
         &self.sessions
+    }
+
+    /// The subscriptions to registrations, for an operator and for checks.
+    pub fn subscriptions(&self) -> &Subscriptions {
+        &self.subscriptions
     }
 
     /// The authentications under way, for an operator and for checks.
@@ -137,10 +152,10 @@ impl Role for Scscf {
                 self.released(turn, request, register, authentication_info, unboxed(answer))
             }
             (
-                Waiting::Stored { register, created, authentication_info },
+                Waiting::Stored { register, id, created, authentication_info },
                 Answer::Stored(stored),
                 Some(request),
-            ) => self.stored(turn, request, register, &created, authentication_info.as_deref(), stored),
+            ) => self.stored(turn, request, register, (id, &created), authentication_info.as_deref(), stored),
             (Waiting::Profile { served, asked }, Answer::Cx(answer), Some(request)) => {
                 self.profile_came(turn, request, served, asked, unboxed(answer))
             }
@@ -196,13 +211,16 @@ impl Role for Scscf {
 
     fn originated(
         &mut self,
-        _turn: &mut Turn<'_, Self>,
+        turn: &mut Turn<'_, Self>,
         _client: ClientId,
         waiting: &mut Waiting,
         outcome: Outcome<'_>,
     ) {
-        // A BYE of ours: whatever comes of it, the session is gone here.
-        tracing::debug!(?waiting, ?outcome, "released");
+        match waiting {
+            Waiting::Notify(id) => self.notified(turn, *id, &outcome),
+            // A BYE of ours: whatever comes of it, the session is gone here.
+            _ => tracing::debug!(?waiting, ?outcome, "released"),
+        }
     }
 
     fn peer_request(&mut self, turn: &mut Turn<'_, Self>, id: RequestId, request: CxRequest) {
@@ -213,6 +231,9 @@ impl Role for Scscf {
         match event {
             Event::Restored(records) => self.restored(turn, &records),
             Event::Command(Command::Deregister { impu }) => self.deregister(turn, &impu),
+            Event::Command(Command::Reauthenticate { impu, within }) => {
+                self.reauthenticate(turn, &impu, within);
+            }
             Event::FlowLost(_) | Event::Draining => {}
         }
     }
@@ -222,6 +243,7 @@ impl Role for Scscf {
             Timer::RegAwaitAuth(impi) => self.nobody_answered(turn, &impi),
             Timer::Expiry(id) => self.lapsed(turn, id),
             Timer::Session(id) => self.session_lapsed(turn, id),
+            Timer::Subscription(id) => self.time_out(turn, id),
             Timer::StoreAgain(failed) => {
                 let now = Now { instant: turn.now(), wall: turn.wall() };
                 let records: Vec<_> =

@@ -130,12 +130,22 @@ impl Scscf {
     pub(crate) fn serve(&mut self, turn: &mut Turn<'_, Scscf>, request: &Incoming) -> Result<(), Reject> {
         let message = &request.message;
         let own = self.own_routes(turn, message);
+        if own.next.is_none()
+            && let Some(id) = self.subscription_of(turn, message)
+        {
+            return self.within_subscription(turn, request, id);
+        }
         let is_within_dialog = message.to().is_ok_and(|to| to.tag().is_some());
         if is_within_dialog || message.method() == Method::Ack {
             return self.within_dialog(turn, request, own);
         }
         if own.next.is_none() && self.is_for_us(turn, message) {
             return self.for_us(turn, request);
+        }
+        if own.next.is_none()
+            && let Some(impu) = self.is_watched_here(message)
+        {
+            return self.subscribe(turn, request, &impu);
         }
         match own.top.and_then(|top| top.case) {
             Some(Case::ServiceRoute | Case::Originating) => self.originating(turn, request, own),

@@ -1,5 +1,6 @@
 //! What this role waits for, and what it tells and is told.
 
+use crate::reg_event::SubscriptionId;
 use crate::registrar::binding::Binding;
 use crate::registrar::register::Register;
 use crate::registrar::registrations::RegistrationId;
@@ -10,6 +11,7 @@ use cscf::query::Record;
 use diameter_client::cx::{AuthScheme, CxAnswer, ServerAssignmentType};
 use diameter_client::endpoint::RequestId;
 use smallvec::SmallVec;
+use std::time::Duration;
 
 /// The named waits.
 #[derive(Debug)]
@@ -41,6 +43,8 @@ pub enum Waiting {
     Stored {
         /// The REGISTER.
         register: Box<Register>,
+        /// The registration that it changed.
+        id: RegistrationId,
         /// The contacts that were new.
         created: SmallVec<[Binding; 1]>,
         /// For the 200.
@@ -74,6 +78,8 @@ pub enum Waiting {
     },
     /// A BYE of ours.
     Bye,
+    /// A NOTIFY of ours.
+    Notify(SubscriptionId),
 }
 
 /// The timers of the role.
@@ -85,6 +91,8 @@ pub enum Timer {
     Expiry(RegistrationId),
     /// The session was not refreshed in time (RFC 4028 §10).
     Session(SessionId),
+    /// The subscription was not refreshed in time (RFC 6665 §4.2.2).
+    Subscription(SubscriptionId),
     /// Records whose writing failed are written again.
     StoreAgain(Vec<Record>),
 }
@@ -96,6 +104,14 @@ pub enum Command {
     Deregister {
         /// Any identity of the set.
         impu: Impu,
+    },
+    /// Let the registration that the identity belongs to run out within this time, unless the user proves anew who it is
+    /// (TS 24.229 §5.4.1.6).
+    Reauthenticate {
+        /// Any identity of the set.
+        impu: Impu,
+        /// What is left of its contacts at most.
+        within: Duration,
     },
 }
 
@@ -132,6 +148,11 @@ pub enum Notice {
         impu: Impu,
         /// Why.
         cause: Cause,
+    },
+    /// The contacts of the set run out sooner, unless the user proves anew who it is.
+    Shortened {
+        /// The identity that the command named.
+        impu: Impu,
     },
     /// Nothing was there to end.
     NotRegistered {

@@ -3,9 +3,14 @@
 use crate::waiting::{Cause, Command, Notice};
 use cscf::identity::Impu;
 use cscf::wording::{Outcome, Reply, Wording};
+use std::time::Duration;
+
+/// Nothing lasts longer than a week here.
+const WITHIN_MAX_S: u64 = 7 * 24 * 3600;
 
 /// What an S-CSCF can be asked.
-pub const WORDING: Wording<Command, Notice> = Wording { help: &["deregister IDENTITY"], read, tell };
+pub const WORDING: Wording<Command, Notice> =
+    Wording { help: &["deregister IDENTITY", "reauthenticate IDENTITY SECONDS"], read, tell };
 
 fn read(line: &str) -> Result<Command, String> {
     let words: Vec<&str> = line.split_whitespace().collect();
@@ -13,22 +18,39 @@ fn read(line: &str) -> Result<Command, String> {
         ["deregister", identity] => Impu::parse(identity.as_bytes())
             .map(|impu| Command::Deregister { impu })
             .ok_or_else(|| format!("{identity} is no SIP or tel identity")),
+        ["reauthenticate", identity, seconds] => {
+            let impu = Impu::parse(identity.as_bytes());
+            let impu = impu.ok_or_else(|| format!("{identity} is no SIP or tel identity"))?;
+            let seconds: u64 = seconds.parse().map_err(|_| format!("{seconds} is no number of seconds"))?;
+            Ok(Command::Reauthenticate { impu, within: Duration::from_secs(seconds.min(WITHIN_MAX_S)) })
+        }
+        ["reauthenticate", ..] => Err("reauthenticate wants one identity and a number of seconds".to_owned()),
         ["deregister", ..] => Err("deregister wants one identity".to_owned()),
-        _ => Err("an S-CSCF knows: deregister IDENTITY".to_owned()),
+        _ => Err(format!("an S-CSCF knows: {}", WORDING.help.join(", "))),
     }
 }
 
 /// The de-registration is decided at once: the notices that follow a command are its own.
 fn tell(command: &Command, _: u64, notice: &Notice) -> Option<Reply> {
-    let Command::Deregister { impu: asked } = command;
+    let asked = match command {
+        Command::Deregister { impu } | Command::Reauthenticate { impu, .. } => impu,
+    };
     match notice {
-        Notice::Deregistered { impu, cause: Cause::Operator } => {
+        Notice::Shortened { impu } if impu == asked => {
+            Some(Reply::done([format!("{} is to prove anew who it is", impu.as_str())]))
+        }
+        Notice::Deregistered { impu, cause: Cause::Operator }
+            if matches!(command, Command::Deregister { .. }) =>
+        {
             Some(Reply::done([format!("de-registered {}", impu.as_str())]))
         }
         Notice::NotRegistered { impu } if impu == asked => {
             Some(Reply::of(Outcome::Failed(format!("{} is not registered here", impu.as_str()))))
         }
-        Notice::NotRegistered { .. } | Notice::Deregistered { .. } | Notice::Registered { .. } => None,
+        Notice::Shortened { .. }
+        | Notice::NotRegistered { .. }
+        | Notice::Deregistered { .. }
+        | Notice::Registered { .. } => None,
     }
 }
 
@@ -44,7 +66,18 @@ mod tests {
     fn a_line_names_one_identity() {
         let alice = Command::Deregister { impu: impu("sip:alice@home1.net") };
         assert_eq!(read("deregister  sip:alice@home1.net"), Ok(alice));
-        for line in ["", "deregister", "deregister sip:a@b sip:c@d", "deregister alice", "register sip:a@b"] {
+        let within = Duration::from_secs(60);
+        let again = Command::Reauthenticate { impu: impu("tel:+491"), within };
+        assert_eq!(read("reauthenticate tel:+491 60"), Ok(again));
+        for line in [
+            "",
+            "reauthenticate tel:+491",
+            "reauthenticate tel:+491 soon",
+            "deregister",
+            "deregister sip:a@b sip:c@d",
+            "deregister alice",
+            "register sip:a@b",
+        ] {
             assert!(read(line).is_err(), "{line:?}");
         }
     }

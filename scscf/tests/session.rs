@@ -422,10 +422,3 @@ fn a_call_between_two_users_of_this_scscf_passes_twice_and_later_requests_once()
     let bye = sip(&did);
     assert!(headers(bye, "Route").is_empty() && bench.node.role().sessions().is_empty(), "{bye}");
 }
-
-#[test]
-fn the_registration_event_package_is_refused_where_nobody_notifies() {
-    let (mut bench, _) = registered("bob");
-    let did = bench.receive(ICSCF, &to_user("SUBSCRIBE", &bob(), "Event: reg\nExpires: 600000\n"));
-    assert!(sip(&did).starts_with("SIP/2.0 489 "));
-}

@@ -43,6 +43,12 @@ pub struct ScscfSection {
     pub contacts_max: usize,
     /// Registered public identities at most; beyond, 503.
     pub registrations_max: usize,
+    /// The shortest subscription to a registration: below, 423.
+    pub subscription_min: Duration,
+    /// The longest: above, shortened.
+    pub subscription_max: Duration,
+    /// Subscriptions to registrations at most; beyond, 503.
+    pub subscriptions_max: usize,
     /// How a dialled number becomes a global one.
     pub numbers: NumberPolicy,
     /// Session timers (RFC 4028).
@@ -83,6 +89,10 @@ impl ScscfSection {
             reg_await_auth: section.within("reg_await_auth", seconds(240), seconds(1)..=seconds(3600)),
             contacts_max: section.within("contacts_max", 10, 1..=1000) as usize,
             registrations_max: section.within("registrations_max", 1_000_000, 1..=100_000_000) as usize,
+            subscription_min: section.within("subscription_min", seconds(60), seconds(1)..=ONE_WEEK),
+            // TS 24.229 §5.1.1.3: a UE asks for 600 000 s, and a P-CSCF for more than it registers for.
+            subscription_max: section.within("subscription_max", ONE_WEEK, seconds(1)..=ONE_WEEK),
+            subscriptions_max: section.within("subscriptions_max", 2_000_000, 1..=100_000_000) as usize,
             numbers: NumberPolicy {
                 country_code: section.optional("country_code"),
                 national_prefix: section.get("national_prefix", Fallback::Default("0".to_owned())),

@@ -191,10 +191,26 @@ pub enum Change {
     Registered,
     /// It lives longer.
     Refreshed,
-    /// The same UE registered another contact in its place.
+    /// It lives shorter: the network wants the UE to register again in time.
+    Shortened,
+    /// Nobody refreshed it.
+    Expired,
+    /// The network removed it and the UE may register again, or the same UE registered another contact in its place.
     Deactivated,
     /// The UE removed it.
     Unregistered,
+    /// The network removed it, and the UE is not to register again.
+    Rejected,
+}
+
+impl Change {
+    /// Whether the contact is gone after it.
+    pub fn is_end(self) -> bool {
+        match self {
+            Change::Registered | Change::Refreshed | Change::Shortened => false,
+            Change::Expired | Change::Deactivated | Change::Unregistered | Change::Rejected => true,
+        }
+    }
 }
 
 /// The contacts after a REGISTER, and what became of each that changed.

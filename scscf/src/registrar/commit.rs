@@ -35,8 +35,12 @@ impl Scscf {
         let had = found.is_some_and(|(_, registration)| registration.has_binding_of(register.impi()));
         let has = updated.bindings.iter().any(|binding| binding.is_of(register.impi()));
         let is_registered = found.is_some_and(|(_, registration)| registration.state == State::Registered);
+        let is_new = found.is_none();
         let is_challenged = authenticated.is_some();
         let authentication_info = authenticated.flatten();
+        if is_challenged {
+            self.has_proven(&register.impu);
+        }
         if register.wish == binding::Wish::Fetch {
             self.accept(turn, request, &register, authentication_info.as_deref());
             return Ok(());
@@ -59,7 +63,7 @@ impl Scscf {
             // The HSS knows all that this changes (TS 23.228 §5.2.2.4 leaves the query out for a re-registration).
             return self.commit(turn, register, updated, Profile::Kept, None, authentication_info);
         }
-        if found.is_none() && self.registrations.len() >= self.config.scscf.registrations_max {
+        if is_new && self.registrations.len() >= self.config.scscf.registrations_max {
             return Err(Reject::new(Status::SERVICE_UNAVAILABLE, "too many registrations")
                 .header(Name::RetryAfter, "60"));
         }
@@ -172,6 +176,10 @@ impl Scscf {
     ) -> Result<(), Reject> {
         let Updated { bindings, changes } = updated;
         let id = self.adopt(turn, &register.impu, profile)?;
+        if let Some(registration) = self.registrations.get(id).filter(|_| !self.subscriptions.is_empty()) {
+            let before = registration.bindings.clone();
+            self.note_all(id, &before, &changes);
+        }
         self.registrations.bind(id, bindings);
         if let Some(charging) = charging {
             self.registrations.charge(id, charging);
@@ -180,6 +188,7 @@ impl Scscf {
             return Err(Reject::new(Status::SERVER_INTERNAL_ERROR, "registration ended meanwhile"));
         };
         registration.state = State::Registered;
+        registration.named_explicitly(&register.impu);
         let created = changes
             .into_iter()
             .filter(|(_, change)| *change == Change::Registered)
@@ -187,7 +196,7 @@ impl Scscf {
             .collect();
         self.arm_expiry(turn, id);
         let records = self.stored_form(turn, id).into_iter().collect();
-        turn.query(Query::Store(records), Waiting::Stored { register, created, authentication_info });
+        turn.query(Query::Store(records), Waiting::Stored { register, id, created, authentication_info });
         Ok(())
     }
 
@@ -224,13 +233,14 @@ impl Scscf {
         turn: &mut Turn<'_, Scscf>,
         request: &Incoming,
         register: Box<Register>,
-        created: &[Binding],
+        (id, created): (RegistrationId, &[Binding]),
         authentication_info: Option<&str>,
         answer: Result<(), StoreFailure>,
     ) -> Result<(), Reject> {
         if let Err(failure) = answer {
             turn.count("registration", "not stored");
             self.take_back(turn, &register, created);
+            self.tell_subscribers(turn, id);
             return Err(Reject::new(Status::SERVER_INTERNAL_ERROR, "registration could not be stored")
                 .detail(failure.to_string())
                 .header(Name::RetryAfter, "10"));
@@ -239,10 +249,12 @@ impl Scscf {
         let contacts = found.map(|(_, registration)| registration.bindings.len());
         if contacts.is_none() && !register.removes_only() {
             // The HSS ended the registration while it was being stored.
+            self.tell_subscribers(turn, id);
             return Err(Reject::new(Status::TEMPORARILY_UNAVAILABLE, "registration ended meanwhile"));
         }
         turn.count("registration", "accepted");
         self.accept(turn, request, &register, authentication_info);
+        self.tell_subscribers(turn, id);
         if let Some(contacts) = contacts {
             turn.notice(Notice::Registered { impu: register.impu, contacts });
         }
@@ -254,6 +266,7 @@ impl Scscf {
         // One that was refreshed meanwhile is another.
         let stays = |binding: &&Binding| !created.contains(binding);
         let stay: SmallVec<[Binding; 1]> = registration.bindings.iter().filter(stays).cloned().collect();
+        created.iter().for_each(|binding| self.note(id, binding, Change::Deactivated));
         self.registrations.bind(id, stay);
         self.settle(
             turn,

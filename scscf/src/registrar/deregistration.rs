@@ -1,7 +1,7 @@
 //! De-registration: by the UE, by expiry, by the network (TS 24.229 §5.4.1.4, §5.4.1.5).
 
 use super::assignment;
-use super::binding::Updated;
+use super::binding::{Binding, Change, Updated};
 use super::record;
 use super::register::Register;
 use super::registrations::{Registration, RegistrationId, State};
@@ -43,13 +43,14 @@ impl Scscf {
             self.accept(turn, request, &register, authentication_info.as_deref());
             return Ok(());
         };
-        let Updated { bindings, .. } = self.binding_update(turn, &register)?;
+        let Updated { bindings, changes } = self.binding_update(turn, &register)?;
+        self.note_all(id, &[], &changes);
         self.registrations.bind(id, bindings);
         let records = self.keep_or_drop(turn, id, Cause::User);
         self.authentications.forget(register.impi());
         turn.query(
             Query::Store(records),
-            Waiting::Stored { register, created: SmallVec::new(), authentication_info },
+            Waiting::Stored { register, id, created: SmallVec::new(), authentication_info },
         );
         Ok(())
     }
@@ -73,6 +74,7 @@ impl Scscf {
             self.authentications.forget(impi);
         }
         let records = self.keep_or_drop(turn, id, cause);
+        self.tell_subscribers(turn, id);
         turn.query(Query::Store(records.clone()), Waiting::StoredAlone { records });
     }
 
@@ -95,6 +97,7 @@ impl Scscf {
         if let Some(timer) = registration.timer {
             turn.disarm(timer);
         }
+        self.end_subscriptions(turn.now(), id, &registration);
         if registration.state == State::Registered
             && let Some(impu) = registration.default_identity().or_else(|| registration.named())
         {
@@ -115,6 +118,9 @@ impl Scscf {
             turn.notice(Notice::NotRegistered { impu: impu.clone() });
         }
         let impis = registration.impis();
+        let ended: SmallVec<[Binding; 1]> = registration.bindings.iter().cloned().collect();
+        // TS 24.229 §5.4.1.5: nobody is meant to be back at once.
+        ended.iter().for_each(|binding| self.note(id, binding, Change::Rejected));
         self.registrations.bind(id, SmallVec::new());
         self.settle(turn, id, Cause::Operator, ServerAssignmentType::AdministrativeDeregistration, &impis);
     }

@@ -1,5 +1,6 @@
 //! Expiry: bindings that nobody refreshed, profiles that nobody needed again, and what a restart finds in the store.
 
+use super::binding::{Binding, Change};
 use super::registrations::{RegistrationId, State};
 use super::{home, record};
 use crate::role::Scscf;
@@ -8,6 +9,7 @@ use ambient::Now;
 use cscf::Turn;
 use cscf::query::Record;
 use diameter_client::cx::ServerAssignmentType;
+use smallvec::SmallVec;
 use std::time::Duration;
 
 /// How long the profile of a user who is not registered is kept after it was fetched.
@@ -44,7 +46,9 @@ impl Scscf {
             return;
         }
         let before = registration.impis();
-        let stay = registration.bindings.iter().filter(|binding| binding.expires_at > now).cloned().collect();
+        let (stay, ended): (SmallVec<[Binding; 1]>, SmallVec<[Binding; 1]>) =
+            registration.bindings.iter().cloned().partition(|binding| binding.expires_at > now);
+        ended.iter().for_each(|binding| self.note(id, binding, Change::Expired));
         self.registrations.bind(id, stay);
         turn.count("registration", "expired");
         self.settle(turn, id, Cause::Expiry, ServerAssignmentType::TimeoutDeregistration, &before);

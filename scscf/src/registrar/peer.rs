@@ -1,7 +1,8 @@
 //! What the HSS asks: Registration-Termination and Push-Profile (TS 29.228 §6.1.3, §6.2.2).
 
 use super::assignment::USER_DATA_MAX;
-use super::binding::Binding;
+use super::binding::{Binding, Change};
+use super::implicit_set::ImplicitSet;
 use super::record;
 use super::registrations::{RegistrationId, Registrations, State};
 use crate::role::Scscf;
@@ -48,6 +49,11 @@ impl Scscf {
             let (ended, stay): (SmallVec<[Binding; 1]>, SmallVec<[Binding; 1]>) =
                 registration.bindings.iter().cloned().partition(is_ended);
             let is_over = stay.is_empty();
+            match told(rtr.reason.code) {
+                Some(change) => ended.iter().for_each(|binding| self.note(id, binding, change)),
+                None if is_over => self.forget_subscriptions(turn, id),
+                None => {}
+            }
             self.registrations.bind(id, stay);
             // TS 29.228 §6.1.3.1: with another S-CSCF in charge the data goes silently, and calls may run on.
             let cause = match rtr.reason.code {
@@ -58,11 +64,27 @@ impl Scscf {
                 self.release_contacts(turn, id, &ended);
             }
             records.extend(self.keep_or_drop(turn, id, cause));
+            self.tell_subscribers(turn, id);
         }
         for impi in &impis {
             self.authentications.forget(impi);
         }
         records
+    }
+
+    /// Tells the subscribers of a registration that its set has other identities than before (TS 29.228 §6.5.2.1).
+    fn tell_of_identities(&mut self, turn: &mut Turn<'_, Scscf>, id: RegistrationId, before: Vec<Box<str>>) {
+        if self.subscriptions.is_empty() {
+            return;
+        }
+        let Some(registration) = self.registrations.get(id) else { return };
+        let after = told_identities(&registration.set);
+        if after == before {
+            return;
+        }
+        let gone: Vec<Box<str>> = before.into_iter().filter(|identity| !after.contains(identity)).collect();
+        self.note_identities(id, &gone);
+        self.tell_subscribers(turn, id);
     }
 
     /// Takes a new profile over, whole or not at all (TS 29.228 §6.5.2.1).
@@ -90,9 +112,11 @@ impl Scscf {
                     // A PPR cannot change the default identity.
                     return Err(CxResult::UNABLE_TO_COMPLY);
                 }
+                let before = told_identities(&registration.set);
                 self.withdraw(turn, id);
                 self.registrations.replace_set(id, pushed);
                 self.announce(turn, id);
+                self.tell_of_identities(turn, id, before);
                 Some(id)
             }
         };
@@ -108,6 +132,24 @@ impl Scscf {
         let now = ambient::Now { instant: turn.now(), wall: turn.wall() };
         Ok(vec![record::of(registration, now)])
     }
+}
+
+/// What subscribers hear of a contact that an RTR ends (TS 24.229 §5.4.1.5); nothing where another S-CSCF has the user.
+fn told(reason: ReasonCode) -> Option<Change> {
+    match reason {
+        // The subscription is over: whoever registers again is refused.
+        ReasonCode::PermanentTermination => Some(Change::Rejected),
+        // The UE registers anew, and the I-CSCF chooses another S-CSCF.
+        ReasonCode::ServerChange => Some(Change::Deactivated),
+        ReasonCode::NewServerAssigned => None,
+        // It is about users who are not registered.
+        ReasonCode::RemoveScscf => Some(Change::Deactivated),
+    }
+}
+
+/// The identities of a set that subscribers hear of.
+fn told_identities(set: &ImplicitSet) -> Vec<Box<str>> {
+    set.associated().map(|identity| Box::from(identity.as_str())).collect()
 }
 
 /// The registrations that an RTR means: those of its public identities, or else all of its private ones.

@@ -14,6 +14,7 @@ use cscf::identity::{Impi, Impu};
 use cscf::user_data;
 use diameter_client::cx::ChargingInformation;
 use smallvec::SmallVec;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 /// Names one registration while the process lives.
@@ -47,6 +48,10 @@ pub struct Registration {
     pub timer: Option<TimerId>,
     /// Where it is served; does not change while the registration lives.
     pub home: Bucket,
+    /// Which identity of the set a REGISTER named last; the default one where that is not known any more.
+    explicit: Option<NonZeroU16>,
+    /// Whether the network wants the user to prove anew who it is; not kept over a restart.
+    pub must_prove: bool,
     /// Names the record in the store, which does not change while the registration lives; `None` where the first identity
     /// of the set does.
     key: Option<Box<str>>,
@@ -63,8 +68,25 @@ impl Registration {
             charging: None,
             timer: None,
             home,
+            explicit: None,
+            must_prove: false,
             key: None,
         })
+    }
+
+    /// A REGISTER named this identity.
+    pub fn named_explicitly(&mut self, impu: &Impu) {
+        let place =
+            self.set.identities().iter().position(|identity| identity.canonical() == Some(impu.as_str()));
+        self.explicit = place.and_then(|place| NonZeroU16::new(u16::try_from(place + 1).ok()?));
+    }
+
+    /// Whether an identity of the set is the one that a REGISTER named, and did not come with another.
+    pub fn is_explicit(&self, identity: &Identity) -> bool {
+        let place = self.explicit.map(|place| usize::from(place.get()) - 1);
+        let named = place.and_then(|place| self.set.identities().get(place));
+        let named = named.filter(|named| !named.is_barred).or_else(|| self.set.associated().next());
+        named.is_some_and(|named| named.as_str() == identity.as_str())
     }
 
     /// What the store files it under: the canonical form of an identity.
@@ -86,6 +108,7 @@ impl Registration {
         let first = set.identities().first().and_then(Identity::canonical);
         let key = (first != Some(self.key())).then(|| self.key().into());
         self.key = key;
+        self.explicit = None;
         std::mem::replace(&mut self.set, set)
     }
 

@@ -54,6 +54,11 @@ impl Services {
         &self.document
     }
 
+    /// The application servers that its filter criteria name.
+    pub fn server_names(&self) -> impl Iterator<Item = &str> {
+        self.criteria.iter().map(|criterion| criterion.application_server.server_name.as_str())
+    }
+
     /// Reads [`Services::document`] back.
     pub fn read(document: &str, sets: &SharedSets) -> Option<Services> {
         let profile = user_data::parse(document.as_bytes()).ok()?.service_profiles.pop()?;

@@ -2,6 +2,7 @@
 
 use super::dialog::Ringing;
 use super::{OwnRoutes, Served, ServedCase};
+use crate::reg_event;
 use crate::registrar::assignment::{self, Refused};
 use crate::registrar::binding::{self, Binding};
 use crate::registrar::{saa, same_uri};
@@ -113,9 +114,9 @@ impl Scscf {
         if registration.is_barred(&served.impu) {
             return Err(Reject::new(Status::NOT_FOUND, "identity barred"));
         }
-        if message.method() == Method::Subscribe && is_reg_event(message) {
-            // The package of RFC 3680 is served here and nowhere else; no notifier stands behind it.
-            return Err(Reject::new(Status::BAD_EVENT, "event package not served"));
+        if message.method() == Method::Subscribe && reg_event::is_about(message) {
+            // The package of RFC 3680 is served here and nowhere else.
+            return self.subscribe(turn, request, &served.impu);
         }
         let mut wanted = binding::by_preference(&registration.bindings);
         if asks(message, b"no-fork") {
@@ -235,9 +236,4 @@ impl Value for InBrackets<'_> {
 /// Whether Request-Disposition asks for `directive` (RFC 3841 §9.1).
 fn asks(message: &Message, directive: &[u8]) -> bool {
     message.option_tags(Name::RequestDisposition).any(|asked| asked.eq_ignore_ascii_case(directive))
-}
-
-fn is_reg_event(message: &Message) -> bool {
-    let package = message.first(Name::Event).unwrap_or_default().split(|byte| *byte == b';').next();
-    package.is_some_and(|package| package.trim_ascii().eq_ignore_ascii_case(b"reg"))
 }
