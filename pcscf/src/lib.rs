@@ -20,6 +20,7 @@ pub mod nat;
 pub mod originating;
 pub mod path;
 pub mod record;
+pub mod reg_event;
 pub mod registration;
 pub mod restoration;
 pub mod route_set;
@@ -37,10 +38,13 @@ use ambient::Now;
 use binding::BindingId;
 use bindings::Bindings;
 use cscf::config::Config;
+use cscf::node::ClientId;
+use cscf::role::Outcome;
 use cscf::{Answer, Branch, Event, Failure, Incoming, Next, Reject, Role, Transport, Trust, Turn};
 use gm::Routes;
 use ipsec::Spi;
 use path::Token;
+use reg_event::Watches;
 use scheme::Way;
 use sip_core::fields::via::Transport as ViaTransport;
 use sip_core::{Message, Method, Status};
@@ -56,6 +60,7 @@ pub struct Pcscf {
     bindings: Bindings,
     agreements: Agreements,
     tls_sessions: TlsSessions,
+    watches: Watches,
 }
 
 /// What a P-CSCF waits for.
@@ -77,6 +82,8 @@ pub enum Waiting {
     },
     /// That the associations of an earlier life stand.
     Adopted(Spi),
+    /// A SUBSCRIBE of ours to the registration behind this binding.
+    Subscribed(BindingId),
     /// That the store or the back end of IPsec has dropped what ended by itself; nobody depends on it.
     Forgotten,
 }
@@ -86,6 +93,8 @@ pub enum Waiting {
 pub enum Timer {
     /// The first contact of this binding that ends, ends.
     ContactEnds(BindingId),
+    /// The subscription to the registration behind this binding is to be refreshed.
+    Watch(BindingId),
     /// The time of a set of security associations is over.
     AgreementEnds(Spi),
 }
@@ -124,12 +133,18 @@ impl Pcscf {
             bindings: Bindings::default(),
             agreements: Agreements::default(),
             tls_sessions: TlsSessions::default(),
+            watches: Watches::default(),
         }
     }
 
     /// Which security associations stand, and how far their agreements have come.
     pub fn agreements(&self) -> &Agreements {
         &self.agreements
+    }
+
+    /// Which registrations are watched.
+    pub fn watches(&self) -> &Watches {
+        &self.watches
     }
 
     /// Who is registered through this P-CSCF.
@@ -155,6 +170,9 @@ impl Role for Pcscf {
         }
         if message.method() == Method::Register {
             return registration::begin(self, turn, request);
+        }
+        if let Some(id) = reg_event::named(self, turn, request) {
+            return reg_event::notified(self, turn, request, id);
         }
         let routes = Routes::of(self, turn, message);
         if message.method() == Method::Options
@@ -190,6 +208,8 @@ impl Role for Pcscf {
                 securing::adopted(self, turn, set, &answer);
                 Ok(())
             }
+            // What comes of a request of ours is no answer to a query.
+            Waiting::Subscribed(_) => Ok(()),
             Waiting::Forgotten => {
                 match answer {
                     Answer::Stored(Err(failure)) => {
@@ -258,6 +278,18 @@ impl Role for Pcscf {
         }
     }
 
+    fn originated(
+        &mut self,
+        turn: &mut Turn<'_, Self>,
+        _: ClientId,
+        waiting: &mut Waiting,
+        outcome: Outcome<'_>,
+    ) {
+        if let Waiting::Subscribed(id) = waiting {
+            reg_event::answered(self, turn, *id, &outcome);
+        }
+    }
+
     fn event(&mut self, turn: &mut Turn<'_, Self>, event: Event<Self>) {
         match event {
             Event::Restored(records) => {
@@ -292,6 +324,7 @@ impl Role for Pcscf {
     fn timer(&mut self, turn: &mut Turn<'_, Self>, timer: Timer) {
         match timer {
             Timer::ContactEnds(id) => registration::contact_ended(self, turn, id),
+            Timer::Watch(id) => reg_event::timed(self, turn, id),
             Timer::AgreementEnds(set) => securing::timed_out(self, turn, set),
         }
     }

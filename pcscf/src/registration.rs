@@ -9,7 +9,7 @@ use crate::grant::{Asked, Change};
 use crate::path::ID_BITS;
 use crate::scheme::{self, Credentials, Facts, Way};
 use crate::tls_session::TlsSession;
-use crate::{Data, Pcscf, Timer, Waiting, nat, record, securing};
+use crate::{Data, Pcscf, Timer, Waiting, nat, record, reg_event, securing};
 use ambient::Now;
 use cscf::identity::Impu;
 use cscf::{Answer, Incoming, Query, Reject, Target, Transport, Trust, Turn};
@@ -181,9 +181,11 @@ pub fn stored(
             {
                 pcscf.tls_sessions.registered(&request.source, impi);
             }
-            let left = apply(change, &mut pcscf.bindings, turn);
+            let stand: SmallVec<[BindingId; 1]> = change.stand.iter().map(|binding| binding.id).collect();
+            let left = apply(pcscf, turn, change, "by REGISTER");
             pass(turn, response, &[]);
             left.into_iter().for_each(|ue| securing::registration_ended(pcscf, turn, ue));
+            stand.into_iter().for_each(|id| reg_event::begin(pcscf, turn, id));
             Ok(())
         }
         Answer::Stored(Err(failure)) => {
@@ -215,12 +217,18 @@ pub fn pass(turn: &mut Turn<'_, Pcscf>, response: &Incoming, security_server: &[
 }
 
 /// Lets a change take effect, timers included; gives the protected UEs that have lost a binding.
-fn apply(change: Change, bindings: &mut Bindings, turn: &mut Turn<'_, Pcscf>) -> SmallVec<[SocketAddr; 2]> {
+pub(crate) fn apply(
+    pcscf: &mut Pcscf,
+    turn: &mut Turn<'_, Pcscf>,
+    change: Change,
+    cause: &'static str,
+) -> SmallVec<[SocketAddr; 2]> {
     let mut left = SmallVec::new();
     for id in change.end {
-        let Some(binding) = bindings.remove(id) else { continue };
+        reg_event::ended(pcscf, turn, id);
+        let Some(binding) = pcscf.bindings.remove(id) else { continue };
         tracing::info!(aor = %binding.aor, remote = %binding.hop, "registration has ended");
-        turn.count("registration_ended", "by REGISTER");
+        turn.count("registration_ended", cause);
         if let Some(timer) = binding.timer {
             turn.disarm(timer);
         }
@@ -229,11 +237,11 @@ fn apply(change: Change, bindings: &mut Bindings, turn: &mut Turn<'_, Pcscf>) ->
         }
     }
     for binding in change.stand {
-        if bindings.get(binding.id).is_none() {
+        if pcscf.bindings.get(binding.id).is_none() {
             tracing::info!(aor = %binding.aor, remote = %binding.hop, "registered");
             turn.count("registered", "by REGISTER");
         }
-        stand(bindings, turn, binding);
+        stand(&mut pcscf.bindings, turn, binding);
     }
     left
 }
@@ -259,6 +267,7 @@ pub fn contact_ended(pcscf: &mut Pcscf, turn: &mut Turn<'_, Pcscf>, id: BindingI
     if binding.contacts.is_empty() {
         tracing::info!(aor = %binding.aor, "registration has ended");
         turn.count("registration_ended", "expired");
+        reg_event::ended(pcscf, turn, id);
         turn.query(Query::Store(vec![record::removal(id)]), Waiting::Forgotten);
         if binding.is_protected {
             securing::registration_ended(pcscf, turn, binding.hop.remote);

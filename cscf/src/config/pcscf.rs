@@ -27,6 +27,8 @@ pub struct PcscfSection {
     pub icscf: Option<String>,
     /// What becomes of a Route that differs from the Service-Route.
     pub route_enforcement: RouteEnforcement,
+    /// Whether it watches the registrations that go through it (TS 24.229 §5.2.3).
+    pub reg_event: bool,
     /// Registered contacts at most; beyond, 503.
     pub registrations_max: usize,
 }
@@ -46,6 +48,7 @@ impl PcscfSection {
             ioi: section.get("ioi", Fallback::Derived(home.domain().to_owned())),
             icscf: section.optional("icscf"),
             route_enforcement: section.get("route_enforcement", Fallback::Default(RouteEnforcement::Reject)),
+            reg_event: section.get("reg_event", Fallback::Default(false)),
             registrations_max: section.within("registrations_max", 200_000, 1..=10_000_000) as usize,
             shards: section.within("shards", 1, 1..=u32::from(SHARDS_MAX)) as u16,
         };

@@ -6,6 +6,7 @@ mod dialog;
 mod granted;
 mod hostile;
 mod originating;
+mod reg_event;
 mod registration;
 mod route_set;
 mod securing;
