@@ -2,10 +2,14 @@
 //!
 //! `CARILLON_BLESS=1 cargo test -p carillon-tests --test flows` writes `docs/flows/` anew: read the difference as code.
 
+use cscf::identity::Impu;
+use cscf::user_data::PublicIdentity;
+use diameter_client::cx::ReasonCode;
+use hss_mock::HssCommand;
 use sim::{Ims, Phone, Plan, checker, ladder};
 use std::path::Path;
 use std::time::Duration;
-use ue::{Command, Deregistration, Ending, Notice, SecurityConfig};
+use ue::{Command, Deregistration, Ending, Notice, SecurityConfig, Watching};
 
 fn settled(mut ims: Ims, registered: &[&Phone]) {
     let broken = checker::settle(&mut ims, registered);
@@ -246,6 +250,121 @@ fn users_of_two_scscfs_call_each_other() {
     let notice = ims.call(&bob, &alice.sip);
     assert!(matches!(notice, Notice::Established { .. }), "{notice:?}\n{}", ims.ladder());
     settled(ims, &[&alice, &bob]);
+}
+
+/// A core in which P-CSCF and phone watch registrations, with alice registered; how long its ladder is by then.
+fn watched(plan: Plan) -> (Ims, Phone, usize) {
+    let mut ims = plan.with_settings("[pcscf]\nreg_event = true").start();
+    let alice = ims.phone_with(|config| config.watching = Watching::OwnRegistration);
+    ims.register_well(&alice);
+    ims.advance(Duration::from_secs(2));
+    let count = ladder::ladder(&ims.world).count();
+    (ims, alice, count)
+}
+
+/// The ladder from a line on.
+fn since(ims: &Ims, count: usize) -> String {
+    let drawn = ims.ladder();
+    let mut lines = drawn.lines();
+    let header = lines.next().unwrap();
+    let rest: Vec<&str> = std::iter::once(header).chain(lines.skip(count)).collect();
+    format!("{}\n", rest.join("\n"))
+}
+
+/// TS 24.229 §5.1.1.3, §5.2.3, §5.4.2.1: after the 200, P-CSCF and UE subscribe to the registration.
+#[test]
+fn a_registration_is_watched_by_the_phone_and_its_pcscf() {
+    let (ims, alice, _) = watched(Plan::seeded(21));
+    golden("register-watched.txt", &ims.ladder());
+    settled(ims, &[&alice]);
+}
+
+/// TS 24.229 §5.4.1.5, §5.2.5.2, §5.1.1.7: what the HSS ends, everybody hears of, and the phone does not come back.
+#[test]
+fn a_registration_that_the_hss_ends_is_over_everywhere() {
+    let (mut ims, alice, count) = watched(Plan::seeded(22));
+    let target = alice.sip.clone();
+    let reason = ReasonCode::PermanentTermination;
+    assert!(ims.hss(HssCommand::Deregister { target, reason, info: None }).is_ok());
+    ims.advance(Duration::from_secs(2));
+    golden("rtr.txt", &since(&ims, count));
+    let heard = ims.world.take_notices::<Notice>(alice.host);
+    assert!(
+        heard.iter().any(|(_, notice)| *notice == Notice::Deregistered(Deregistration::ByNetwork)),
+        "{heard:?}\n{}",
+        ims.ladder()
+    );
+    assert_eq!(ims.registered_at(&alice), None);
+    assert_eq!(ims.bindings(), 0, "the P-CSCF has dropped it at once");
+    settled(ims, &[]);
+}
+
+/// TS 24.229 §5.4.1.5: a user who is to have another S-CSCF registers again at once.
+#[test]
+fn a_phone_whose_server_changes_registers_anew_at_once() {
+    let (mut ims, alice, count) = watched(Plan::seeded(23));
+    let target = alice.sip.clone();
+    let reason = ReasonCode::ServerChange;
+    assert!(ims.hss(HssCommand::Deregister { target, reason, info: None }).is_ok());
+    ims.advance(Duration::from_secs(5));
+    golden("rtr-server-change.txt", &since(&ims, count));
+    assert!(ims.registered_at(&alice).is_some(), "{}", ims.ladder());
+    assert_eq!(ims.bindings(), 1);
+    settled(ims, &[&alice]);
+}
+
+/// TS 29.228 §6.2, TS 24.229 §5.4.2.1.2: a pushed profile with an identity more is told to all who watch.
+#[test]
+fn an_identity_that_a_pushed_profile_brings_is_told() {
+    let mut changed = None;
+    let plan = Plan::seeded(24).with_subscriber(0, |alice| changed = Some(alice.clone()));
+    let (mut ims, alice, count) = watched(plan);
+    let mut changed = changed.unwrap();
+    let office = "sip:office@ims.mnc001.mcc001.3gppnetwork.org".to_owned();
+    let identities = &mut changed.implicit_sets[0].service_profiles[0].public_identities;
+    identities.push(PublicIdentity { identity: office.clone(), ..PublicIdentity::default() });
+    let target = changed.name.clone();
+    assert!(ims.hss(HssCommand::ReplaceSubscriber(Box::new(changed))).is_ok());
+    assert!(ims.hss(HssCommand::PushProfile { target }).is_ok());
+    ims.advance(Duration::from_secs(2));
+    golden("ppr.txt", &since(&ims, count));
+    let told = ims.received(&alice.name, "NOTIFY").pop().unwrap_or_default();
+    assert!(told.contains(&office) && told.contains("event=\"created\""), "{told}");
+    settled(ims, &[&alice]);
+}
+
+/// TS 24.229 §5.4.1.6, §5.1.1.5.2: a phone that is to prove anew who it is does so in half of the time that it has left.
+#[test]
+fn a_phone_that_is_to_prove_anew_who_it_is_does_so_in_time() {
+    let (mut ims, alice, count) = watched(Plan::seeded(25));
+    let impu = Impu::parse(alice.sip.as_bytes()).unwrap();
+    let scscf = ims.world.host("scscf");
+    ims.world.command(scscf, scscf::Command::Reauthenticate { impu, within: Duration::from_secs(60) });
+    ims.advance(Duration::from_secs(32));
+    golden("reauthentication.txt", &since(&ims, count));
+    ims.advance(Duration::from_secs(60));
+    assert_eq!(ims.contacts(&alice), 1, "{}", ims.ladder());
+    settled(ims, &[&alice]);
+}
+
+/// A subscription is served by the shard of its registration, whoever receives what comes for it.
+#[test]
+fn registrations_are_watched_and_ended_whatever_the_number_of_shards() {
+    for seed in 26..30 {
+        let (mut ims, alice, _) = watched(Plan::seeded(seed).with_shards(4));
+        assert_eq!(ims.subscriptions(), 2, "seed {seed}: the phone and its P-CSCF\n{}", ims.ladder());
+        ims.register_well(&alice);
+        ims.advance(Duration::from_secs(2));
+        assert_eq!(ims.subscriptions(), 2, "seed {seed}: a refresh needs no other");
+        let reason = ReasonCode::PermanentTermination;
+        assert!(ims.hss(HssCommand::Deregister { target: alice.sip.clone(), reason, info: None }).is_ok());
+        ims.advance(Duration::from_secs(2));
+        assert_eq!((ims.subscriptions(), ims.bindings()), (0, 0), "seed {seed}\n{}", ims.ladder());
+        let heard = ims.world.take_notices::<Notice>(alice.host);
+        let over = |(_, notice): &(_, Notice)| *notice == Notice::Deregistered(Deregistration::ByNetwork);
+        assert!(heard.iter().any(over), "seed {seed}: {heard:?}");
+        settled(ims, &[]);
+    }
 }
 
 /// The same seed gives the same run, to the byte.

@@ -62,6 +62,9 @@ fn told(name: &str, notice: &Notice) -> String {
             "is de-registered, and the network has not said so".to_owned()
         }
         Notice::Deregistered(Deregistration::Expired) => "has lost its registration: it ran out".to_owned(),
+        Notice::Deregistered(Deregistration::ByNetwork) => {
+            "has lost its registration: the network ended it".to_owned()
+        }
         Notice::IncomingCall { call, from, .. } => format!("is called by {from} (call {})", call.0),
         Notice::Established { call, .. } => format!("talks (call {})", call.0),
         Notice::Ended { call, ending: Ending::Remote } => format!("was hung up on (call {})", call.0),

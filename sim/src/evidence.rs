@@ -7,6 +7,7 @@ use cscf::station::Protocol;
 use diameter_client::cx::{CxAnswer, CxRequest, ServerAssignmentType, decode_answer, decode_request};
 use diameter_client::wire::Message;
 use hss_mock::{CommandError, CommandReport, HssCommand, HssNotice, Refusal};
+use pcscf::Pcscf;
 use scscf::Scscf;
 use std::time::Duration;
 
@@ -77,6 +78,18 @@ impl Ims {
             .filter_map(|station| station.node().role().registrations().find(&impu))
             .map(|(_, registration)| registration.bindings.len())
             .sum()
+    }
+
+    /// How many registrations go through the P-CSCF.
+    pub fn bindings(&self) -> usize {
+        let stations = self.world.hosts().iter().flat_map(|host| host.shards::<Pcscf>());
+        stations.map(|station| station.node().role().bindings().len()).sum()
+    }
+
+    /// How many subscriptions to registrations the S-CSCFs have.
+    pub fn subscriptions(&self) -> usize {
+        let stations = self.world.hosts().iter().flat_map(|host| host.shards::<Scscf>());
+        stations.map(|station| station.node().role().subscriptions().len()).sum()
     }
 
     /// Gives the HSS a command, and waits for what came of it.

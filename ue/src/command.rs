@@ -224,6 +224,8 @@ pub enum Deregistration {
     Unconfirmed,
     /// It expired before a refresh succeeded.
     Expired,
+    /// The network ended it, and told a UE that watches it.
+    ByNetwork,
 }
 
 /// Why a request outside a call failed.

@@ -1,6 +1,7 @@
 //! What a UE is told before it starts: who its user is, how it authenticates, where its P-CSCF is, how it behaves.
 
 use crate::handset::{self, Handset};
+use crate::watch::Watching;
 use cscf::flow::{Hop, Local, Side, Transport};
 use ims_aka::Usim;
 use ipsec::{Algorithms, Mode};
@@ -35,6 +36,8 @@ pub struct UeConfig {
     pub security: Option<SecurityConfig>,
     /// How the UE behaves where the specification leaves it a choice.
     pub policy: Policy,
+    /// Whether it watches its registration.
+    pub watching: Watching,
     /// How it writes what it says.
     pub handset: &'static Handset,
 }
@@ -74,6 +77,7 @@ impl UeConfig {
             expires: UeConfig::EXPIRES,
             security: None,
             policy: Policy::default(),
+            watching: Watching::Nothing,
             handset: &handset::plain::PLAIN,
         }
     }

@@ -19,6 +19,11 @@ impl Thread {
     pub(crate) fn new(turn: &mut Turn<'_, Ue>) -> Thread {
         Thread { call_id: Ue::token(turn), tag: Ue::token(turn), sequence: 0 }
     }
+
+    /// Call-ID and From tag.
+    pub(crate) fn names(&self) -> (&str, &str) {
+        (&self.call_id, &self.tag)
+    }
 }
 
 impl Ue {

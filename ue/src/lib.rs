@@ -22,6 +22,7 @@ mod security;
 mod session;
 mod session_timer;
 pub mod ue;
+mod watch;
 
 pub use command::{CallNumber, Command, Deregistration, Ending, Notice, RegistrationFailure, RequestFailure};
 pub use config::{
@@ -29,3 +30,4 @@ pub use config::{
 };
 pub use handset::Handset;
 pub use ue::Ue;
+pub use watch::Watching;

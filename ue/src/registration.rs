@@ -158,6 +158,29 @@ impl Ue {
         }
     }
 
+    /// The network has ended the registration, and does not want another.
+    pub(crate) fn lose_registration(&mut self, turn: &mut Turn<'_, Ue>) {
+        self.forget_binding(turn);
+        self.security_ended(turn);
+        turn.notice(Notice::Deregistered(Deregistration::ByNetwork));
+    }
+
+    /// The network wants another registration, after a while.
+    pub(crate) fn retry_after(&mut self, turn: &mut Turn<'_, Ue>, after: Duration) {
+        self.stop_retrying(turn);
+        let after = after.min(RETRY_LONGEST * 2);
+        self.registration.retry = Some(turn.arm(after, Timer::Retry, "registration retry"));
+    }
+
+    /// The network has shortened the registration (TS 24.229 §5.1.1.5.2): it is refreshed in time.
+    pub(crate) fn shorten_registration(&mut self, turn: &mut Turn<'_, Ue>, left: Duration) {
+        let Some(binding) = &mut self.registration.binding else { return };
+        let refresh = turn.arm(refresh_point(left), Timer::Refresh, "registration refresh");
+        let expiry = turn.arm(left, Timer::Expired, "registration expiry");
+        turn.disarm(std::mem::replace(&mut binding.refresh, refresh));
+        turn.disarm(std::mem::replace(&mut binding.expiry, expiry));
+    }
+
     /// The network has lost the registration: it begins anew, unless that is under way.
     pub(crate) fn register_anew(&mut self, turn: &mut Turn<'_, Ue>) {
         if self.registration.attempt.is_none() {
@@ -428,6 +451,10 @@ impl Ue {
             expires_s,
             refresh: attempt.purpose == Purpose::Refresh,
         });
+        if attempt.purpose == Purpose::Register {
+            self.watch_ended(turn);
+        }
+        self.watch(turn);
         self.run_queued(turn);
     }
 

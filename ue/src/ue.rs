@@ -7,6 +7,7 @@ use crate::config::{Policy, UeConfig};
 use crate::handset::{ContactForm, ContactTransport, ContactUser};
 use crate::registration::Registration;
 use crate::security::Security;
+use crate::watch::Watch;
 use cscf::flow::{Hop, Side, Transport};
 use cscf::node::ClientId;
 use cscf::role::Outcome;
@@ -23,6 +24,7 @@ pub struct Ue {
     pub(crate) registration: Registration,
     pub(crate) security: Security,
     pub(crate) calls: Calls,
+    pub(crate) watch: Option<Watch>,
 }
 
 /// What waits for the outcome of a request of ours.
@@ -52,6 +54,8 @@ pub enum Waiting {
     Prack,
     /// A BYE of a call that is over for us.
     Bye,
+    /// A SUBSCRIBE to our registration.
+    Subscribe,
     /// A MESSAGE.
     Message {
         /// The receiver.
@@ -73,6 +77,8 @@ pub enum Timer {
     Expired,
     /// A failed registration is tried again.
     Retry,
+    /// The subscription to our registration is to be refreshed.
+    RefreshWatch,
     /// The USIM is done with the challenge.
     AnswerChallenge,
     /// The phone has rung long enough to be answered.
@@ -97,6 +103,7 @@ impl Ue {
             registration: Registration::default(),
             security: Security::default(),
             calls: Calls::default(),
+            watch: None,
             config,
         }
     }
@@ -209,6 +216,9 @@ impl Role for Ue {
         if let Some(set) = request.source.secured {
             self.security_used(turn, set);
         }
+        if self.is_watch(message) {
+            return self.watch_told(turn, request);
+        }
         if let Some(id) = DialogId::of_request(message) {
             return self.request_in_dialog(turn, request, &id);
         }
@@ -265,6 +275,7 @@ impl Role for Ue {
         };
         match waiting {
             Waiting::Register => self.registered(turn, outcome),
+            Waiting::Subscribe => self.watch_outcome(turn, &outcome),
             Waiting::Invite { call, acks } => self.invite_outcome(turn, *call, acks, outcome),
             Waiting::Change { call, ack } => self.change_outcome(turn, *call, ack, outcome),
             Waiting::Message { to } => self.message_outcome(turn, to, outcome),
@@ -294,6 +305,7 @@ impl Role for Ue {
             Timer::Refresh => self.refresh(turn),
             Timer::Expired => self.expired(turn),
             Timer::Retry => self.retry(turn),
+            Timer::RefreshWatch => self.refresh_watch(turn),
             Timer::AnswerChallenge => self.send_register(turn),
             Timer::RingEnds(call) => {
                 // A call that was answered or refused in the meantime rings no more.
