@@ -29,6 +29,7 @@ pub mod registrations;
 pub mod services;
 pub mod shared;
 mod sources;
+pub mod third_party;
 mod vectors;
 
 use crate::role::Scscf;

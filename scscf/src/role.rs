@@ -37,6 +37,8 @@ pub struct Scscf {
     pub(crate) sessions: Sessions,
     pub(crate) subscription_bounds: Bounds,
     pub(crate) subscriptions: Subscriptions,
+    /// REGISTERs to application servers that are out.
+    pub(crate) third_party_open: usize,
 }
 
 /// How long until a record that could not be stored is written again.
@@ -80,6 +82,7 @@ impl Scscf {
             sessions: Sessions::default(),
             subscription_bounds,
             subscriptions: Subscriptions::default(),
+            third_party_open: 0,
             own_name: OwnName::of(&config.scscf.uri),
             config,
         }
@@ -152,10 +155,17 @@ impl Role for Scscf {
                 self.released(turn, request, register, authentication_info, unboxed(answer))
             }
             (
-                Waiting::Stored { register, id, created, authentication_info },
+                Waiting::Stored { register, id, created, heard, authentication_info },
                 Answer::Stored(stored),
                 Some(request),
-            ) => self.stored(turn, request, register, (id, &created), authentication_info.as_deref(), stored),
+            ) => self.stored(
+                turn,
+                request,
+                register,
+                (id, &created, heard),
+                authentication_info.as_deref(),
+                stored,
+            ),
             (Waiting::Profile { served, asked }, Answer::Cx(answer), Some(request)) => {
                 self.profile_came(turn, request, served, asked, unboxed(answer))
             }
@@ -217,6 +227,7 @@ impl Role for Scscf {
         outcome: Outcome<'_>,
     ) {
         match waiting {
+            Waiting::ThirdParty(asked) => self.server_answered(turn, *asked, &outcome),
             Waiting::Notify(id) => self.notified(turn, *id, &outcome),
             // A BYE of ours: whatever comes of it, the session is gone here.
             _ => tracing::debug!(?waiting, ?outcome, "released"),

@@ -4,6 +4,7 @@ use crate::reg_event::SubscriptionId;
 use crate::registrar::binding::Binding;
 use crate::registrar::register::Register;
 use crate::registrar::registrations::RegistrationId;
+use crate::registrar::third_party::{Asked, Heard};
 use crate::sessions::Served;
 use crate::sessions::dialog::SessionId;
 use cscf::identity::{Impi, Impu};
@@ -47,6 +48,8 @@ pub enum Waiting {
         id: RegistrationId,
         /// The contacts that were new.
         created: SmallVec<[Binding; 1]>,
+        /// Of whom application servers are to hear.
+        heard: Option<Box<Heard>>,
         /// For the 200.
         authentication_info: Option<String>,
     },
@@ -78,6 +81,8 @@ pub enum Waiting {
     },
     /// A BYE of ours.
     Bye,
+    /// A REGISTER of ours to an application server.
+    ThirdParty(Asked),
     /// A NOTIFY of ours.
     Notify(SubscriptionId),
 }
@@ -128,6 +133,8 @@ pub enum Cause {
     Moved,
     /// An operator asked for it.
     Operator,
+    /// An application server that must hear of it did not answer.
+    ApplicationServer,
     /// It could not be stored.
     Store,
 }

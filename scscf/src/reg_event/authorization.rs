@@ -54,8 +54,8 @@ fn is_same_host(one: &[u8], other: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registrar::binding::{Binding, Texts};
     use crate::criteria::SharedSets;
+    use crate::registrar::binding::{Binding, Texts};
     use crate::registrar::implicit_set::ImplicitSet;
     use crate::registrar::path::Path;
     use crate::registrar::registrations::State;
@@ -70,7 +70,8 @@ mod tests {
             <PublicIdentity><Identity>tel:+491</Identity></PublicIdentity><InitialFilterCriteria><Priority>0</Priority>\
             <ApplicationServer><ServerName>sip:as1.h:5065;lr</ServerName></ApplicationServer></InitialFilterCriteria>\
             </ServiceProfile></IMSSubscription>";
-        let set = ImplicitSet::new(user_data::parse(xml).expect("user data"), &SharedSets::default()).expect("a set");
+        let set = ImplicitSet::new(user_data::parse(xml).expect("user data"), &SharedSets::default())
+            .expect("a set");
         let mut registration =
             Registration::new(set, State::Registered, Bucket::new(1)).expect("an identity");
         let mut path = Path::default();

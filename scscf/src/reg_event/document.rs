@@ -116,8 +116,8 @@ fn hash(parts: &[&[u8]]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registrar::binding::Texts;
     use crate::criteria::SharedSets;
+    use crate::registrar::binding::Texts;
     use crate::registrar::implicit_set::ImplicitSet;
     use crate::registrar::registrations;
     use cscf::bucket::Bucket;
@@ -129,7 +129,8 @@ mod tests {
         let xml = b"<IMSSubscription><PrivateID>a@h</PrivateID><ServiceProfile><PublicIdentity><BarringIndication>1</BarringIndication>\
             <Identity>sip:imsi@h</Identity></PublicIdentity><PublicIdentity><Identity>sip:alice@h</Identity></PublicIdentity>\
             <PublicIdentity><Identity>tel:+491</Identity></PublicIdentity></ServiceProfile></IMSSubscription>";
-        let set = ImplicitSet::new(user_data::parse(xml).expect("user data"), &SharedSets::default()).expect("a set");
+        let set = ImplicitSet::new(user_data::parse(xml).expect("user data"), &SharedSets::default())
+            .expect("a set");
         let mut alice =
             Registration::new(set, registrations::State::Registered, Bucket::new(1)).expect("an identity");
         alice.bindings = contacts.iter().map(|uri| contact(uri, "")).collect();

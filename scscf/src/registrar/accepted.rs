@@ -121,7 +121,7 @@ impl Value for Listed<'_> {
 }
 
 /// The addresses of charging functions as P-Charging-Function-Addresses has them (RFC 7315 §4.5).
-struct Functions<'a>(&'a ChargingInformation);
+pub(super) struct Functions<'a>(pub(super) &'a ChargingInformation);
 
 impl Functions<'_> {
     fn each(&self) -> impl Iterator<Item = (&'static str, &str)> {
@@ -132,7 +132,7 @@ impl Functions<'_> {
             .filter(|(_, address)| !address.contains(['"', '\\']))
     }
 
-    fn has_any(&self) -> bool {
+    pub(super) fn has_any(&self) -> bool {
         self.each().next().is_some()
     }
 }

@@ -5,18 +5,21 @@ use super::assignment::{self, Profile, Refused};
 use super::binding::{self, Binding, Change, Updated};
 use super::register::Register;
 use super::registrations::{Registration, RegistrationId, State};
+use super::third_party::Heard;
 use super::{saa, same_uri};
 use crate::role::Scscf;
 use crate::sessions::token::{self, Case};
 use crate::waiting::{Cause, Notice, Waiting};
+use ambient::Instant;
 use cscf::identity::Impu;
 use cscf::query::{Query, StoreFailure};
+use cscf::user_data::RegistrationType;
 use cscf::{Incoming, Reject, Turn};
 use diameter_client::cx::{
     ChargingInformation, CxAnswer, CxRequest, Sar, ServerAssignmentType, UserDataAlreadyAvailable,
 };
 use diameter_client::endpoint::CxFailure;
-use sip_core::{Name, Status};
+use sip_core::{Name, ResponseBuilder, Status};
 use smallvec::SmallVec;
 
 impl Scscf {
@@ -187,6 +190,7 @@ impl Scscf {
         let Some(registration) = self.registrations.get_mut(id) else {
             return Err(Reject::new(Status::SERVER_INTERNAL_ERROR, "registration ended meanwhile"));
         };
+        let was_registered = registration.state == State::Registered;
         registration.state = State::Registered;
         registration.named_explicitly(&register.impu);
         let created = changes
@@ -194,9 +198,17 @@ impl Scscf {
             .filter(|(_, change)| *change == Change::Registered)
             .map(|(binding, _)| binding)
             .collect();
+        let kind = match was_registered {
+            true => RegistrationType::ReRegistration,
+            false => RegistrationType::Initial,
+        };
+        let heard = self.heard(id, &register.impu, kind);
         self.arm_expiry(turn, id);
         let records = self.stored_form(turn, id).into_iter().collect();
-        turn.query(Query::Store(records), Waiting::Stored { register, id, created, authentication_info });
+        turn.query(
+            Query::Store(records),
+            Waiting::Stored { register, id, created, heard, authentication_info },
+        );
         Ok(())
     }
 
@@ -233,7 +245,7 @@ impl Scscf {
         turn: &mut Turn<'_, Scscf>,
         request: &Incoming,
         register: Box<Register>,
-        (id, created): (RegistrationId, &[Binding]),
+        (id, created, heard): (RegistrationId, &[Binding], Option<Box<Heard>>),
         authentication_info: Option<&str>,
         answer: Result<(), StoreFailure>,
     ) -> Result<(), Reject> {
@@ -255,6 +267,16 @@ impl Scscf {
         turn.count("registration", "accepted");
         self.accept(turn, request, &register, authentication_info);
         self.tell_subscribers(turn, id);
+        if let Some(heard) = heard {
+            self.tell_servers(turn, &heard, &request.message, |scscf, turn| {
+                let (tag, now) = (turn.tag(), turn.now());
+                let token = scscf.own_token(turn, &register.impu, Case::ServiceRoute, None);
+                let ok = ResponseBuilder::for_request(&request.message, Status::OK).to_tag(&tag);
+                scscf.accepted((&token, now), &register, authentication_info, |accepted| {
+                    accepted.fill(ok, &request.message).build()
+                })
+            });
+        }
         if let Some(contacts) = contacts {
             turn.notice(Notice::Registered { impu: register.impu, contacts });
         }
@@ -285,16 +307,27 @@ impl Scscf {
         register: &Register,
         authentication_info: Option<&str>,
     ) {
-        let token = self.own_token(turn, &register.impu, Case::ServiceRoute, None);
-        let accepted = Accepted {
+        let (token, now) = (self.own_token(turn, &register.impu, Case::ServiceRoute, None), turn.now());
+        self.accepted((&token, now), register, authentication_info, |accepted| {
+            turn.reply(request, Status::OK, |response| accepted.fill(response, &request.message));
+        });
+    }
+
+    fn accepted<T>(
+        &self,
+        (token, now): (&str, Instant),
+        register: &Register,
+        authentication_info: Option<&str>,
+        write: impl FnOnce(Accepted<'_>) -> T,
+    ) -> T {
+        write(Accepted {
             registration: self.registrations.find(&register.impu).map(|(_, registration)| registration),
             register,
-            service_route: &token::uri(&self.config.scscf.uri, &token),
+            service_route: &token::uri(&self.config.scscf.uri, token),
             ioi: &self.config.scscf.ioi,
             home: &self.config.home,
             authentication_info,
-            now: turn.now(),
-        };
-        turn.reply(request, Status::OK, |response| accepted.fill(response, &request.message));
+            now,
+        })
     }
 }

@@ -11,6 +11,7 @@ use crate::sessions::release::Ended;
 use crate::waiting::{Cause, Notice, Waiting};
 use cscf::identity::{Impi, Impu};
 use cscf::query::{Query, Record};
+use cscf::user_data::RegistrationType;
 use cscf::{Incoming, Reject, Turn};
 use diameter_client::cx::{
     CxAnswer, CxRequest, CxResult, SIFC, Sar, ServerAssignmentType, SupportedFeatures,
@@ -44,13 +45,14 @@ impl Scscf {
             return Ok(());
         };
         let Updated { bindings, changes } = self.binding_update(turn, &register)?;
+        let heard = self.heard(id, &register.impu, RegistrationType::ReRegistration);
         self.note_all(id, &[], &changes);
         self.registrations.bind(id, bindings);
         let records = self.keep_or_drop(turn, id, Cause::User);
         self.authentications.forget(register.impi());
         turn.query(
             Query::Store(records),
-            Waiting::Stored { register, id, created: SmallVec::new(), authentication_info },
+            Waiting::Stored { register, id, created: SmallVec::new(), heard, authentication_info },
         );
         Ok(())
     }
@@ -98,12 +100,19 @@ impl Scscf {
             turn.disarm(timer);
         }
         self.end_subscriptions(turn.now(), id, &registration);
+        match cause {
+            Cause::Expiry | Cause::Hss | Cause::Operator | Cause::ApplicationServer => {
+                self.tell_servers_of_end(turn, id, &registration);
+            }
+            // They hear after the 200 of the UE, from the other S-CSCF, or never heard of it.
+            Cause::User | Cause::Moved | Cause::Store => {}
+        }
         if registration.state == State::Registered
             && let Some(impu) = registration.default_identity().or_else(|| registration.named())
         {
             turn.notice(Notice::Deregistered { impu, cause });
         }
-        if matches!(cause, Cause::Hss | Cause::Operator) {
+        if matches!(cause, Cause::Hss | Cause::Operator | Cause::ApplicationServer) {
             self.release_sessions(turn, &registration, Ended::ByNetwork);
         }
         vec![record::gone(&registration)]
@@ -117,12 +126,17 @@ impl Scscf {
         if registration.state != State::Registered {
             turn.notice(Notice::NotRegistered { impu: impu.clone() });
         }
+        self.end_registration(turn, id, Cause::Operator);
+    }
+
+    /// The network ends a registration by itself (TS 24.229 §5.4.1.5): nobody is meant to be back at once.
+    pub(crate) fn end_registration(&mut self, turn: &mut Turn<'_, Scscf>, id: RegistrationId, cause: Cause) {
+        let Some(registration) = self.registrations.get(id) else { return };
         let impis = registration.impis();
         let ended: SmallVec<[Binding; 1]> = registration.bindings.iter().cloned().collect();
-        // TS 24.229 §5.4.1.5: nobody is meant to be back at once.
         ended.iter().for_each(|binding| self.note(id, binding, Change::Rejected));
         self.registrations.bind(id, SmallVec::new());
-        self.settle(turn, id, Cause::Operator, ServerAssignmentType::AdministrativeDeregistration, &impis);
+        self.settle(turn, id, cause, ServerAssignmentType::AdministrativeDeregistration, &impis);
     }
 
     /// Tells the HSS something whose answer changes nothing here.
