@@ -3,10 +3,13 @@
 //! `CARILLON_BLESS=1 cargo test -p carillon-tests --test flows` writes `docs/flows/` anew: read the difference as code.
 
 use cscf::identity::Impu;
-use cscf::user_data::PublicIdentity;
+use cscf::user_data::{ApplicationServer, InitialFilterCriteria, PublicIdentity};
 use diameter_client::cx::ReasonCode;
 use hss_mock::HssCommand;
-use sim::{Ims, Phone, Plan, checker, ladder};
+use sim::world::HostId;
+use sim::{Heard, Ims, Phone, Plan, Say, Stranger, checker, ladder};
+use sip_core::{Limits, Message, ResponseBuilder, Status};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 use ue::{Command, Deregistration, Ending, Notice, SecurityConfig, Watching};
@@ -365,6 +368,58 @@ fn registrations_are_watched_and_ended_whatever_the_number_of_shards() {
         assert!(heard.iter().any(over), "seed {seed}: {heard:?}");
         settled(ims, &[]);
     }
+}
+
+/// Answers what an application server has heard with a 200; how many REGISTERs there were.
+fn answer_as_server(ims: &mut Ims, server: HostId, local: SocketAddr) -> usize {
+    let mut answered = 0;
+    loop {
+        let mut heard = Vec::new();
+        ims.world.run_until(Duration::from_secs(1), |world| {
+            heard = world.take_notices::<Heard>(server);
+            !heard.is_empty()
+        });
+        if heard.is_empty() {
+            return answered;
+        }
+        for (_, heard) in heard {
+            let Heard::Bytes(bytes) = heard else { continue };
+            let request = Message::parse(bytes, &Limits::default()).unwrap();
+            let ok = ResponseBuilder::for_request(&request, Status::OK).to_tag("as").build();
+            let remote = ims.config().scscf.listen[0].address;
+            ims.world.command(server, Say::Datagram { local, remote, bytes: ok });
+            answered += 1;
+        }
+    }
+}
+
+/// TS 24.229 §5.4.1.7: an application server whose criteria match hears of a registration after its 200, and of its end.
+#[test]
+fn an_application_server_hears_who_is_registered_and_who_leaves() {
+    let local: SocketAddr = "127.0.0.60:5065".parse().unwrap();
+    let plan = Plan::seeded(30).with_subscriber(0, |alice| {
+        let application_server = ApplicationServer {
+            server_name: format!("sip:{local}"),
+            service_info: Some("tariff=gold".into()),
+            ..ApplicationServer::default()
+        };
+        let criterion = InitialFilterCriteria { application_server, ..InitialFilterCriteria::default() };
+        alice.implicit_sets[0].service_profiles[0].filter_criteria.push(criterion);
+    });
+    let mut ims = plan.start();
+    let server = ims.world.add("as1", local.ip(), Box::new(|_| Box::new(Stranger::silent())));
+    let alice = ims.phone();
+    ims.register_well(&alice);
+    assert_eq!(answer_as_server(&mut ims, server, local), 1);
+    golden("third-party-register.txt", &ims.ladder());
+    assert_eq!(ims.deregister(&alice), Notice::Deregistered(Deregistration::Confirmed));
+    assert_eq!(answer_as_server(&mut ims, server, local), 1);
+    let told = ims.sent("scscf", "REGISTER");
+    let expires: Vec<&str> =
+        told.iter().filter_map(|text| text.lines().find_map(|line| line.strip_prefix("Expires: "))).collect();
+    assert_eq!(expires, ["600000", "0"], "{told:?}");
+    assert!(told.iter().all(|text| text.contains("<service-info>tariff=gold</service-info>")), "{told:?}");
+    settled(ims, &[]);
 }
 
 /// The same seed gives the same run, to the byte.

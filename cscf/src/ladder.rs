@@ -35,6 +35,8 @@ pub enum Kind {
     Ue,
     /// A CSCF: Mw towards another one.
     Cscf,
+    /// An application server: ISC towards a CSCF.
+    ApplicationServer,
     /// The HSS: Cx towards a CSCF.
     Hss,
 }
@@ -158,6 +160,7 @@ impl Ladder {
     fn reference_point(&self, from: usize, to: usize) -> &'static str {
         match (self.columns[from].kind, self.columns[to].kind) {
             (Kind::Hss, _) | (_, Kind::Hss) => "Cx",
+            (Kind::ApplicationServer, _) | (_, Kind::ApplicationServer) => "ISC",
             (Kind::Ue, _) | (_, Kind::Ue) => "Gm",
             (Kind::Cscf, Kind::Cscf) => "Mw",
         }

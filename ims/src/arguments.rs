@@ -275,6 +275,14 @@ pub enum RegCommand {
         /// A name, number or identity.
         who: String,
     },
+    /// Lets the registration of a user run out soon, unless the phone proves anew who it is: who watches it is told.
+    Reauthenticate {
+        /// A name, number or identity.
+        who: String,
+        /// What is left of it, in seconds.
+        #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+        within: u32,
+    },
 }
 
 /// `ims sa`.

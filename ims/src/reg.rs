@@ -9,11 +9,15 @@ use crate::{screen, settings};
 /// Carries out `ims reg`.
 pub fn run(reg: &Reg) -> Result<(), Failure> {
     let config = settings::read(reg.core.config.as_deref())?;
-    let RegCommand::Deregister { who } = &reg.command;
-    let line = match who.contains(':') {
-        true => format!("deregister {}", word(who)?),
-        false => format!("deregister {}", word(reachable_at(Roster::of(&config)?.find(who, &config)?)?)?),
+    let (who, command, rest) = match &reg.command {
+        RegCommand::Deregister { who } => (who, "deregister", String::new()),
+        RegCommand::Reauthenticate { who, within } => (who, "reauthenticate", format!(" {within}")),
     };
+    let identity = match who.contains(':') {
+        true => word(who)?.to_owned(),
+        false => word(reachable_at(Roster::of(&config)?.find(who, &config)?)?)?.to_owned(),
+    };
+    let line = format!("{command} {identity}{rest}");
     let lines = control::ask(&config, SCSCF, &line, reg.core.timeout)?;
     lines.iter().for_each(screen::line);
     Ok(())

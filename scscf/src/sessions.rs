@@ -130,7 +130,9 @@ impl Scscf {
     pub(crate) fn serve(&mut self, turn: &mut Turn<'_, Scscf>, request: &Incoming) -> Result<(), Reject> {
         let message = &request.message;
         let own = self.own_routes(turn, message);
+        // What goes by a Route is for somebody behind us, but for a SUBSCRIBE that a proxy has sent by one.
         if own.next.is_none()
+            && (own.slots.is_empty() || message.method() == Method::Subscribe)
             && let Some(id) = self.subscription_of(turn, message)
         {
             return self.within_subscription(turn, request, id);

@@ -16,11 +16,20 @@ pub fn ladder(world: &World) -> Ladder {
     hosts.sort_by_key(|host| (kind(&host.name) as u8, rank(&host.name), host.name.clone()));
     let mut ladder = Ladder::new();
     for host in hosts {
-        let address = SocketAddr::new(host.address, 0);
-        let party = ladder.column(&title(&host.name), kind(&host.name), [address]);
+        // Of a host without a trace, the addresses are those that others have spoken with.
+        let mut addresses: Vec<SocketAddr> =
+            world.traced().iter().map(|traced| traced.event.remote).collect();
+        addresses.retain(|address| address.ip() == host.address);
+        addresses.sort();
+        addresses.dedup();
+        let party = ladder.column(&title(&host.name), kind(&host.name), addresses);
         let seen = world.traced().iter().filter(|traced| world.hosts()[traced.host].name == host.name);
-        let events = seen.map(|traced| &traced.event).filter(|event| !is_upkeep(event));
-        ladder.report(party, events.cloned());
+        let mut events =
+            seen.map(|traced| &traced.event).filter(|event| !is_upkeep(event)).cloned().peekable();
+        // What a host without a trace says is told by those who hear it.
+        if events.peek().is_some() {
+            ladder.report(party, events);
+        }
     }
     ladder
 }
@@ -34,6 +43,7 @@ fn is_upkeep(event: &Event) -> bool {
 fn kind(name: &str) -> Kind {
     match name {
         "hss" => Kind::Hss,
+        _ if name.starts_with("as") => Kind::ApplicationServer,
         _ if rank(name) > 0 => Kind::Cscf,
         _ => Kind::Ue,
     }

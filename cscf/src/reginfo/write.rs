@@ -52,7 +52,7 @@ impl Document {
         text.push_str("<registration aor=\"");
         escaped(aor, text);
         // Text takes every write.
-        let _ = write!(text, "\" id=\"{id:x}\" state=\"{}\">\n", state.word());
+        let _ = writeln!(text, "\" id=\"{id:x}\" state=\"{}\">", state.word());
         inside(&mut Contacts(text));
         text.push_str("</registration>\n");
     }

@@ -192,6 +192,9 @@ fn heard(
     kind: RegistrationType,
 ) -> Option<Heard> {
     let set = &registration.set;
+    if set.services().iter().all(|services| services.criteria.is_empty()) {
+        return None;
+    }
     let named = impu.and_then(|impu| set.identity(impu.as_str())).filter(|identity| !identity.is_barred);
     let identity = named.or_else(|| set.associated().next())?;
     let services = set.services().get(usize::from(identity.profile()))?;
