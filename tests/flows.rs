@@ -269,7 +269,7 @@ fn watched(plan: Plan) -> (Ims, Phone, usize) {
 fn since(ims: &Ims, count: usize) -> String {
     let drawn = ims.ladder();
     let mut lines = drawn.lines();
-    let header = lines.next().unwrap();
+    let header = lines.next().unwrap_or_default();
     let rest: Vec<&str> = std::iter::once(header).chain(lines.skip(count)).collect();
     format!("{}\n", rest.join("\n"))
 }
@@ -384,7 +384,7 @@ fn answer_as_server(ims: &mut Ims, server: HostId, local: SocketAddr) -> usize {
         }
         for (_, heard) in heard {
             let Heard::Bytes(bytes) = heard else { continue };
-            let request = Message::parse(bytes, &Limits::default()).unwrap();
+            let request = Message::parse(bytes, &Limits::default()).expect("what an S-CSCF sends");
             let ok = ResponseBuilder::for_request(&request, Status::OK).to_tag("as").build();
             let remote = ims.config().scscf.listen[0].address;
             ims.world.command(server, Say::Datagram { local, remote, bytes: ok });

@@ -68,6 +68,8 @@ impl Bench {
             "far.example",
             Hop { transport: Transport::Udp, remote: "192.0.2.9:5060".parse().unwrap() },
         );
+        let server = Hop { transport: Transport::Udp, remote: "192.0.2.50:5060".parse().unwrap() };
+        statics.insert(&format!("as.{HOME}"), server);
         let locals: Vec<Local> = config.scscf.listen.clone();
         assert!(locals.iter().all(|local| local.side == Side::Core));
         let setup = Setup { udp_request_max: 0, ..Setup::new(locals, statics, Entropy::seeded(7)) };
