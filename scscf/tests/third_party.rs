@@ -24,7 +24,7 @@ fn criterion(priority: u32, server: &str, kinds: &[u32], rest: &str) -> String {
 }
 
 fn alice(criteria: &str) -> CxAnswer {
-    let xml = String::from_utf8(profile("alice")).unwrap();
+    let xml = String::from_utf8(profile("alice")).expect("text");
     let xml = xml.replace("</ServiceProfile>", &format!("{criteria}</ServiceProfile>"));
     CxAnswer::Saa(Saa { result: CxResult::SUCCESS, user_data: Some(xml.into_bytes()), ..Default::default() })
 }
@@ -65,7 +65,7 @@ fn response(request: &str, status: &str) -> String {
 }
 
 fn is_registered(bench: &Bench) -> bool {
-    let impu = Impu::parse(format!("sip:alice@{HOME}").as_bytes()).unwrap();
+    let impu = Impu::parse(format!("sip:alice@{HOME}").as_bytes()).expect("an identity");
     bench.node.role().registrations().find(&impu).is_some()
 }
 
