@@ -138,6 +138,12 @@ impl<'a, R: Role> Turn<'a, R> {
         }
     }
 
+    /// Takes [`Turn::limit_silence`] back for a branch of another request, named by [`Turn::context`] at its time: its hop has
+    /// shown in another way that it lives.
+    pub fn lift_silence(&mut self, context: ContextId, number: u16) {
+        self.core.lift_silence(context, number);
+    }
+
     /// Says how many branches the request being handled is about to be forwarded to, so that each gets its share of
     /// Max-Breadth (RFC 5393 §5.3.3); false when its breadth does not allow it.
     pub fn fork_into(&mut self, request: &Incoming, branches: u32) -> bool {

@@ -8,6 +8,7 @@ use crate::registrar::record;
 use crate::registrar::registration::{self, Answerable, Policy};
 use crate::registrar::registrations::Registrations;
 use crate::sessions::Data;
+use crate::sessions::chain::Chains;
 use crate::sessions::dialog::Sessions;
 use crate::sessions::token::OwnName;
 use crate::waiting::{Command, Notice, Timer, Waiting};
@@ -39,6 +40,7 @@ pub struct Scscf {
     pub(crate) subscriptions: Subscriptions,
     /// REGISTERs to application servers that are out.
     pub(crate) third_party_open: usize,
+    pub(crate) chains: Chains,
 }
 
 /// How long until a record that could not be stored is written again.
@@ -83,6 +85,7 @@ impl Scscf {
             subscription_bounds,
             subscriptions: Subscriptions::default(),
             third_party_open: 0,
+            chains: Chains::default(),
             own_name: OwnName::of(&config.scscf.uri),
             config,
         }
@@ -101,6 +104,11 @@ impl Scscf {
     /// The subscriptions to registrations, for an operator and for checks.
     pub fn subscriptions(&self) -> &Subscriptions {
         &self.subscriptions
+    }
+
+    /// The visits to application servers under way, for an operator and for checks.
+    pub fn chains(&self) -> &Chains {
+        &self.chains
     }
 
     /// The authentications under way, for an operator and for checks.
@@ -126,6 +134,7 @@ impl Role for Scscf {
         let method = request.message.method();
         if request.source.trust == Trust::Outside {
             // Whoever goes round the P-CSCF has nobody who vouches for him.
+            self.warn_of_outside_server(turn, request);
             return match method {
                 Method::Ack => Ok(()),
                 _ => Err(Reject::new(Status::FORBIDDEN, "not from the trust domain")),
@@ -207,6 +216,9 @@ impl Role for Scscf {
         branch: Branch,
         failure: Failure<'_>,
     ) -> Result<Next, Reject> {
+        if self.visit_failed(turn, request, &failure)? == Next::Handled {
+            return Ok(Next::Handled);
+        }
         let status = match failure {
             Failure::Response(response) => response.status(),
             Failure::Timeout { .. } | Failure::Unreachable(_) => None,
@@ -255,6 +267,7 @@ impl Role for Scscf {
             Timer::Expiry(id) => self.lapsed(turn, id),
             Timer::Session(id) => self.session_lapsed(turn, id),
             Timer::Subscription(id) => self.time_out(turn, id),
+            Timer::Chain(id) => self.chain_lapsed(id),
             Timer::StoreAgain(failed) => {
                 let now = Now { instant: turn.now(), wall: turn.wall() };
                 let records: Vec<_> =

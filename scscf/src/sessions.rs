@@ -1,9 +1,11 @@
 //! Requests of and to the users that are served here (TS 24.229 §5.4.3).
 //!
-//! A request is originating or terminating by what its topmost Route says; the served user follows from that. Filter
-//! criteria are not evaluated: the profile is here, and the chain of application servers has its place between
-//! [`Scscf::originating`] or [`Scscf::terminating`] and the next hop.
+//! A request is originating or terminating by what its topmost Route says; the served user follows from that. Between
+//! [`Scscf::originating`] or [`Scscf::terminating`] and the next hop it visits the application servers of the user's filter
+//! criteria, one after the other ([`visit`]).
 
+pub mod chain;
+pub mod default_handling;
 pub mod dialog;
 pub mod next_hop;
 mod originating;
@@ -12,14 +14,17 @@ mod restoration;
 pub mod session_timer;
 mod terminating;
 pub mod token;
+mod visit;
 
 use crate::registrar::binding::Binding;
 use crate::role::Scscf;
 use crate::waiting::Timer;
+use chain::ChainId;
 use cscf::charging::{ChargingVector, Icid};
 use cscf::flow::Trust;
 use cscf::identity::Impu;
 use cscf::trust::{self, Outsider};
+use cscf::user_data::SessionCase;
 use cscf::{Incoming, Reject, Target, Turn};
 use dialog::{Session, SessionId};
 use session_timer::Refresh;
@@ -44,13 +49,26 @@ pub enum ServedCase {
     Originating,
     /// It is for the user.
     Terminating,
+    /// It was for the user, and goes to somebody else for the user's sake: originating after a call diversion.
+    Diverting,
 }
 
 impl ServedCase {
     fn token(self) -> Case {
         match self {
-            ServedCase::Originating => Case::Originating,
+            ServedCase::Originating | ServedCase::Diverting => Case::Originating,
             ServedCase::Terminating => Case::Terminating,
+        }
+    }
+
+    /// What a request of it is to filter criteria (TS 29.228 Annex E).
+    fn session_case(self, is_registered: bool) -> SessionCase {
+        match (self, is_registered) {
+            (ServedCase::Originating, true) => SessionCase::OriginatingRegistered,
+            (ServedCase::Originating, false) => SessionCase::OriginatingUnregistered,
+            (ServedCase::Terminating, true) => SessionCase::TerminatingRegistered,
+            (ServedCase::Terminating, false) => SessionCase::TerminatingUnregistered,
+            (ServedCase::Diverting, _) => SessionCase::OriginatingCdiv,
         }
     }
 }
@@ -79,6 +97,8 @@ pub struct Data {
     open: usize,
     /// The caller gave up.
     is_cancelled: bool,
+    /// The visit to an application server that the request is on.
+    chain: Option<ChainId>,
 }
 
 impl Data {
@@ -149,10 +169,19 @@ impl Scscf {
         {
             return self.subscribe(turn, request, &impu);
         }
+        if let Some(id) = own.top.and_then(|top| top.chain)
+            && let Some(progress) = self.came_back(turn, message, id)?
+        {
+            return self.resume(turn, request, own, progress);
+        }
         match own.top.and_then(|top| top.case) {
+            // TS 24.229 §5.4.3.4: an original dialog identifier that names nothing leaves a request like any other.
+            Some(Case::OriginatingChain) => self.originating(turn, request, own),
             Some(Case::ServiceRoute | Case::Originating) => self.originating(turn, request, own),
-            Some(Case::Terminating) | None if own.next.is_some() => self.pass_through(turn, request, own),
-            Some(Case::Terminating) | None => self.terminating(turn, request, own),
+            Some(Case::Terminating | Case::TerminatingChain) | None if own.next.is_some() => {
+                self.pass_through(turn, request, own)
+            }
+            Some(Case::Terminating | Case::TerminatingChain) | None => self.terminating(turn, request, own),
         }
     }
 
@@ -299,9 +328,10 @@ impl Scscf {
                 self.arm_session(turn, id, SETUP_KEPT);
                 id
             });
-            let data = turn.data();
-            data.session = session;
-            data.interval_s = interval_s;
+            turn.data().session = session;
+        }
+        if interval_s.is_some() {
+            turn.data().interval_s = interval_s;
         }
         if opens_dialog(message) {
             let token = self.own_token(turn, &served.impu, served.case.token(), session);
@@ -383,6 +413,9 @@ impl Scscf {
         let case = turn.data().served.as_ref().map(|served| served.case);
         if case.is_some() {
             self.charge_answer(turn, &request.message, message, &mut edits);
+        }
+        if turn.data().chain.is_some() {
+            self.heard_from(turn, status);
         }
         if case == Some(ServedCase::Terminating) && status.code() < 300 {
             self.complete_identity(message, None, &mut edits);

@@ -6,6 +6,7 @@ use crate::registrar::register::Register;
 use crate::registrar::registrations::RegistrationId;
 use crate::registrar::third_party::{Asked, Heard};
 use crate::sessions::Served;
+use crate::sessions::chain::ChainId;
 use crate::sessions::dialog::SessionId;
 use cscf::identity::{Impi, Impu};
 use cscf::query::Record;
@@ -98,6 +99,8 @@ pub enum Timer {
     Session(SessionId),
     /// The subscription was not refreshed in time (RFC 6665 §4.2.2).
     Subscription(SubscriptionId),
+    /// A visit to an application server is over, whatever comes of it.
+    Chain(ChainId),
     /// Records whose writing failed are written again.
     StoreAgain(Vec<Record>),
 }

@@ -53,6 +53,8 @@ pub struct ScscfSection {
     pub numbers: NumberPolicy,
     /// Session timers (RFC 4028).
     pub session: SessionTimers,
+    /// How long an application server may be silent before default handling takes its place.
+    pub application_server_timeout: Duration,
     /// Filter criteria that profiles name by number; no two have the same.
     pub shared_ifc_sets: Vec<SharedIfcSet>,
     /// Filter criteria of users who have none.
@@ -104,6 +106,11 @@ impl ScscfSection {
                 // RFC 4028 §4: never below 90 s.
                 min_se: section.within("min_se", seconds(90), seconds(90)..=seconds(86_400)),
             },
+            application_server_timeout: section.within(
+                "application_server_timeout",
+                seconds(5),
+                Duration::from_millis(500)..=seconds(60),
+            ),
             shared_ifc_sets: section
                 .get(criteria::SHARED_SETS, Fallback::Default(Vec::<SharedIfcSet>::new()))
                 .into_iter()

@@ -128,6 +128,8 @@ pub(crate) struct Client<W> {
     pub(crate) cancelling: Cancelling,
     /// Whether Timer C made us give up: a late final response no longer counts.
     pub(crate) has_provisional: bool,
+    /// The role knows that its hop lives, though it has not answered.
+    pub(crate) has_shown_life: bool,
 }
 
 /// What arrives at a client transaction.

@@ -122,6 +122,15 @@ impl Identity {
         self.profile
     }
 
+    fn is_alias_of(&self, other: &Identity) -> bool {
+        match (self.alias_group(), other.alias_group()) {
+            (Some(one), Some(other)) => one == other,
+            // Without groups, those of one profile in one set are aliases.
+            (None, None) => self.profile == other.profile,
+            _ => false,
+        }
+    }
+
     /// What few identities have.
     pub fn details(&self) -> Option<&Details> {
         self.details.as_deref()
@@ -222,17 +231,25 @@ impl ImplicitSet {
         Impu::parse(self.associated().next()?.as_str().as_bytes())
     }
 
+    /// Whether two identities of the set are the same to everybody who calls (TS 29.228 §B.2.1).
+    pub fn are_aliases(&self, one: &Impu, other: &Impu) -> bool {
+        match (self.identity(one.as_str()), self.identity(other.as_str())) {
+            (Some(one), Some(other)) => one.is_alias_of(other),
+            _ => false,
+        }
+    }
+
+    /// What the identity subscribes to.
+    pub fn shared_services_of(&self, impu: &Impu) -> Option<&Arc<Services>> {
+        self.services.get(usize::from(self.identity(impu.as_str())?.profile))
+    }
+
     /// An identity of the other scheme, `sip` or `tel`, that is an alias of `impu` (TS 29.228 §B.2.1).
     pub fn companion(&self, impu: &Impu) -> Option<&str> {
         let own = self.identity(impu.as_str())?;
         self.identities
             .iter()
-            .filter(|identity| match (own.alias_group(), identity.alias_group()) {
-                (Some(own_group), Some(group)) => own_group == group,
-                // Without groups, those of one profile in one set are aliases.
-                (None, None) => own.profile == identity.profile,
-                _ => false,
-            })
+            .filter(|identity| own.is_alias_of(identity))
             .find(|identity| identity.is_told() && is_tel(&identity.text) != impu.is_tel())
             .map(Identity::as_str)
     }

@@ -97,6 +97,8 @@ pub struct Session {
     pub is_curtailed: bool,
     /// The network ended it before it was answered: an answer that comes all the same is ended at once.
     pub is_released: bool,
+    /// Its INVITE came back from an application server.
+    pub passes_again: bool,
     /// Ends the record when nobody refreshes.
     pub timer: Option<TimerId>,
     call_id: SmallVec<[u8; 64]>,
@@ -127,6 +129,7 @@ impl Session {
             ringing: SmallVec::new(),
             is_curtailed: false,
             is_released: false,
+            passes_again: false,
             timer: None,
             call_id: invite.call_id().into(),
             invite_sequence: sequence,
@@ -148,13 +151,31 @@ impl Session {
             return;
         }
         // Between us and the called side, in its order, stand the entries above our own; the way there is the reverse.
-        let beyond: SmallVec<[&[u8]; 8]> =
-            routes(response).take_while(|route| !own(route)).map(|route| route.raw()).collect();
+        // Where the request passed here more than once, between two application servers, the way begins at the first.
+        let mut beyond: SmallVec<[&[u8]; 8]> = SmallVec::new();
+        let mut len = None;
+        for route in routes(response) {
+            if own(&route) {
+                len = Some(beyond.len());
+                if !self.passes_again {
+                    break;
+                }
+            }
+            beyond.push(route.raw());
+        }
+        beyond.truncate(len.unwrap_or(beyond.len()));
         let mut way = Path::default();
         beyond.iter().rev().for_each(|route| {
             way.push(route);
         });
         self.callees.push(Party::new(to.raw(), tag, target.uri(), way.packed(), 0));
+    }
+
+    /// Whether an INVITE that came back from an application server is still the one that was sent to it: no other Call-ID,
+    /// and no other caller.
+    pub fn is_set_up_by(&self, invite: &Message) -> bool {
+        let tag = invite.from().ok().and_then(|from| from.tag());
+        invite.call_id() == &self.call_id[..] && tag == Some(self.caller.tag())
     }
 
     /// Whether a 2xx was seen.

@@ -1,5 +1,6 @@
 //! Requests of a served user (TS 24.229 §5.4.3.2).
 
+use super::chain::Progress;
 use super::next_hop::{NextHop, next_hop};
 use super::{OwnRoutes, Served, ServedCase};
 use crate::registrar::registrations::State;
@@ -70,12 +71,30 @@ impl Scscf {
         if registration.is_none_or(|registration| registration.is_barred(&served.impu)) {
             return Err(Reject::new(Status::FORBIDDEN, "identity barred"));
         }
+        match registration.and_then(|registration| Progress::of(registration, &served)) {
+            Some(progress) => self.advance(turn, request, own, progress),
+            None => self.leave(turn, request, served, own),
+        }
+    }
+
+    /// No application server is left: the request goes to whom it is for.
+    pub(super) fn leave(
+        &mut self,
+        turn: &mut Turn<'_, Scscf>,
+        request: &Incoming,
+        served: Served,
+        own: OwnRoutes,
+    ) -> Result<(), Reject> {
+        let message = &request.message;
         let mut edits = turn.edits();
         own.slots.iter().take(1).for_each(|slot| edits.remove_slot(*slot));
         edits.remove(message, Name::PServedUser);
         edits.remove(message, Name::PPreferredService);
-        let asserted = Some(&served.impu).filter(|_| message.first(Name::PServedUser).is_none());
-        self.complete_identity(message, asserted, &mut edits);
+        // Who asserts an identity when a call is diverted is the caller's network.
+        if served.case == ServedCase::Originating {
+            let asserted = Some(&served.impu).filter(|_| message.first(Name::PServedUser).is_none());
+            self.complete_identity(message, asserted, &mut edits);
+        }
         // The route that stands behind ours was chosen by who knows more: an application server, a border.
         let further_own = own.slots.len() > 1;
         let target = match (&own.next, further_own) {

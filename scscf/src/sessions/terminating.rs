@@ -1,5 +1,6 @@
 //! Requests to a served user (TS 24.229 §5.4.3.3).
 
+use super::chain::Progress;
 use super::dialog::Ringing;
 use super::{OwnRoutes, Served, ServedCase};
 use crate::reg_event;
@@ -26,12 +27,12 @@ impl Scscf {
         &mut self,
         turn: &mut Turn<'_, Scscf>,
         request: &Incoming,
-        _own: OwnRoutes,
+        own: OwnRoutes,
     ) -> Result<(), Reject> {
         let impu = self.called_user(&request.message)?;
         let served = Served { case: ServedCase::Terminating, impu };
         match self.registrations.find(&served.impu) {
-            Some(_) => self.terminate_for(turn, request, served),
+            Some(_) => self.terminate_for(turn, request, served, Some(own)),
             None => {
                 self.fetch_profile(turn, served);
                 Ok(())
@@ -40,7 +41,7 @@ impl Scscf {
     }
 
     /// The identity in the Request-URI; a SIP URI that is a number is also looked for as a tel URI.
-    fn called_user(&self, message: &Message) -> Result<Impu, Reject> {
+    pub(super) fn called_user(&self, message: &Message) -> Result<Impu, Reject> {
         let uri =
             message.request_uri().map_err(|_| Reject::new(Status::BAD_REQUEST, "malformed request-uri"))?;
         let impu = Impu::from_uri(&uri)
@@ -97,8 +98,10 @@ impl Scscf {
             }
         }
         match served.case {
-            ServedCase::Originating => self.originate_for(turn, request, served, None),
-            ServedCase::Terminating => self.terminate_for(turn, request, served),
+            ServedCase::Originating | ServedCase::Diverting => {
+                self.originate_for(turn, request, served, None)
+            }
+            ServedCase::Terminating => self.terminate_for(turn, request, served, None),
         }
     }
 
@@ -107,6 +110,7 @@ impl Scscf {
         turn: &mut Turn<'_, Scscf>,
         request: &Incoming,
         served: Served,
+        own: Option<OwnRoutes>,
     ) -> Result<(), Reject> {
         let message = &request.message;
         let unavailable = || Reject::new(Status::TEMPORARILY_UNAVAILABLE, "not registered");
@@ -118,6 +122,25 @@ impl Scscf {
             // The package of RFC 3680 is served here and nowhere else.
             return self.subscribe(turn, request, &served.impu);
         }
+        match Progress::of(registration, &served) {
+            Some(progress) => {
+                let own = own.unwrap_or_else(|| self.own_routes(turn, message));
+                self.advance(turn, request, own, progress)
+            }
+            None => self.deliver(turn, request, served),
+        }
+    }
+
+    /// No application server is left: the request goes to the contacts of the user.
+    pub(super) fn deliver(
+        &mut self,
+        turn: &mut Turn<'_, Scscf>,
+        request: &Incoming,
+        served: Served,
+    ) -> Result<(), Reject> {
+        let message = &request.message;
+        let unavailable = || Reject::new(Status::TEMPORARILY_UNAVAILABLE, "not registered");
+        let (_, registration) = self.registrations.find(&served.impu).ok_or_else(unavailable)?;
         let mut wanted = binding::by_preference(&registration.bindings);
         if asks(message, b"no-fork") {
             // RFC 3841 §9.1: one contact, the most wanted.

@@ -1,12 +1,14 @@
 //! Our own URIs in Service-Route and Record-Route, and what they say when they come back (TS 24.229 §5.4.3.1).
 //!
 //! Their user part is a token: it marks the request as originating or terminating, and names the session that it
-//! belongs to, so that no header of the peer has to be believed for either.
+//! belongs to, so that no header of the peer has to be believed for either. Behind the Route of an application server it
+//! is the original dialog identifier (TS 24.229 §5.4.3.4).
 
 use cscf::bucket::{Bucket, TokenKey, base32, unbase32};
 use cscf::flow::Local;
 use sip_core::{Host, NameAddr, Uri};
 
+use super::chain::ChainId;
 use super::dialog::SessionId;
 use std::fmt;
 
@@ -19,25 +21,46 @@ pub enum Case {
     Originating,
     /// In the Record-Route of a request to our user.
     Terminating,
+    /// Behind the Route of an application server that a request of our user visits.
+    OriginatingChain,
+    /// The same for a request to our user.
+    TerminatingChain,
 }
 
 impl Case {
-    const ALL: [Case; 3] = [Case::ServiceRoute, Case::Originating, Case::Terminating];
+    const ALL: [Case; 5] = [
+        Case::ServiceRoute,
+        Case::Originating,
+        Case::Terminating,
+        Case::OriginatingChain,
+        Case::TerminatingChain,
+    ];
 
     const fn letter(self) -> char {
         match self {
             Case::ServiceRoute => 's',
             Case::Originating => 'o',
             Case::Terminating => 't',
+            Case::OriginatingChain => 'a',
+            Case::TerminatingChain => 'b',
         }
     }
 }
 
 /// The payload of a token.
 pub fn payload(case: Case, session: Option<SessionId>) -> String {
+    numbered(case, session.map(|SessionId(number)| number))
+}
+
+/// The payload of an original dialog identifier.
+pub fn chain_payload(case: Case, ChainId(number): ChainId) -> String {
+    numbered(case, Some(number))
+}
+
+fn numbered(case: Case, number: Option<u64>) -> String {
     let mut text = Vec::with_capacity(1 + SessionId::BITS.div_ceil(5) as usize);
     text.push(case.letter() as u8);
-    if let Some(SessionId(number)) = session {
+    if let Some(number) = number {
         base32(number, SessionId::BITS, &mut text);
     }
     // Letters and digits only: nothing is lost, and nothing copied.
@@ -51,6 +74,8 @@ pub struct Own {
     pub case: Option<Case>,
     /// The session that it names.
     pub session: Option<SessionId>,
+    /// The visit to an application server that it comes back from.
+    pub chain: Option<ChainId>,
     /// Where it was minted; `None` without a token.
     pub bucket: Option<Bucket>,
 }
@@ -79,17 +104,23 @@ pub fn own(route: &NameAddr<'_>, name: &OwnName, locals: &[Local], key: &TokenKe
     if !names_us(&sip.host, sip.port, name, locals) {
         return None;
     }
-    let plain = Own { case: None, session: None, bucket: None };
+    let plain = Own { case: None, session: None, chain: None, bucket: None };
     let Some(user) = sip.user else {
         // TS 24.229 §5.7.1: who acts for a user, an application server, marks the request by a parameter.
         let case = uri.param(b"orig").map(|_| Case::Originating);
         return Some(Own { case, ..plain });
     };
     let Some((bucket, payload)) = key.open(user) else { return Some(plain) };
-    let (letter, session) = payload.split_at_checked(1)?;
+    let (letter, number) = payload.split_at_checked(1)?;
     let case = Case::ALL.into_iter().find(|case| letter.starts_with(case.letter()));
-    let session = Some(session).filter(|text| !text.is_empty()).and_then(|text| unbase32(text.as_bytes()));
-    Some(Own { case, session: session.map(SessionId), bucket: Some(bucket) })
+    let number = Some(number).filter(|text| !text.is_empty()).and_then(|text| unbase32(text.as_bytes()));
+    let bucket = Some(bucket);
+    Some(match case {
+        Some(Case::OriginatingChain | Case::TerminatingChain) => {
+            Own { case, session: None, chain: number.map(ChainId), bucket }
+        }
+        _ => Own { case, session: number.map(SessionId), chain: None, bucket },
+    })
 }
 
 /// Whether a host and port are ours: the name of our URI, or an address that we listen on.
@@ -146,9 +177,24 @@ mod tests {
             let route = format!("<{}>", uri(OWN, &token));
             assert_eq!(
                 read(&route, &key),
-                Some(Own { case: Some(case), session, bucket: Some(Bucket::new(3)) }),
+                Some(Own { case: Some(case), session, chain: None, bucket: Some(Bucket::new(3)) }),
                 "{route}"
             );
+        }
+    }
+
+    #[test]
+    fn an_original_dialog_identifier_comes_back_as_a_chain_and_as_no_session() {
+        let key = TokenKey::new(&mut Entropy::seeded(1));
+        for case in [Case::OriginatingChain, Case::TerminatingChain] {
+            let token = key.mint(Bucket::new(3), &chain_payload(case, ChainId(9)));
+            let own = Own {
+                case: Some(case),
+                session: None,
+                chain: Some(ChainId(9)),
+                bucket: Some(Bucket::new(3)),
+            };
+            assert_eq!(read(&format!("<{};orig>", uri(OWN, &token)), &key), Some(own));
         }
     }
 
@@ -156,7 +202,7 @@ mod tests {
     fn a_forged_token_is_our_address_and_nothing_more() {
         let key = TokenKey::new(&mut Entropy::seeded(1));
         let forged = TokenKey::new(&mut Entropy::seeded(2)).mint(Bucket::new(3), "s");
-        let plain = Some(Own { case: None, session: None, bucket: None });
+        let plain = Some(Own { case: None, session: None, chain: None, bucket: None });
         assert_eq!(read(&format!("<{}>", uri(OWN, &forged)), &key), plain);
         assert_eq!(read("<sip:orig@scscf.home1.net:6060;lr>", &key), plain);
         assert_eq!(read("<sip:127.0.0.12:6060;lr>", &key), plain);

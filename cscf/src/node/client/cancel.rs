@@ -70,6 +70,7 @@ impl<R: Role> Core<R> {
             timer_c: None,
             cancelling: Cancelling::No,
             has_provisional: false,
+            has_shown_life: false,
         });
         let cancel = ClientId(slot, generation);
         // RFC 3261 §9.1: without a final response 64*T1 after the CANCEL the INVITE is given up.
@@ -91,9 +92,22 @@ impl<R: Role> Core<R> {
         }
     }
 
+    /// See [`crate::turn::Turn::lift_silence`].
+    pub(crate) fn lift_silence(&mut self, context: ContextId, number: u16) {
+        let branch = self.contexts.get(context).and_then(|context| context.branches.get(usize::from(number)));
+        if let Some(client) =
+            branch.and_then(|branch| branch.client).and_then(|id| self.clients.get_mut((id.0, id.1)))
+        {
+            client.has_shown_life = true;
+        }
+    }
+
     /// The patience with a silent branch is over. A late final response finds the transaction gone.
     pub(crate) fn silence_over(&mut self, id: ClientId) {
-        let is_silent = self.clients.get((id.0, id.1)).is_some_and(|client| client.is_unanswered());
+        let is_silent = self
+            .clients
+            .get((id.0, id.1))
+            .is_some_and(|client| !client.has_shown_life && client.is_unanswered());
         if is_silent {
             self.pending.push_back(Pending::ClientTimedOut(id));
             self.pending.push_back(Pending::ClientEnded(id));

@@ -122,6 +122,7 @@ impl<R: Role> Core<R> {
             timer_c: None,
             cancelling: Cancelling::No,
             has_provisional: false,
+            has_shown_life: false,
         });
         let id = ClientId(slot, generation);
         self.name_branch(id);

@@ -151,6 +151,7 @@ impl<R: Role> Core<R> {
                 timer_c: None,
                 cancelling: Cancelling::No,
                 has_provisional: false,
+                has_shown_life: false,
             };
             self.clients.insert(moved)
         };
