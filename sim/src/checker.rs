@@ -87,6 +87,11 @@ pub fn tables(world: &World) -> Vec<Broken> {
     for host in world.hosts() {
         let open: Vec<_> =
             [open::<Pcscf>(host), open::<Icscf>(host), open::<Scscf>(host), open::<Ue>(host)].concat();
+        let visits: usize =
+            host.shards::<Scscf>().iter().map(|station| station.node().role().chains().len()).sum();
+        if visits > 0 {
+            broken.push(format!("{} has visits to application servers after quiet: {visits}", host.name));
+        }
         for open in open.into_iter().filter(|open| *open != (0, 0, 0)) {
             broken.push(format!("{} has contexts, clients, queries open after quiet: {open:?}", host.name));
         }

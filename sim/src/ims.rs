@@ -1,5 +1,6 @@
 //! A whole core in a world: P-CSCF, I-CSCF, one or more S-CSCFs, the HSS, and phones.
 
+use crate::application_server::{ApplicationServer, Behaviour};
 use crate::network::Link;
 use crate::world::{HostId, World};
 use ambient::Entropy;
@@ -271,6 +272,25 @@ impl Ims {
         assert!(n < self.plan.subscribers, "the plan has {} subscribers", self.plan.subscribers);
         self.phones += 1;
         self.phone_of(n, &name_of(n), Ipv4Addr::new(10, 1, 0, n + 1), change)
+    }
+
+    /// Starts an application server in the trust domain; its URI.
+    pub fn application_server(&mut self, name: &str, address: Ipv4Addr, behaviour: Behaviour) -> String {
+        let address = SocketAddr::new(IpAddr::V4(address), 5060);
+        let uri = format!("sip:{address}");
+        let (traced, config, server_uri) = (self.plan.traced, self.config.clone(), uri.clone());
+        self.world.add(
+            name,
+            address.ip(),
+            Box::new(move |seed| {
+                let locals = [Transport::Udp, Transport::Tcp]
+                    .map(|transport| Local { side: Side::Core, transport, address })
+                    .to_vec();
+                let role = ApplicationServer::new(&server_uri, behaviour.clone());
+                boxed(assembly::sip_station(role, &config, locals, None, Entropy::seeded(seed)), traced)
+            }),
+        );
+        uri
     }
 
     /// Switches on one more phone of a subscriber, on a host and an address of its own.

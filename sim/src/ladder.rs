@@ -54,6 +54,7 @@ fn rank(name: &str) -> u8 {
         "pcscf" => 1,
         "icscf" => 2,
         _ if name.starts_with("scscf") => 3,
+        _ if name.starts_with("as") => 4,
         _ => 0,
     }
 }

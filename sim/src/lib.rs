@@ -5,6 +5,7 @@
 //! ([`security`]). [`ims::Ims`] builds a whole core with
 //! phones on it; [`checker`] watches what must hold in every run.
 
+pub mod application_server;
 pub mod checker;
 pub mod errors;
 pub mod evidence;
@@ -17,6 +18,7 @@ pub mod security;
 pub mod stranger;
 pub mod world;
 
+pub use application_server::{ApplicationServer, Behaviour, Order, Outcame};
 pub use ims::{Ims, Phone, Plan};
 pub use network::Link;
 pub use stranger::{Heard, Say, Stranger};
