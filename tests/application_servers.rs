@@ -1,0 +1,270 @@
+//! Every session case with every behaviour of an application server and both default handlings (TS 24.229 §5.4.3.2,
+//! §5.4.3.3; TS 23.218 §5.2), in simulation.
+//!
+//! `CARILLON_BLESS=1 cargo test -p carillon-tests --test application_servers` writes the ladders of `docs/flows/` anew.
+
+use carillon_tests::story::{refusal, settled};
+use cscf::user_data::{
+    ApplicationServer, Condition, DefaultHandling, InitialFilterCriteria, ServicePointTrigger, SessionCase,
+    TriggerPoint,
+};
+use hss_mock::Subscriber;
+use sim::{Behaviour, Ims, Order, Outcame, Phone, Plan, ladder};
+use sip_core::Status;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::Duration;
+use ue::Notice;
+
+const SERVER: &str = "127.0.0.60:5060";
+const HANDLINGS: [DefaultHandling; 2] =
+    [DefaultHandling::SessionContinued, DefaultHandling::SessionTerminated];
+const CASES: [SessionCase; 5] = [
+    SessionCase::OriginatingRegistered,
+    SessionCase::TerminatingRegistered,
+    SessionCase::TerminatingUnregistered,
+    SessionCase::OriginatingUnregistered,
+    SessionCase::OriginatingCdiv,
+];
+/// A call that stands.
+const STANDS: u16 = 200;
+
+/// Criteria that send the INVITEs of a session case to a server.
+fn criterion(
+    priority: u32,
+    case: SessionCase,
+    server: &str,
+    handling: DefaultHandling,
+) -> InitialFilterCriteria {
+    let trigger = |condition| ServicePointTrigger {
+        is_negated: false,
+        groups: vec![0],
+        condition,
+        registration_types: Vec::new(),
+    };
+    let triggers = vec![trigger(Condition::Method("INVITE".into())), trigger(Condition::SessionCase(case))];
+    InitialFilterCriteria {
+        priority,
+        trigger_point: Some(TriggerPoint { triggers, ..TriggerPoint::default() }),
+        application_server: ApplicationServer {
+            server_name: server.to_owned(),
+            default_handling: handling,
+            ..ApplicationServer::default()
+        },
+        profile_part: None,
+    }
+}
+
+fn subscribe(subscriber: &mut Subscriber, criteria: &[InitialFilterCriteria]) {
+    for set in &mut subscriber.implicit_sets {
+        for profile in &mut set.service_profiles {
+            profile.filter_criteria = criteria.to_vec();
+        }
+    }
+}
+
+/// How the server under test behaves.
+#[derive(Clone, Debug)]
+enum Server {
+    Behaves(Behaviour),
+    /// Nobody takes its connections.
+    Dead,
+}
+
+fn servers() -> Vec<(&'static str, Server)> {
+    let refuse = |status| Server::Behaves(Behaviour::Refuse(status));
+    vec![
+        ("proxy", Server::Behaves(Behaviour::Proxy)),
+        ("b2bua", Server::Behaves(Behaviour::BackToBack)),
+        ("redirect", Server::Behaves(Behaviour::Redirect("sip:elsewhere@example.net".into()))),
+        ("answers", Server::Behaves(Behaviour::Answer)),
+        ("silent", Server::Behaves(Behaviour::Silent)),
+        ("4xx", refuse(Status::FORBIDDEN)),
+        ("5xx", refuse(Status::SERVER_INTERNAL_ERROR)),
+        ("dead", Server::Dead),
+    ]
+}
+
+/// What the caller gets by the clause: `without` is what it would get if there were no application server.
+fn wanted(server: &str, handling: DefaultHandling, without: u16) -> u16 {
+    use DefaultHandling::{SessionContinued, SessionTerminated};
+    match (server, handling) {
+        ("proxy" | "b2bua", _) => without,
+        ("redirect", _) => 302,
+        ("answers", _) => STANDS,
+        ("4xx", _) => 403,
+        ("silent" | "5xx" | "dead", SessionContinued) => without,
+        ("silent", SessionTerminated) => 408,
+        ("5xx", SessionTerminated) => 500,
+        ("dead", SessionTerminated) => 504,
+        _ => panic!("no row for {server}"),
+    }
+}
+
+struct Run {
+    ims: Ims,
+    outcome: u16,
+    registered: Vec<Phone>,
+    /// Where the call begins in the ladder.
+    begins: usize,
+}
+
+impl Run {
+    fn ladder(&self) -> String {
+        let drawn = self.ims.ladder();
+        let mut lines = drawn.lines();
+        let header = lines.next().unwrap_or_default();
+        let call: Vec<&str> = std::iter::once(header).chain(lines.skip(self.begins)).collect();
+        format!("{}\n", call.join("\n"))
+    }
+
+    fn invites(&self, host: &str) -> usize {
+        self.ims.received(host, "INVITE").len()
+    }
+}
+
+/// A call in which a server is visited in a session case.
+fn run(case: SessionCase, server: &Server, handling: DefaultHandling) -> Run {
+    let uri = match server {
+        Server::Behaves(_) => format!("sip:{SERVER}"),
+        Server::Dead => format!("sip:{SERVER};transport=tcp"),
+    };
+    let (is_originating, is_diverted) = match case {
+        SessionCase::OriginatingRegistered | SessionCase::OriginatingUnregistered => (true, false),
+        SessionCase::OriginatingCdiv => (false, true),
+        SessionCase::TerminatingRegistered | SessionCase::TerminatingUnregistered => (false, false),
+    };
+    let mut criteria = vec![criterion(2, case, &uri, handling)];
+    if is_diverted {
+        let diverts = "sip:127.0.0.61:5060";
+        let terminating = SessionCase::TerminatingRegistered;
+        criteria.push(criterion(1, terminating, diverts, DefaultHandling::SessionTerminated));
+    }
+    let served = if is_originating { 0 } else { 1 };
+    let mut ims = Plan::seeded(90)
+        .with_subscribers(3)
+        .with_subscriber(served, |subscriber| subscribe(subscriber, &criteria))
+        .start();
+    let (alice, bob, carol) = (ims.phone(), ims.phone(), ims.phone());
+    let behaviour = match server {
+        Server::Behaves(behaviour) => behaviour.clone(),
+        Server::Dead => Behaviour::Silent,
+    };
+    ims.application_server("as1", Ipv4Addr::new(127, 0, 0, 60), behaviour);
+    if matches!(server, Server::Behaves(Behaviour::Silent)) {
+        ims.world.network.cut("scscf", "as1");
+    }
+    if matches!(server, Server::Dead) {
+        let host = ims.world.host("as1");
+        ims.world.set_refuses_streams(host, true);
+    }
+    let mut registered = Vec::new();
+    for phone in [&alice, &bob, &carol] {
+        let is_away = match case {
+            SessionCase::OriginatingUnregistered => phone.name == "alice",
+            SessionCase::TerminatingUnregistered => phone.name == "bob",
+            _ => false,
+        };
+        if !is_away {
+            ims.register_well(phone);
+            registered.push(phone.clone());
+        }
+    }
+    if is_diverted {
+        ims.application_server("as2", Ipv4Addr::new(127, 0, 0, 61), Behaviour::Divert(carol.sip.clone()));
+    }
+    let begins = ladder::ladder(&ims.world).count();
+    let outcome = if case == SessionCase::OriginatingUnregistered {
+        ims.application_server("as3", Ipv4Addr::new(127, 0, 0, 62), Behaviour::Silent);
+        let host = ims.world.host("as3");
+        let by = "sip:127.0.0.101:6060".to_owned();
+        ims.world.command(host, Order::CallFor { user: alice.sip.clone(), to: bob.sip.clone(), by });
+        let mut outcome = None;
+        ims.world.run_until(Duration::from_secs(60), |world| {
+            outcome = world.take_notices::<Outcame>(host).pop().map(|(_, Outcame(status))| status);
+            outcome.is_some()
+        });
+        ims.advance(Duration::from_secs(2));
+        outcome.unwrap_or_default()
+    } else {
+        match ims.call(&alice, &bob.sip) {
+            Notice::Established { .. } => {
+                ims.advance(Duration::from_secs(1));
+                ims.hang_up(&alice);
+                ims.advance(Duration::from_secs(1));
+                STANDS
+            }
+            notice => refusal(&notice),
+        }
+    };
+    Run { ims, outcome, registered, begins }
+}
+
+fn callee(case: SessionCase) -> &'static str {
+    if case == SessionCase::OriginatingCdiv { "user2" } else { "bob" }
+}
+
+fn without(case: SessionCase) -> u16 {
+    if case == SessionCase::TerminatingUnregistered { 480 } else { STANDS }
+}
+
+/// Must show 1 of the service layer: the outcome that the clause asks for, and nobody is called twice.
+#[test]
+fn every_session_case_meets_every_behaviour_and_both_default_handlings() {
+    for case in CASES {
+        for (name, server) in servers() {
+            for handling in HANDLINGS {
+                let run = run(case, &server, handling);
+                let what = format!("{case:?}, {name}, {handling:?}");
+                let wanted = wanted(name, handling, without(case));
+                assert_eq!(run.outcome, wanted, "{what}\n{}", run.ladder());
+                let is_called = wanted == STANDS && name != "answers";
+                assert_eq!(run.invites(callee(case)), usize::from(is_called), "{what}\n{}", run.ladder());
+                if name != "dead" && name != "silent" {
+                    assert_eq!(run.invites("as1"), 1, "{what}\n{}", run.ladder());
+                }
+                settled(run.ims, &run.registered.iter().collect::<Vec<_>>());
+            }
+        }
+    }
+}
+
+/// Compares ladders with their golden file.
+fn golden(name: &str, drawn: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/flows").join(name);
+    if std::env::var_os("CARILLON_BLESS").is_some() {
+        std::fs::write(&path, drawn).expect("docs/flows can be written");
+    }
+    let wanted = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(wanted == drawn, "docs/flows/{name} differs from this run:\n{drawn}");
+}
+
+/// One page for each behaviour: a call of a registered user, and where default handling makes a difference, by both.
+#[test]
+fn each_behaviour_has_its_ladder() {
+    for (name, server) in servers() {
+        let mut page = String::new();
+        for handling in HANDLINGS {
+            let run = run(SessionCase::OriginatingRegistered, &server, handling);
+            page.push_str(&format!("{handling:?}: {}\n\n{}\n", run.outcome, run.ladder()));
+            if !matches!(name, "silent" | "5xx" | "dead") {
+                break;
+            }
+        }
+        golden(&format!("application-server-{name}.txt"), &page);
+    }
+}
+
+/// And one for each session case, with an application server that is a proxy.
+#[test]
+fn each_session_case_has_its_ladder() {
+    for (name, case) in [
+        ("terminating", SessionCase::TerminatingRegistered),
+        ("terminating-unregistered", SessionCase::TerminatingUnregistered),
+        ("originating-unregistered", SessionCase::OriginatingUnregistered),
+        ("diversion", SessionCase::OriginatingCdiv),
+    ] {
+        let run = run(case, &Server::Behaves(Behaviour::Proxy), DefaultHandling::SessionContinued);
+        golden(&format!("application-server-{name}.txt"), &run.ladder());
+    }
+}
