@@ -3,7 +3,7 @@
 //!
 //! `CARILLON_BLESS=1 cargo test -p carillon-tests --test application_servers` writes the ladders of `docs/flows/` anew.
 
-use carillon_tests::story::{refusal, settled};
+use carillon_tests::story::{header, refusal, settled};
 use cscf::user_data::{
     ApplicationServer, Condition, DefaultHandling, InitialFilterCriteria, ServicePointTrigger, SessionCase,
     TriggerPoint,
@@ -267,4 +267,70 @@ fn each_session_case_has_its_ladder() {
         let run = run(case, &Server::Behaves(Behaviour::Proxy), DefaultHandling::SessionContinued);
         golden(&format!("application-server-{name}.txt"), &run.ladder());
     }
+}
+
+/// TS 24.229 §5.4.3.2 and §5.4.3.3 on one way: the servers of both users are visited, each is told whom it serves and how, and
+/// both stay in the dialog.
+#[test]
+fn a_call_visits_the_servers_of_both_users_and_so_does_its_end() {
+    use SessionCase::{OriginatingRegistered, TerminatingRegistered};
+    let of = |case, server: &str| criterion(1, case, server, DefaultHandling::SessionTerminated);
+    let (first, second) = (format!("sip:{SERVER}"), "sip:127.0.0.61:5060");
+    let mut ims = Plan::seeded(91)
+        .with_subscriber(0, |alice| subscribe(alice, &[of(OriginatingRegistered, &first)]))
+        .with_subscriber(1, |bob| subscribe(bob, &[of(TerminatingRegistered, second)]))
+        .start();
+    ims.application_server("as1", Ipv4Addr::new(127, 0, 0, 60), Behaviour::Proxy);
+    ims.application_server("as2", Ipv4Addr::new(127, 0, 0, 61), Behaviour::Proxy);
+    let (alice, bob) = (ims.phone(), ims.phone());
+    ims.register_well(&alice);
+    ims.register_well(&bob);
+    let notice = ims.call(&alice, &bob.sip);
+    assert!(matches!(notice, Notice::Established { .. }), "{notice:?}\n{}", ims.ladder());
+    ims.advance(Duration::from_secs(1));
+    ims.hang_up(&bob);
+    ims.advance(Duration::from_secs(1));
+    for (server, case, user) in [("as1", "orig", &alice), ("as2", "term", &bob)] {
+        let invites = ims.received(server, "INVITE");
+        let served = header(&invites[0], "P-Served-User").expect("whom it serves");
+        assert!(served.ends_with(&format!(";sescase={case};regstate=reg")), "{served}");
+        assert!(served.contains(&format!("sip:{}@", user.name)) || served.contains(&user.sip), "{served}");
+        assert_eq!((invites.len(), ims.received(server, "BYE").len()), (1, 1), "{server}");
+    }
+    for phone in [&alice, &bob] {
+        for message in ims.received(&phone.name, "INVITE") {
+            assert_eq!(header(&message, "P-Served-User"), None, "it stays inside");
+        }
+    }
+    settled(ims, &[&alice, &bob]);
+}
+
+/// A server that has sent a text on lives, however long its receiver says nothing: default handling would deliver it twice.
+#[test]
+fn a_text_that_a_server_has_sent_on_is_not_sent_once_more() {
+    let mut text = criterion(
+        1,
+        SessionCase::OriginatingRegistered,
+        &format!("sip:{SERVER}"),
+        DefaultHandling::SessionContinued,
+    );
+    text.trigger_point = None;
+    let mut ims = Plan::seeded(92).with_subscriber(0, |alice| subscribe(alice, &[text])).start();
+    ims.application_server("as1", Ipv4Addr::new(127, 0, 0, 60), Behaviour::Proxy);
+    let (alice, bob) = (ims.phone(), ims.phone());
+    ims.register_well(&alice);
+    ims.register_well(&bob);
+    ims.world.network.cut("pcscf", "bob");
+    let begins = ims.received("pcscf", "MESSAGE").len();
+    let command = ue::Command::Message { to: bob.sip.clone(), text: "hello".to_owned() };
+    ims.world.command(alice.host, command);
+    ims.advance(Duration::from_secs(20));
+    let branches: std::collections::BTreeSet<String> = ims
+        .received("pcscf", "MESSAGE")
+        .into_iter()
+        .skip(begins)
+        .filter(|message| header(message, "P-Called-Party-ID").is_some())
+        .filter_map(|message| header(&message, "Via").map(str::to_owned))
+        .collect();
+    assert_eq!(branches.len(), 1, "one request, however often it is repeated: {branches:?}");
 }
