@@ -51,9 +51,10 @@ COLOURS = {"pcscf": "#1565c0", "icscf": "#90caf9", "scscf": "#2e7d32", "hss": "#
 NAMES = {"pcscf": "P-CSCF", "icscf": "I-CSCF", "scscf": "S-CSCF", "hss": "HSS"}
 NOTES = """- **Memory** is the proportional set size of the processes. "Later" is when everything has lingered out: a non-INVITE
   transaction towards a UE lives 64 times T1, 128 s (RFC 3261 §17.2.2, TS 24.229 table 7.7.1){quick}. It does not come
-  back to the byte: probably (it is not shown) tables of transactions and connections keep the room that they once needed for the next ones, bounded by
-  `limits.contexts` and `limits.connections`, and sixteen pages of answered requests are kept. Of 4,000 connections a
-  P-CSCF kept 1.9 KB each after they had ended. That is not the allocator: with `MIMALLOC_PURGE_DELAY=0` it kept as much.
+  back to the byte: tables of transactions and connections keep the room that they once needed for the next ones, bounded by
+  `limits.contexts` and `limits.connections`, and sixteen pages of answered requests are kept. That it is kept and not lost,
+  the same again shows: 3,000 TCP connections, opened, used and closed five times at one P-CSCF, left its anonymous memory at
+  50.9, 50.2, 50.2, 51.5 and 51.6 MB.
 - **p99** is from the time of arrival, on a machine whose cores the load and the HSS share; so is the processor time: caches
   are shared by all, and at a low rate a process wakes up for each message, which costs more than the message."""
 

@@ -82,4 +82,6 @@ def notes(results):
               for one in limited]
     if results["settings"]["quick"]:
         lines.append("- This was a quick run: few runs at low rates, where waking up for each message is most of the cost.")
+    # Written into the results by hand: what a reader has to know of this run.
+    lines += [f"- {remark}" for remark in results.get("remarks", [])]
     return "".join(line + "\n" for line in lines)

@@ -46,8 +46,8 @@ def rows(results):
     for one in results.get("memory_ours", []):
         for role in ROLES:
             found.append((f"memory per UE of {one['ues']:,} at {SHORT[role]}", "KB",
-                          {OURS: middle([one["kb_per_ue"][role]])}, False))
-        latency = {OURS: middle([one["latency_us"]["p99"] / 1000])}
+                          {OURS_PROCESSES: middle([one["kb_per_ue"][role]])}, False))
+        latency = {OURS_PROCESSES: middle([one["latency_us"]["p99"] / 1000])}
         found.append((f"call between UEs of {one['ues']:,} at {one['rate']:g}/s: p99", "ms", latency, False))
     for rate in sorted({one["rate"] for one in results["sipp"]}):
         at_rate = group(results["sipp"], rate=rate)
@@ -91,6 +91,6 @@ def times_better(ours, theirs, is_more_better):
 def spread(value):
     if value is None:
         return "-"
-    shown = lambda number: f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+    shown = lambda number: f"{number:,.0f}" if number >= 100 else "0" if abs(number) < 0.005 else f"{number:.3g}"
     median, low, high = value
     return shown(median) if low == high else f"{shown(median)} ({shown(low)}-{shown(high)})"
