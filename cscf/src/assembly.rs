@@ -123,7 +123,7 @@ fn endpoint(part: Part, config: &Config, locals: &[Local], entropy: &mut Entropy
     })
 }
 
-/// A station at `locals`, for what has no section of its own: a UE.
+/// A station at `locals`, for what is no part of every core: a UE, an E-CSCF.
 pub fn sip_station<R: Role>(
     role: R,
     config: &Config,

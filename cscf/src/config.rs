@@ -9,6 +9,7 @@ mod change;
 mod check;
 mod control;
 mod criteria;
+mod ecscf;
 mod fault;
 mod hss;
 mod icscf;
@@ -26,6 +27,7 @@ pub use access::{AccessNetwork, AccessSection};
 pub use address::{DiameterPeer, DiameterPoint, Points, StoreUrl, TrustedNet};
 pub use control::ControlSection;
 pub use criteria::{SharedIfcSet, WrittenCriteria};
+pub use ecscf::{EcscfSection, Psap};
 pub use fault::{ConfigError, suggestion};
 pub use hss::HssSection;
 pub use icscf::{IcscfSection, ScscfEntry};
@@ -38,8 +40,8 @@ pub use reader::{Effective, Origin};
 pub use scscf::{ScscfSection, SessionTimers};
 pub use tls::TlsSection;
 pub use value::{
-    EmergencyPolicy, ListedMechanisms, LogLevel, Personality, Reauthenticate, RouteEnforcement, Scheme,
-    SecurityBackEnd, SecurityPolicy, SecurityProfile, StoreKind, duration,
+    EmergencyCallers, EmergencyPolicy, ListedMechanisms, LogLevel, Personality, Reauthenticate,
+    RouteEnforcement, Scheme, SecurityBackEnd, SecurityPolicy, SecurityProfile, StoreKind, duration,
 };
 
 use crate::flow::Hop;
@@ -68,6 +70,8 @@ pub struct Config {
     pub icscf: IcscfSection,
     /// The S-CSCF.
     pub scscf: ScscfSection,
+    /// The E-CSCF.
+    pub ecscf: EcscfSection,
     /// The mock HSS.
     pub hss: HssSection,
     /// Diameter, at whoever speaks it.
@@ -154,7 +158,8 @@ impl Config {
         }
         let directory = Path::new(file).parent().unwrap_or(Path::new(""));
         let home = read_home(&mut reader);
-        let pcscf = PcscfSection::read(&mut reader, &home);
+        let ecscf = EcscfSection::read(&mut reader, &home);
+        let pcscf = PcscfSection::read(&mut reader, &home, &ecscf);
         let access = AccessSection::read(&mut reader);
         let ipsec = IpsecSection::read(&mut reader);
         let tls = TlsSection::read(&mut reader, directory);
@@ -163,8 +168,8 @@ impl Config {
         let hss = HssSection::read(&mut reader, &home, directory);
         let diameter = DiameterSection::read(&mut reader, &hss);
         let network = NetworkSection::read(&mut reader);
-        let trust = TrustSection::read(&mut reader, &pcscf, &icscf, &scscf);
-        let names = network::read_names(&mut reader, &home, &pcscf, &icscf, &scscf);
+        let trust = TrustSection::read(&mut reader, &pcscf, &icscf, &scscf, &ecscf);
+        let names = network::read_names(&mut reader, &home, &pcscf, &icscf, &scscf, &ecscf);
         let dns = DnsSection::read(&mut reader);
         let store = StoreSection::read(&mut reader, directory);
         let control = ControlSection::read(&mut reader, directory);
@@ -179,6 +184,7 @@ impl Config {
             tls,
             icscf,
             scscf,
+            ecscf,
             hss,
             diameter,
             network,

@@ -9,6 +9,7 @@ pub mod bucket;
 pub mod charging;
 pub mod config;
 pub mod context;
+pub mod emergency;
 pub mod flow;
 pub mod identity;
 pub mod input;

@@ -1,6 +1,8 @@
 //! The hooks of a role: what a P-, I- or S-CSCF, a UE or an application server decides.
 
 use crate::config::{Config, ConfigError};
+use crate::bucket::TokenKey;
+use crate::emergency;
 use crate::flow::{Hop, Source};
 use crate::input::Event;
 use crate::node::ClientId;
@@ -80,6 +82,12 @@ pub trait Role: Sized {
     /// What of a configuration the role alone can check, at start; what it is made with has passed.
     fn check(_config: &Config) -> Result<(), ConfigError> {
         Ok(())
+    }
+
+    /// Whether a request is of an emergency, so that there is room for it in a reserve when the others are refused.
+    fn is_emergency(&self, key: &TokenKey, request: &Message) -> bool {
+        let _ = key;
+        emergency::service(request.uri()).is_some()
     }
 
     /// A request that belongs to no transaction: anything but a retransmission, a CANCEL, or the ACK to a non-2xx.

@@ -12,6 +12,8 @@ pub enum Outsider {
     Ue,
     /// Another network or an application server of somebody else's.
     Network,
+    /// A PSAP: told where the caller is and who it is, which those who call for help want (TS 23.167 §4.1).
+    Psap,
 }
 
 /// Removes what a message from `outsider` may not say.
@@ -36,7 +38,7 @@ pub fn leaving(message: &Message, outsider: Outsider, edits: &mut Edits) {
     remove_reason(message, edits);
     remove_psap_callback(message, edits);
     // RFC 3325 §7: the asserted identity crosses the edge unless its owner asked for privacy.
-    if asks_for_privacy(message, b"id") {
+    if outsider != Outsider::Psap && asks_for_privacy(message, b"id") {
         edits.remove(message, Name::PAssertedIdentity);
     }
     if [&b"history"[..], b"header", b"session"].iter().any(|kind| asks_for_privacy(message, kind)) {
@@ -83,15 +85,16 @@ impl Rule {
         match (self, outsider) {
             (Rule::Inside | Rule::ReadByUe | Rule::ReadByAll, _) => true,
             (Rule::OwnAtUe | Rule::NotAtUe | Rule::NotFromUe, outsider) => {
-                (self == Rule::OwnAtUe) == (outsider == Outsider::Network)
+                (self == Rule::OwnAtUe) == (outsider != Outsider::Ue)
             }
         }
     }
 
     fn leaving(self, outsider: Outsider) -> bool {
         match self {
-            Rule::Inside | Rule::OwnAtUe => true,
-            Rule::ReadByUe => outsider == Outsider::Network,
+            Rule::Inside => true,
+            Rule::OwnAtUe => outsider != Outsider::Psap,
+            Rule::ReadByUe => outsider != Outsider::Ue,
             Rule::NotAtUe => outsider == Outsider::Ue,
             Rule::ReadByAll | Rule::NotFromUe => false,
         }

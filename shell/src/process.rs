@@ -19,7 +19,7 @@ use cscf::config::{Config, ConfigError, SecurityBackEnd, StoreKind};
 use cscf::query::Record;
 use cscf::station::{Operated, Station, StreamTransport};
 use cscf::wording::{Outcome, Wording};
-use cscf::{Role, Side};
+use cscf::{Local, Role, Side};
 use std::fmt;
 use std::io::{self, Write};
 use std::num::NonZeroU16;
@@ -101,6 +101,42 @@ where
         let setup = Setup { store, restored, security, tls, ..unbound()? };
         let controls = Controls::of(R::NAME, wording);
         serve_shards(R::NAME, stations, bindings, setup, &deployment, controls)
+    })
+}
+
+/// As [`run_role`], for a function that is no part of the core of every deployment: one shard at the listening points
+/// that its section names, which may be none.
+pub fn run_alone<R>(
+    about: &'static str,
+    locals: impl Fn(&Config) -> Vec<Local>,
+    role: impl Fn(Arc<Config>) -> R,
+    wording: Wording<R::Command, R::Notice>,
+) -> ExitCode
+where
+    R: Role + Send + 'static,
+    R::Command: Clone + Send + 'static,
+    R::Notice: Send + 'static,
+    Station<R>: Operated<Command = R::Command, Notice = R::Notice>,
+{
+    run(R::NAME, about, |deployment| {
+        let config = &deployment.config;
+        let locals = locals(config);
+        if locals.is_empty() {
+            let why = format!(
+                "{}: [{}] names no address: listen = [\"127.0.0.14:7060\"]",
+                deployment.file.display(),
+                R::NAME
+            );
+            return Err(Failure::Usage(why));
+        }
+        let tls = Tls::of(config).map_err(|error| wrong_file(&deployment.file, &error))?;
+        let (store, restored) = open_store(R::NAME, config)?;
+        let entropy = system_entropy().map_err(Failure::failed)?;
+        let bindings: Vec<Binding> = locals.iter().map(Binding::from).collect();
+        let station = assembly::sip_station(role(Arc::clone(config)), config, locals, None, entropy);
+        let setup = Setup { store, restored, tls, ..unbound()? };
+        let controls = Controls::of(R::NAME, wording);
+        serve_shards(R::NAME, vec![station], bindings, setup, &deployment, controls)
     })
 }
 

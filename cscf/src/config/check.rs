@@ -2,7 +2,9 @@
 
 use super::Config;
 use super::reader::Reader;
+use super::value::EmergencyCallers;
 use super::value::Fault;
+use crate::emergency::NUMBER_DIGITS_MAX;
 use crate::flow::{Local, Transport};
 use std::net::SocketAddr;
 
@@ -14,6 +16,7 @@ pub fn check(config: &Config, reader: &mut Reader<'_>) {
         ("icscf", "diameter_host", &config.icscf.diameter_host),
         ("scscf", "host", &config.scscf.host),
         ("scscf", "diameter_host", &config.scscf.diameter_host),
+        ("ecscf", "host", &config.ecscf.host),
         ("hss", "host", &config.hss.host),
         ("hss", "realm", &config.hss.realm),
     ] {
@@ -40,10 +43,43 @@ pub fn check(config: &Config, reader: &mut Reader<'_>) {
             Fault::new("names no HSS", "name at least one, or leave the key out"),
         );
     }
+    emergency(config, reader);
     sockets(config, reader);
     certificates(config, reader);
     families(config, reader);
     trust(config, reader);
+}
+
+/// Where emergency requests go.
+fn emergency(config: &Config, reader: &mut Reader<'_>) {
+    if let Some(ecscf) = &config.pcscf.ecscf {
+        sip_uri(reader, "pcscf", "ecscf", ecscf);
+    }
+    for psap in &config.ecscf.psaps {
+        sip_uri(reader, "ecscf", "psap", &psap.uri);
+    }
+    if config.pcscf.emergency == EmergencyCallers::Anyone && config.pcscf.ecscf.is_none() {
+        let fault = Fault::new(
+            "takes calls that nobody serves",
+            "give [ecscf] a listen, or name one in another file: ecscf = \"sip:ecscf.example:7060\"",
+        );
+        reader.reject("pcscf", "emergency", fault);
+    }
+    if !config.ecscf.listen.is_empty() && config.ecscf.psaps.is_empty() {
+        let fault =
+            Fault::new("names no PSAP", "write [[ecscf.psap]] and its uri = \"sip:psap.example:5060\"");
+        reader.reject("ecscf", "listen", fault);
+    }
+    let is_number = |number: &String| {
+        number.len() <= NUMBER_DIGITS_MAX && number.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    if !config.pcscf.emergency_numbers.iter().all(|number| !number.is_empty() && is_number(number)) {
+        let fault = Fault::new(
+            "holds what is no emergency number",
+            "write one to eight digits each: [\"112\", \"911\"]",
+        );
+        reader.reject("pcscf", "emergency_numbers", fault);
+    }
 }
 
 /// Reports a name that is not a host name (RFC 1123 §2.1).
@@ -83,6 +119,7 @@ fn sockets(config: &Config, reader: &mut Reader<'_>) {
         ("pcscf", "core_listen", &config.pcscf.core_listen),
         ("icscf", "listen", &config.icscf.listen),
         ("scscf", "listen", &config.scscf.listen),
+        ("ecscf", "listen", &config.ecscf.listen),
         ("ipsec", "server_port", &protected),
     ];
     let diameter = config.hss.listen.iter();

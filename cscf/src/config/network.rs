@@ -1,6 +1,7 @@
 //! `[diameter]`, `[trust]`, `[names]` and `[dns]`: the network around the functions.
 
 use super::address::{DiameterPeer, Points, TrustedNet};
+use super::ecscf::EcscfSection;
 use super::hss::HssSection;
 use super::icscf::IcscfSection;
 use super::pcscf::PcscfSection;
@@ -68,9 +69,16 @@ impl TrustSection {
         pcscf: &PcscfSection,
         icscf: &IcscfSection,
         scscf: &ScscfSection,
+        ecscf: &EcscfSection,
     ) -> TrustSection {
         let mut own: Vec<TrustedNet> = Vec::new();
-        let locals = pcscf.listen.iter().chain(&pcscf.core_listen).chain(&icscf.listen).chain(&scscf.listen);
+        let locals = pcscf
+            .listen
+            .iter()
+            .chain(&pcscf.core_listen)
+            .chain(&icscf.listen)
+            .chain(&scscf.listen)
+            .chain(&ecscf.listen);
         for Local { address, .. } in locals {
             // Whatever runs on this machine may use 127.0.0.1 or ::1, UEs too: there only the port tells them apart.
             let shared = ["127.0.0.1".parse(), "::1".parse()].contains(&Ok(address.ip()));
@@ -98,6 +106,7 @@ pub(super) fn read_names(
     pcscf: &PcscfSection,
     icscf: &IcscfSection,
     scscf: &ScscfSection,
+    ecscf: &EcscfSection,
 ) -> BTreeMap<String, Vec<Hop>> {
     let hops = |locals: &[Local]| -> Vec<Hop> {
         locals.iter().map(|local| Hop { transport: local.transport, remote: local.address }).collect()
@@ -106,15 +115,16 @@ pub(super) fn read_names(
     let own = [
         // TS 23.003 §13.2: REGISTER and requests to a user of the home network enter it at an I-CSCF.
         (home.domain(), hops(&icscf.listen)),
-        (&pcscf.host, hops(pcscf_core)),
+        (pcscf.host.as_str(), hops(pcscf_core)),
         (&icscf.host, hops(&icscf.listen)),
         (&scscf.host, hops(&scscf.listen)),
     ];
+    let own_ecscf = (!ecscf.listen.is_empty()).then(|| (ecscf.host.as_str(), hops(&ecscf.listen)));
     let mut section = reader.section("names");
     let written = section.entries::<Points>();
     let mut names: BTreeMap<String, Vec<Hop>> =
         written.into_iter().map(|(name, points)| (name.to_ascii_lowercase(), points.0)).collect();
-    for (name, hops) in own {
+    for (name, hops) in own.into_iter().chain(own_ecscf) {
         if let Entry::Vacant(vacant) = names.entry(name.to_ascii_lowercase()) {
             section.derived(&format!("\"{}\"", vacant.key()), &Points(hops.clone()));
             vacant.insert(hops);

@@ -1,8 +1,9 @@
 //! `[pcscf]`: the P-CSCF (TS 24.229 §5.2).
 
 use super::address::Points;
+use super::ecscf::EcscfSection;
 use super::reader::{Fallback, Reader};
-use super::value::RouteEnforcement;
+use super::value::{EmergencyCallers, RouteEnforcement};
 use crate::bucket::SHARDS_MAX;
 use crate::flow::{Local, Side, Transport};
 use crate::identity::HomeNetwork;
@@ -25,6 +26,12 @@ pub struct PcscfSection {
     pub ioi: String,
     /// The URI of the I-CSCF that REGISTER goes to; without it, the Request-URI's domain decides (RFC 3263).
     pub icscf: Option<String>,
+    /// The URI of the E-CSCF that emergency requests go to; without it, they are told to look elsewhere (380).
+    pub ecscf: Option<String>,
+    /// Whose emergency requests go there.
+    pub emergency: EmergencyCallers,
+    /// The numbers that stand for the emergency services.
+    pub emergency_numbers: Vec<String>,
     /// What becomes of a Route that differs from the Service-Route.
     pub route_enforcement: RouteEnforcement,
     /// Whether it watches the registrations that go through it (TS 24.229 §5.2.3).
@@ -34,7 +41,7 @@ pub struct PcscfSection {
 }
 
 impl PcscfSection {
-    pub(super) fn read(reader: &mut Reader<'_>, home: &HomeNetwork) -> PcscfSection {
+    pub(super) fn read(reader: &mut Reader<'_>, home: &HomeNetwork, ecscf: &EcscfSection) -> PcscfSection {
         let mut section = reader.section("pcscf");
         let listen =
             section.get("listen", Fallback::Default(Points::both(SocketAddr::from(([127, 0, 0, 10], 5060)))));
@@ -47,6 +54,13 @@ impl PcscfSection {
                 .get("visited_network_id", Fallback::Derived(home.domain().to_owned())),
             ioi: section.get("ioi", Fallback::Derived(home.domain().to_owned())),
             icscf: section.optional("icscf"),
+            ecscf: section.optional("ecscf").or_else(|| ecscf.uri()),
+            emergency: section.get("emergency", Fallback::Default(EmergencyCallers::Registered)),
+            emergency_numbers: section.get(
+                "emergency_numbers",
+                // TS 22.101 §10.1.1: these two stand for emergency services in every phone.
+                Fallback::Default(vec!["112".to_owned(), "911".to_owned()]),
+            ),
             route_enforcement: section.get("route_enforcement", Fallback::Default(RouteEnforcement::Reject)),
             reg_event: section.get("reg_event", Fallback::Default(false)),
             registrations_max: section.within("registrations_max", 200_000, 1..=10_000_000) as usize,

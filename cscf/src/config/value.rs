@@ -348,6 +348,15 @@ words! {
         /// The chosen one alone: a shorter message, in which nobody sees that an offer was altered on the way.
         Chosen "chosen",
     }
+    /// Whose emergency requests the P-CSCF sends to the E-CSCF (TS 24.229 §5.2.10).
+    EmergencyCallers {
+        /// Those of UEs that are registered.
+        Registered "registered",
+        /// Those of every UE, whoever it is.
+        Anyone "anyone",
+        /// Nobody's.
+        Off "off",
+    }
     /// Which emergency requests the P-CSCF lets go on (TS 33.203 §7.1, TS 24.229 §5.2.10).
     EmergencyPolicy {
         /// All: those outside of security associations as well.

@@ -26,6 +26,12 @@ impl Quota {
         holder(source).and_then(|holder| self.open.get(&holder)).is_some_and(|open| *open >= self.max)
     }
 
+    /// As [`Quota::is_used_up`], for an emergency: there is a reserve, and a bound to it.
+    pub(crate) fn is_reserve_used_up(&self, source: &Source) -> bool {
+        let max = self.max.saturating_add(emergency_reserve(self.max));
+        holder(source).and_then(|holder| self.open.get(&holder)).is_some_and(|open| *open >= max)
+    }
+
     /// Counts a context; what comes back is for [`Quota::leave`].
     pub(crate) fn enter(&mut self, source: &Source) -> Option<IpAddr> {
         let holder = holder(source)?;
@@ -50,6 +56,14 @@ impl Quota {
         self.open.len()
     }
 }
+
+/// What is kept for emergencies above a bound of so many: an eighth, and at least what one call takes.
+pub(crate) const fn emergency_reserve(max: usize) -> usize {
+    if max / 8 > CALL { max / 8 } else { CALL }
+}
+
+/// Requests that one call has open at a time: INVITE, PRACK, UPDATE, CANCEL.
+const CALL: usize = 4;
 
 /// Who a source is: its address without the port, for ports cost nothing; of IPv6 the 64 bits that a network assigns.
 fn holder(source: &Source) -> Option<IpAddr> {

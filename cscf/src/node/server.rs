@@ -5,6 +5,7 @@ use crate::flow::{Hop, Source, Transport, Trust};
 use crate::input::{Exit, Output, Ticket};
 use crate::node::branch_id::MAGIC_COOKIE;
 use crate::node::lingering::{Holder, LingeringId};
+use crate::node::quota::emergency_reserve;
 use crate::node::{Core, Key};
 use crate::role::{Incoming, Role};
 use ambient::{Instant, Now, TimerId, Timers};
@@ -318,6 +319,12 @@ impl<R: Role> Core<R> {
             self.counters.add("ended early", "answered request");
         }
         true
+    }
+
+    /// Whether there is room for one more emergency request, above what [`Core::has_room`] leaves to the others.
+    pub(super) fn has_emergency_room(&self) -> bool {
+        let reserve = emergency_reserve(self.clients.max());
+        self.clients.room_with(reserve) > 0 && self.contexts.0.room_with(reserve) > 0
     }
 
     /// Opens the server transaction and context of a request.

@@ -28,6 +28,16 @@ impl<T> Table<T> {
         self.max.saturating_sub(self.len)
     }
 
+    /// How many more fit when `reserve` is added to the bound.
+    pub(crate) fn room_with(&self, reserve: usize) -> usize {
+        self.max.saturating_add(reserve).saturating_sub(self.len)
+    }
+
+    /// How many fit in all.
+    pub(crate) fn max(&self) -> usize {
+        self.max
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.len
     }
