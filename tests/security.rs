@@ -443,7 +443,7 @@ fn a_phone_without_a_usable_security_server_begins_anew() {
 #[test]
 fn an_emergency_outside_of_associations_is_decided_by_policy() {
     for (policy, status, cause) in [
-        ("any", "503", "emergency services are not supported"),
+        ("any", "380", "emergency services are not supported"),
         ("protected", "403", "emergency request outside of a security association"),
     ] {
         let settings = format!("[ipsec]\npolicy = \"required\"\nemergency = \"{policy}\"");

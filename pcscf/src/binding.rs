@@ -13,6 +13,11 @@ use std::net::SocketAddr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BindingId(pub u64);
 
+impl BindingId {
+    /// Of a UE that is not registered: the largest id, which none is given.
+    pub const UNKNOWN: BindingId = BindingId((1 << crate::path::ID_BITS) - 1);
+}
+
 /// A contact that the registrar accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BoundContact {

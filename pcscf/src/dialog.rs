@@ -1,6 +1,7 @@
 //! Requests within a dialog (TS 24.229 §5.2.6.3.5): the token in our Record-Route says which, whose UE, and by which way
 //! that UE may go.
 
+use crate::binding::BindingId;
 use crate::gm::{self, Routes};
 use crate::path::{DialogToken, Token};
 use crate::{Data, Pcscf, securing};
@@ -22,11 +23,11 @@ pub fn from_ue(
     let sent_by = crate::sent_by(message);
     let is_same_way = match dialog.is_protected {
         true => source.secured.is_some(),
-        // Of TLS the connection counts, not the address: the binding knows it.
+        // Of TLS the connection counts, not the address: the binding knows it, where there is one.
         false => {
             source.secured.is_none()
                 && dialog.hop.transport == source.transport
-                && source.transport != Transport::Tls
+                && (source.transport != Transport::Tls || dialog.binding == BindingId::UNKNOWN)
         }
     };
     let is_at_address = is_same_way && dialog.hop.remote == source.remote;
@@ -69,7 +70,7 @@ pub fn to_ue(
     let target = match pcscf.bindings.get(dialog.binding) {
         Some(binding) => securing::target(pcscf, binding)?,
         None if dialog.is_protected => securing::protected_target(pcscf, dialog.hop)?,
-        None if dialog.hop.transport == Transport::Tls => {
+        None if dialog.hop.transport == Transport::Tls && dialog.binding != BindingId::UNKNOWN => {
             return Err(Reject::new(Status::TEMPORARILY_UNAVAILABLE, "the TLS connection of the UE is gone"));
         }
         None => Target::Hop(dialog.hop),

@@ -13,6 +13,7 @@ pub mod binding;
 pub mod bindings;
 pub mod credentials;
 pub mod dialog;
+pub mod emergency;
 pub mod gm;
 pub mod grant;
 pub mod kept;
@@ -37,6 +38,7 @@ use agreements::Agreements;
 use ambient::Now;
 use binding::BindingId;
 use bindings::Bindings;
+use cscf::bucket::TokenKey;
 use cscf::config::Config;
 use cscf::node::ClientId;
 use cscf::role::Outcome;
@@ -121,6 +123,13 @@ pub enum Data {
         /// Whether the UE has cancelled it.
         is_cancelled: bool,
     },
+    /// A request for an emergency service, outside a dialog.
+    Emergency {
+        /// Of this binding, where the UE is known.
+        binding: Option<BindingId>,
+        /// Whether the UE has cancelled it.
+        is_cancelled: bool,
+    },
     /// A request to a UE; outside a dialog, to the one of this binding.
     ToUe(Option<BindingId>),
 }
@@ -162,6 +171,10 @@ impl Role for Pcscf {
 
     const NAME: &'static str = "pcscf";
     const SUPPORTED: &'static [&'static str] = &[gm::SEC_AGREE, "path"];
+
+    fn is_emergency(&self, key: &TokenKey, request: &Message) -> bool {
+        emergency::is_part(&self.config.pcscf, key, request)
+    }
 
     fn request(&mut self, turn: &mut Turn<'_, Self>, request: &Incoming) -> Result<(), Reject> {
         let message = &request.message;
@@ -244,18 +257,24 @@ impl Role for Pcscf {
                 registration::response(self, turn, request, response, id, (proposal, way));
             }
             Data::ToUe(binding) => terminating::response(self, turn, request, response, binding),
-            Data::FromUe { .. } | Data::Own => originating::response(turn, request, response),
+            Data::FromUe { .. } | Data::Emergency { .. } | Data::Own => {
+                originating::response(turn, request, response)
+            }
         }
     }
 
     fn failed(
         &mut self,
         turn: &mut Turn<'_, Self>,
-        _request: &Incoming,
+        request: &Incoming,
         _branch: Branch,
         failure: Failure<'_>,
     ) -> Result<Next, Reject> {
         match (&*turn.data(), failure) {
+            (
+                &Data::Emergency { binding, is_cancelled: false },
+                Failure::Timeout { answered: false } | Failure::Unreachable(_),
+            ) => Err(emergency::unserved(self, turn, request, binding)),
             // TS 24.229 §5.2.2.1 and §5.2.6.3: the core is silent or gone.
             (
                 &Data::FromUe { binding: Some(id), is_cancelled: false },
@@ -273,7 +292,7 @@ impl Role for Pcscf {
     }
 
     fn cancelled(&mut self, turn: &mut Turn<'_, Self>, _request: &Incoming) {
-        if let Data::FromUe { is_cancelled, .. } = turn.data() {
+        if let Data::FromUe { is_cancelled, .. } | Data::Emergency { is_cancelled, .. } = turn.data() {
             *is_cancelled = true;
         }
     }

@@ -3,8 +3,8 @@
 
 use crate::gm::{self, Direction, Routes};
 use crate::path::DialogToken;
-use crate::{Data, Pcscf, assertion, securing};
-use cscf::config::{EmergencyPolicy, IpsecSection, RouteEnforcement};
+use crate::{Data, Pcscf, assertion, emergency, securing};
+use cscf::config::RouteEnforcement;
 use cscf::{Incoming, Reject, Target, Turn};
 use sip_core::{Edits, Message, Method, Name, Status, Uri};
 
@@ -16,8 +16,8 @@ pub fn begin(
     routes: &Routes,
 ) -> Result<(), Reject> {
     let message = &request.message;
-    if is_emergency(message.uri()) {
-        return Err(emergency(&pcscf.config.ipsec, request));
+    if emergency::is_wanted(&pcscf.config.pcscf, message.uri()) {
+        return emergency::begin(pcscf, turn, request, routes);
     }
     gm::count_forged(turn, message);
     let source = securing::sender(pcscf, &request.source)?;
@@ -53,20 +53,6 @@ pub fn begin(
     *turn.data() = Data::FromUe { binding: Some(binding.id()), is_cancelled: false };
     turn.forward(request, edits, Target::Uri(first_hop.clone().into_bytes()));
     Ok(())
-}
-
-/// What a request for an emergency service is answered.
-fn emergency(config: &IpsecSection, request: &Incoming) -> Reject {
-    let is_clear = config.is_on() && request.source.secured.is_none();
-    match config.emergency {
-        EmergencyPolicy::Protected if is_clear => {
-            Reject::new(Status::FORBIDDEN, "emergency request outside of a security association")
-        }
-        // TS 24.229 §5.2.10 wants an E-CSCF, or a 380 that sends the UE to another access. Neither is there.
-        EmergencyPolicy::Any | EmergencyPolicy::Protected => {
-            Reject::new(Status::SERVICE_UNAVAILABLE, "emergency services are not supported")
-        }
-    }
 }
 
 /// A response of the core on its way to the UE that asked.
@@ -114,14 +100,6 @@ pub fn follows<'r>(mut routes: impl Iterator<Item = &'r [u8]>, service_route: &[
         && routes.next().is_none()
 }
 
-/// Whether the Request-URI is an emergency service (RFC 5031: `urn:service:sos` and what lies below it).
-fn is_emergency(uri: &[u8]) -> bool {
-    let Ok(Uri::Urn(urn)) = Uri::parse(uri) else { return false };
-    let sos = b"service:sos";
-    urn.get(..sos.len()).is_some_and(|head| head.eq_ignore_ascii_case(sos))
-        && urn.get(sos.len()).is_none_or(|byte| *byte == b'.')
-}
-
 /// Whether anything in a message asks for a dialog that exists.
 pub fn is_in_dialog(message: &Message) -> bool {
     message.to().is_ok_and(|to| to.tag().is_some())
@@ -145,19 +123,6 @@ mod tests {
         ] {
             let found = follows(routes.iter().map(|route| route.as_bytes()), &service_route);
             assert_eq!(found, expected, "{routes:?}");
-        }
-    }
-
-    #[test]
-    fn emergency_is_the_service_urn_and_its_kinds() {
-        for (uri, expected) in [
-            ("urn:service:sos", true),
-            ("URN:Service:SOS.police", true),
-            ("urn:service:sosx", false),
-            ("urn:service:counseling", false),
-            ("sip:sos@home.net", false),
-        ] {
-            assert_eq!(is_emergency(uri.as_bytes()), expected, "{uri}");
         }
     }
 }

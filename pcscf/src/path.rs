@@ -29,6 +29,8 @@ pub struct DialogToken {
     pub hop: Hop,
     /// Whether the UE is reached through security associations, and in no other way.
     pub is_protected: bool,
+    /// Whether the dialog is an emergency call.
+    pub is_emergency: bool,
     /// Empty when it does not fit into a token.
     icid: SmallVec<[u8; ICID_MAX]>,
     /// Over the Call-ID: 40 bits that only this deployment can compute.
@@ -43,12 +45,25 @@ impl DialogToken {
         let fits = icid.len() <= ICID_MAX
             && icid.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
         let icid = SmallVec::from_slice(if fits { icid.as_bytes() } else { b"" });
-        DialogToken { binding, hop, is_protected: false, icid, seal: key.seal(call_id), route: None }
+        DialogToken {
+            binding,
+            hop,
+            is_protected: false,
+            is_emergency: false,
+            icid,
+            seal: key.seal(call_id),
+            route: None,
+        }
     }
 
     /// The token of a dialog with a UE that is reached through security associations, or is not.
     pub fn protected(self, is_protected: bool) -> DialogToken {
         DialogToken { is_protected, ..self }
+    }
+
+    /// The token of an emergency call.
+    pub fn of_emergency(self) -> DialogToken {
+        DialogToken { is_emergency: true, ..self }
     }
 
     /// The icid of the dialog; empty when it does not fit into a token.
@@ -90,7 +105,12 @@ impl Token {
                 base32(binding.0, ID_BITS, payload);
             }
             Token::Dialog(dialog) => {
-                payload.push(if dialog.route.is_some() { b'u' } else { b'd' });
+                payload.push(match (dialog.route.is_some(), dialog.is_emergency) {
+                    (false, false) => b'd',
+                    (true, false) => b'u',
+                    (false, true) => b'x',
+                    (true, true) => b'y',
+                });
                 base32(dialog.binding.0, ID_BITS, payload);
                 base32(dialog.seal, SEAL_BITS, payload);
                 if let Some(route) = dialog.route {
@@ -110,10 +130,10 @@ impl Token {
         let id = BindingId(unbase32(id)?);
         match kind {
             b'p' if rest.is_empty() => Some(Token::Path(id)),
-            b'd' | b'u' => {
+            b'd' | b'u' | b'x' | b'y' => {
                 let (seal, rest) = rest.split_at_checked(SEAL_CHARS)?;
                 let (route, rest) = match kind {
-                    b'u' => {
+                    b'u' | b'y' => {
                         let (route, rest) = rest.split_at_checked(SEAL_CHARS)?;
                         (Some(unbase32(route)?), rest)
                     }
@@ -125,6 +145,7 @@ impl Token {
                     binding: id,
                     hop,
                     is_protected,
+                    is_emergency: matches!(kind, b'x' | b'y'),
                     icid,
                     seal: unbase32(seal)?,
                     route,
@@ -216,7 +237,11 @@ mod tests {
             let core = DialogToken::new(&key, BindingId((1 << 60) - 1), hop, b"a@b", "icid-1");
             let ue = core.clone().held_to(&key, [&b"sip:s1;lr"[..]].into_iter());
             let protected = ue.clone().protected(true);
-            for token in [Token::Dialog(core), Token::Dialog(ue), Token::Dialog(protected)] {
+            let emergency = [core.clone().of_emergency(), ue.clone().of_emergency()].map(Token::Dialog);
+            for token in [Token::Dialog(core), Token::Dialog(ue), Token::Dialog(protected)]
+                .into_iter()
+                .chain(emergency)
+            {
                 assert_eq!(
                     Token::open(&key, token.mint(&key, Bucket::new(9)).as_str().as_bytes()),
                     Some(token)

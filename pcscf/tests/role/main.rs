@@ -3,6 +3,7 @@
 mod access;
 mod bench;
 mod dialog;
+mod emergency;
 mod granted;
 mod hostile;
 mod originating;

@@ -143,15 +143,6 @@ fn a_message_is_not_recorded() {
 }
 
 #[test]
-fn an_emergency_request_is_told_that_nobody_serves_it() {
-    let mut bench = Bench::new();
-    bench.register();
-    let sent = bench.ue_sends(ALICE, &request("INVITE", "urn:service:sos.police", &routed()));
-    assert_eq!(status(&sent), "503");
-    assert!(sent.last().is_some_and(|(_, text)| text.contains("emergency services are not supported")));
-}
-
-#[test]
 fn options_to_the_node_itself_is_answered_to_anybody() {
     let mut bench = Bench::new();
     let sent = bench.ue_sends(ALICE, &request("OPTIONS", &format!("sip:{PCSCF}"), ""));
