@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pcscf", &["ambient", "sip-core", "ipsec", "diameter-client", "cscf", "shell"]),
     ("icscf", &["ambient", "sip-core", "diameter-client", "cscf", "shell"]),
     ("scscf", &["ambient", "sip-core", "ims-aka", "diameter-client", "cscf", "shell"]),
+    ("ecscf", &["ambient", "sip-core", "cscf", "shell"]),
     ("hss-mock", &["ambient", "ims-aka", "diameter-client", "cscf", "shell"]),
     ("ue", &["ambient", "sip-core", "ims-aka", "ipsec", "cscf"]),
     ("shell", &["ambient", "sip-core", "ipsec", "diameter-client", "cscf"]),
@@ -34,6 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "pcscf",
             "icscf",
             "scscf",
+            "ecscf",
             "hss-mock",
             "ue",
         ],
@@ -50,6 +52,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "pcscf",
             "icscf",
             "scscf",
+            "ecscf",
             "hss-mock",
             "ue",
             "shell",
@@ -70,13 +73,14 @@ const PURE: &[&str] = &[
     "pcscf",
     "icscf",
     "scscf",
+    "ecscf",
     "hss-mock",
     "ue",
     "sim",
 ];
 
 /// Crates that decide what a subscriber is answered.
-const ROLES: &[&str] = &["pcscf", "icscf", "scscf"];
+const ROLES: &[&str] = &["pcscf", "icscf", "scscf", "ecscf"];
 
 /// One Rust file of the workspace.
 struct Source {

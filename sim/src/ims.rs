@@ -11,6 +11,7 @@ use cscf::node::Node;
 use cscf::role::Role;
 use cscf::station::{Operated, Shards, Station};
 use diameter_client::endpoint::Endpoint;
+use ecscf::Ecscf;
 use hss_mock::{Hss, HssConfig, HssStation, Subscriber};
 use icscf::Icscf;
 use ims_aka::{Algorithm, Key, Opc, Usim};
@@ -22,6 +23,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use ue::psap::Psap;
 use ue::{Answering, Command, Notice, Policy, Ue, UeConfig};
 
 /// What every phone of a simulation shares; each has an IMSI of its own.
@@ -251,6 +253,17 @@ impl Ims {
                 sharded(assembly::shards(Part::Pcscf, role, &config, Entropy::seeded(seed)), traced)
             }),
         );
+        if !config.ecscf.listen.is_empty() {
+            let config = config.clone();
+            world.add(
+                "ecscf",
+                config.ecscf.listen[0].address.ip(),
+                Box::new(move |seed| {
+                    let (role, locals) = (Ecscf::new(config.clone()), config.ecscf.listen.clone());
+                    boxed(assembly::sip_station(role, &config, locals, None, Entropy::seeded(seed)), traced)
+                }),
+            );
+        }
         // The Diameter connections come up before anybody calls.
         world.advance(Duration::from_secs(1));
         Ims { world, plan, config, phones: 0, shards }
@@ -259,6 +272,19 @@ impl Ims {
     /// The configuration of the P-CSCF, the I-CSCF and the first S-CSCF.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Puts a PSAP at an address, port 5060.
+    pub fn psap(&mut self, name: &str, address: Ipv4Addr) -> HostId {
+        let (config, traced) = (self.config.clone(), self.plan.traced);
+        let address = SocketAddr::new(IpAddr::V4(address), PHONE_PORT);
+        let build = Box::new(move |seed| {
+            let local = |transport| Local { side: ue::psap::SIDE, transport, address };
+            let locals = [Transport::Udp, Transport::Tcp].map(local).to_vec();
+            let role = Psap::default();
+            boxed(assembly::sip_station(role, &config, locals, None, Entropy::seeded(seed)), traced)
+        });
+        self.world.add(name, address.ip(), build)
     }
 
     /// Switches on the phone of the next subscriber, which answers calls after a second.

@@ -55,6 +55,8 @@ fn rank(name: &str) -> u8 {
         "icscf" => 2,
         _ if name.starts_with("scscf") => 3,
         _ if name.starts_with("as") => 4,
+        "ecscf" => 5,
+        _ if name.starts_with("psap") => 6,
         _ => 0,
     }
 }
@@ -62,7 +64,7 @@ fn rank(name: &str) -> u8 {
 fn title(name: &str) -> String {
     match name.split_once("cscf") {
         Some((letter, number)) => format!("{}-CSCF{number}", letter.to_uppercase()),
-        None if name == "hss" => "HSS".to_owned(),
+        None if name == "hss" || name.starts_with("psap") => name.to_uppercase(),
         None => name.to_owned(),
     }
 }

@@ -15,6 +15,7 @@ mod initial_request;
 mod media;
 mod outgoing;
 mod page;
+pub mod psap;
 mod registration;
 mod response;
 mod restoration;
