@@ -1,7 +1,7 @@
 //! The hooks of a role: what a P-, I- or S-CSCF, a UE or an application server decides.
 
-use crate::config::{Config, ConfigError};
 use crate::bucket::TokenKey;
+use crate::config::{Config, ConfigError};
 use crate::emergency;
 use crate::flow::{Hop, Source};
 use crate::input::Event;
