@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 use cscf::flow::Transport;
 use cscf::user_data::{RegistrationType, SessionCase};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use ue::{Fault, Handset};
@@ -26,6 +27,8 @@ pub enum Command {
     Dev(Dev),
     /// Switches on a phone that registers and stays, answers calls, and tells what happens.
     Ue(Ue),
+    /// Stands in for a PSAP: answers calls for help, and tells who calls, from where, and for what.
+    Psap(Psap),
     /// Registers A, and de-registers it again.
     Register(Register),
     /// Registers A and B, calls from A to B, talks for a while, hangs up.
@@ -90,6 +93,17 @@ pub struct Running {
     /// Write as phones of a make do: plain, samsung, samsung-list, apple, qualcomm, google, mediatek.
     #[arg(long, value_name = "HANDSET", default_value = "plain", value_parser = handset)]
     pub profile: &'static Handset,
+}
+
+/// `ims psap`.
+#[derive(Debug, Args)]
+pub struct Psap {
+    /// Where it listens, by UDP and TCP.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.15:5060")]
+    pub listen: SocketAddr,
+    /// The configuration of the deployment.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// `ims ue A`.

@@ -17,6 +17,7 @@ mod phone;
 #[cfg(test)]
 mod privilege;
 mod progress;
+mod psap;
 mod reg;
 mod roster;
 mod sa;
@@ -58,6 +59,9 @@ fn main() -> ExitCode {
         Command::Dev(dev) => stop_signal().and_then(|stop| dev::run(dev, || stop.load(Ordering::Relaxed))),
         Command::Ue(ue) => {
             stop_signal().and_then(|stop| switched_on::run(ue, || stop.load(Ordering::Relaxed)))
+        }
+        Command::Psap(psap) => {
+            stop_signal().and_then(|stop| psap::run(psap, || stop.load(Ordering::Relaxed)))
         }
         Command::Register(register) => outing::register(register),
         Command::Call(call) => outing::call(call),
