@@ -118,7 +118,7 @@ where
     R::Notice: Send + 'static,
     Station<R>: Operated<Command = R::Command, Notice = R::Notice>,
 {
-    run(R::NAME, about, |deployment| {
+    run(R::NAME, about, R::check, |deployment| {
         let config = &deployment.config;
         let locals = locals(config);
         if locals.is_empty() {

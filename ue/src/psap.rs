@@ -144,7 +144,7 @@ impl Psap {
         if *waited >= Timing::CORE.t1 * 64 {
             return self.end(turn, number);
         }
-        turn.send_raw(exit.clone(), bytes.clone());
+        turn.send_raw(*exit, bytes.clone());
         *interval = (*interval * 2).min(Timing::CORE.t2);
         *timer = turn.arm(*interval, Timer::Again(number), "ACK");
     }
