@@ -7,7 +7,7 @@ use std::time::Duration;
 
 const OPTIONAL: &str = "[ipsec]\npolicy = \"optional\"";
 const REQUIRED: &str = "[ipsec]\npolicy = \"required\"";
-/// Not the port that phones have elsewhere: the first REGISTER may come from any (features C.3).
+/// Not the port that phones have elsewhere: the first REGISTER may come from any.
 const SOMEWHERE: &str = "10.0.0.1:40123";
 const CK: &str = "000102030405060708090a0b0c0d0e0f";
 const IK: &str = "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff";
@@ -178,7 +178,7 @@ fn a_ue_registers_through_the_associations_of_its_challenge() {
     assert!(last(&sent).1.contains(&format!("P-Asserted-Identity: <sip:alice@{HOME}>")), "{sent:?}");
 }
 
-/// Features C.12: a UE that offers nothing is served where the policy lets it, and refused by name where it does not.
+/// A UE that offers nothing is served where the policy lets it, and refused by name where it does not.
 #[test]
 fn a_ue_without_security_client_is_served_by_policy() {
     let mut bench = Bench::with(OPTIONAL);
@@ -193,7 +193,7 @@ fn a_ue_without_security_client_is_served_by_policy() {
     assert!(challenge.starts_with("SIP/2.0 401 ") && bench.sets.is_empty(), "off: {challenge}");
 }
 
-/// Features C.1: an offer that nothing of the profile is in, as some phones send it.
+/// An offer that nothing of the profile is in, as some phones send it.
 #[test]
 fn a_ue_with_other_algorithms_is_told_what_we_have() {
     let mut bench = Bench::with("[ipsec]\npolicy = \"optional\"\nprofile = \"strict\"");
@@ -261,7 +261,7 @@ fn verify_of(set: &SaSet) -> String {
         .join("\n")
 }
 
-/// Features C.6: the answer to a de-registration goes through the association, which ends after it.
+/// The answer to a de-registration goes through the association, which ends after it.
 #[test]
 fn the_200_to_a_deregistration_is_protected() {
     let mut bench = Bench::with(REQUIRED);
@@ -278,7 +278,7 @@ fn the_200_to_a_deregistration_is_protected() {
     assert!(bench.sets.is_empty() && bench.store.is_empty() && bench.node.role().agreements().is_empty());
 }
 
-/// Features C.11: one source of truth: the set stands while something is registered by it, and not longer.
+/// One source of truth: the set stands while something is registered by it, and not longer.
 #[test]
 fn a_set_lasts_as_long_as_the_registration_and_its_refreshes() {
     let mut bench = Bench::with(REQUIRED);
