@@ -6,10 +6,11 @@ use bench::*;
 use cscf::identity::Impu;
 use diameter_client::cx::{CxAnswer, CxResult, SIFC, Saa, SupportedFeatures};
 
-/// A criterion for every request, in a root as a file has it.
+/// A criterion for INVITEs, in a root as a file has it.
 fn criteria(priority: u32, server: &str) -> String {
     format!(
-        "<x><InitialFilterCriteria><Priority>{priority}</Priority><ApplicationServer><ServerName>{server}</ServerName>\
+        "<x><InitialFilterCriteria><Priority>{priority}</Priority><TriggerPoint><ConditionTypeCNF>0</ConditionTypeCNF>\
+         <SPT><Group>0</Group><Method>INVITE</Method></SPT></TriggerPoint><ApplicationServer><ServerName>{server}</ServerName>\
          </ApplicationServer></InitialFilterCriteria></x>"
     )
 }
@@ -58,11 +59,7 @@ fn users_without_criteria_have_those_of_the_configuration() {
 /// A mistake ends the start, and tells the file, the line, the key and what to do.
 #[test]
 fn criteria_of_the_configuration_that_cannot_be_evaluated_are_a_mistake_in_it() {
-    let wrong = criteria(1, "sip:as").replace(
-        "<ApplicationServer>",
-        "<TriggerPoint><ConditionTypeCNF>0</ConditionTypeCNF><SPT><Group>0</Group><RequestURI>(</RequestURI></SPT>\
-         </TriggerPoint><ApplicationServer>",
-    );
+    let wrong = criteria(1, "sip:as").replace("<Method>INVITE</Method>", "<RequestURI>(</RequestURI>");
     for (key, value, origin) in [
         ("fallback_criteria", format!("'{wrong}'"), "fall-back"),
         ("shared_ifc_sets", format!("[{{ id = 3, criteria = '{wrong}' }}]"), "shared set 3"),
