@@ -2,6 +2,7 @@
 
 use super::{ContactEvent, Extent, State};
 use quick_xml::Reader;
+use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::{BytesStart, Event};
 use std::fmt;
 
@@ -90,7 +91,7 @@ pub fn read(body: &[u8]) -> Result<Reginfo, ReginfoError> {
             Event::GeneralRef(reference) => {
                 let character = match reference.resolve_char_ref() {
                     Ok(Some(character)) => Some(character),
-                    Ok(None) => predefined(&reference),
+                    Ok(None) => resolve_xml_entity(&reference).and_then(|text| text.chars().next()),
                     Err(_) => None,
                 };
                 let character = character.ok_or(ReginfoError("unknown reference"))?;
@@ -208,17 +209,6 @@ fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
 
 fn number(tag: &BytesStart<'_>, name: &str) -> Option<u32> {
     attribute(tag, name)?.parse().ok()
-}
-
-fn predefined(name: &str) -> Option<char> {
-    match name {
-        "lt" => Some('<'),
-        "gt" => Some('>'),
-        "amp" => Some('&'),
-        "apos" => Some('\''),
-        "quot" => Some('"'),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

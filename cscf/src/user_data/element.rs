@@ -2,6 +2,7 @@
 
 use super::UserDataError;
 use quick_xml::Reader;
+use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::Event;
 
 /// The longest document that is read.
@@ -109,7 +110,7 @@ impl<'a> Tree<'a> {
                 Event::GeneralRef(reference) => {
                     let character = match reference.resolve_char_ref() {
                         Ok(Some(character)) => Some(character),
-                        Ok(None) => predefined(&reference),
+                        Ok(None) => resolve_xml_entity(&reference).and_then(|text| text.chars().next()),
                         Err(_) => None,
                     };
                     let character = character.ok_or_else(|| UserDataError::new(line, "unknown reference"))?;
@@ -176,15 +177,4 @@ const NAME_MAX: usize = 64;
 fn line_of(before: &[u8]) -> u32 {
     let lines = before.iter().filter(|octet| **octet == b'\n').count();
     u32::try_from(lines).unwrap_or(u32::MAX).saturating_add(1)
-}
-
-fn predefined(name: &str) -> Option<char> {
-    match name {
-        "lt" => Some('<'),
-        "gt" => Some('>'),
-        "amp" => Some('&'),
-        "apos" => Some('\''),
-        "quot" => Some('"'),
-        _ => None,
-    }
 }
