@@ -14,6 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ims-aka", &["ambient"]),
     ("ipsec", &["ambient", "sip-core"]),
     ("diameter-client", &["ambient"]),
+    ("recorder", &["ambient", "sip-core", "diameter-client"]),
     ("cscf", &["ambient", "sip-core", "ipsec", "diameter-client"]),
     // `shell` is for the main.rs of these packages; `shell_is_seen_by_main_only` holds that.
     ("pcscf", &["ambient", "sip-core", "ipsec", "diameter-client", "cscf", "shell"]),
@@ -69,6 +70,7 @@ const PURE: &[&str] = &[
     "ims-aka",
     "ipsec",
     "diameter-client",
+    "recorder",
     "cscf",
     "pcscf",
     "icscf",
