@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The sending side of the writer thread.
 #[derive(Debug)]
@@ -103,15 +103,19 @@ impl Queue {
     }
 
     /// Waits for a turn's writes and takes them, with those of the turns that follow within a moment; false at the end.
-    fn take(&self, into: &mut Vec<Write>) -> bool {
+    ///
+    /// `last` is when the group before was taken.
+    fn take(&self, into: &mut Vec<Write>, last: &mut Option<Instant>) -> bool {
         let mut waiting = self.lock();
         while !waiting.is_flushed && !waiting.is_closed {
             waiting.is_idle = true;
             waiting = self.more.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
         waiting.is_idle = false;
-        // A lone write does not wait: while one group is being synced, the next one gathers by itself.
-        if waiting.writes.len() > 1 && !waiting.is_closed {
+        let is_busy = waiting.writes.len() > 1 || last.is_some_and(|last| last.elapsed() < BUSY_TIME);
+        *last = Some(Instant::now());
+        // Where nothing else will come soon, a write does not wait for company.
+        if is_busy && !waiting.is_closed {
             // Nobody is woken meanwhile: a call of the system for each turn would cost more than the writes.
             drop(waiting);
             std::thread::sleep(GATHER_TIME);
@@ -132,8 +136,8 @@ impl std::fmt::Debug for Queue {
 /// Takes what has gathered, writes it as groups, and answers.
 fn run(mut journal: JournalFile, queue: &Queue) {
     let _ended = Ended(queue);
-    let mut writes = Vec::new();
-    while queue.take(&mut writes) {
+    let (mut writes, mut last) = (Vec::new(), None);
+    while queue.take(&mut writes, &mut last) {
         let mut records = Vec::new();
         let mut answers = Vec::new();
         let mut rest = writes.drain(..).peekable();
@@ -381,8 +385,10 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 const WRITES_MAX: usize = 16_384;
 /// Records of one frame.
 const GROUP_RECORDS_MAX: usize = 4096;
-/// How long a group gathers once it has two writers: an answer waits for the disk no longer than it must.
-const GATHER_TIME: Duration = Duration::from_millis(2);
+/// How long a group gathers: a wait for the disk costs as much processor time as half of a registration, and is shared.
+const GATHER_TIME: Duration = Duration::from_millis(3);
+/// A write that comes sooner than this after the group before will not be the last one.
+const BUSY_TIME: Duration = Duration::from_millis(10);
 /// By so much the file grows at a time: some thousand registrations.
 const ROOM_BYTES: usize = 1 << 20;
 /// A larger frame gives its room back.
