@@ -27,7 +27,7 @@ highest. "Times better" compares the medians of Kamailio and of Carillon as ship
   without the walk over all registered UEs that the example configuration does for each request. Its S-CSCF needs the slow
   `qm` allocator, because its `lookup()` deadlocks on any other; the rows for P+I leave it out.
 - **Carillon**: `ims-core`, which is P-, I- and S-CSCF in one process and hands messages over in memory, and the programs
-  `pcscf`, `icscf` and `scscf` as three processes over sockets; as shipped (`--profile dist`): checks of the trust domain
+  `pcscf`, `icscf` and `scscf` as three processes over sockets; as shipped (`bench/shipped`): checks of the trust domain
   on, registrations in a journal on disk before they are acknowledged. Kamailio keeps nothing, and has no such process:
   its column is three instances in both comparisons.
 - **HSS**: ours for both, in memory.
