@@ -35,4 +35,4 @@ pub use node::Node;
 pub use query::{Answer, Query, QueryId};
 pub use reject::Reject;
 pub use role::{Branch, Failure, Incoming, Next, Role};
-pub use turn::{Target, Turn};
+pub use turn::{LifeSign, Target, Turn};

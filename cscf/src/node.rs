@@ -29,7 +29,7 @@ use crate::query::{Answer, Query, QueryId};
 use crate::reject::Reject;
 use crate::resolve::StaticNames;
 use crate::role::{Incoming, Role};
-use crate::turn::{Target, Turn};
+use crate::turn::{LifeSign, Target, Turn};
 use ambient::entropy::KeyedState;
 use ambient::{Entropy, Instant, Now, TimerId, Timers};
 use buffers::Buffers;
@@ -111,7 +111,7 @@ pub(crate) enum Key<T> {
     Client(ClientId, Timer),
     TimerC(ClientId),
     CancelLinger(ClientId),
-    Silence(ClientId),
+    Silence(ClientId, LifeSign),
     Role(T),
 }
 
@@ -361,7 +361,7 @@ impl<R: Role> Node<R> {
                     self.core.client_event(now, id, client::ClientEvent::Timer(timer), None)
                 }
                 Key::TimerC(id) => self.core.timer_c_fired(now, id),
-                Key::Silence(id) => self.core.silence_over(id),
+                Key::Silence(id, sign) => self.core.silence_over(now, id, sign),
                 Key::CancelLinger(id) => {
                     self.core.pending.push_back(Pending::ClientTimedOut(id));
                     self.core.pending.push_back(Pending::ClientEnded(id));

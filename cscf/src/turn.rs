@@ -42,6 +42,15 @@ impl Target {
     }
 }
 
+/// The least that shows that a hop lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LifeSign {
+    /// Any response, a 100 too: its transaction has the request.
+    Trying,
+    /// A response other than 100: somebody works at it.
+    Progress,
+}
+
 /// One input being handled.
 ///
 /// What a hook does through it takes effect in order; nothing waits.
@@ -130,11 +139,11 @@ impl<'a, R: Role> Turn<'a, R> {
         self.core.forward(self.now, self.context, request, edits, target)
     }
 
-    /// Gives a branch up when its hops have said nothing at all for so long: shorter than Timer B or F, for a role that
-    /// has somebody else to try. It then fails as [`crate::role::Failure::Timeout`].
-    pub fn limit_silence(&mut self, branch: Branch, after: Duration) {
+    /// Gives a branch up when its hops have given no such sign of life for so long: shorter than Timer B, C or F, for a
+    /// role that has somebody else to try. It then fails as [`crate::role::Failure::Timeout`].
+    pub fn limit_silence(&mut self, branch: Branch, after: Duration, sign: LifeSign) {
         if let Some(context) = self.context {
-            self.core.limit_silence(self.now, context, branch.number, after);
+            self.core.limit_silence(self.now, context, branch.number, after, sign);
         }
     }
 

@@ -10,7 +10,7 @@ pub mod selection;
 use cscf::bucket::TokenKey;
 use cscf::config::Config;
 use cscf::trust::{self, Outsider};
-use cscf::{Answer, Branch, Failure, Incoming, Next, Reject, Role, Target, Trust, Turn, emergency};
+use cscf::{Answer, Branch, Failure, Incoming, LifeSign, Next, Reject, Role, Target, Trust, Turn, emergency};
 use location::Location;
 use route::Routes;
 use sip_core::{Message, Method, Name, Status};
@@ -80,7 +80,7 @@ impl Ecscf {
         tracing::info!(psap = %psap.uri, "an emergency request goes to its PSAP");
         turn.count("emergency", "to a PSAP");
         let branch = turn.forward(request, edits, Target::Uri(psap.uri.clone().into_bytes()));
-        turn.limit_silence(branch, config.psap_timeout);
+        turn.limit_silence(branch, config.psap_timeout, LifeSign::Trying);
         true
     }
 

@@ -3,7 +3,7 @@
 use crate::selection::Assignment;
 use crate::{Icscf, Waiting};
 use cscf::identity::{Impi, Impu};
-use cscf::{Answer, Failure, Incoming, Next, Reject, Target, Trust, Turn};
+use cscf::{Answer, Failure, Incoming, LifeSign, Next, Reject, Target, Trust, Turn};
 use diameter_client::cx::{CxAnswer, CxRequest, CxResult, UAR_EMERGENCY, Uaa, Uar, UserAuthorizationType};
 use diameter_client::endpoint::CxFailure;
 use sip_core::{Message, Name, Status};
@@ -43,7 +43,7 @@ fn forward(icscf: &Icscf, turn: &mut Turn<'_, Icscf>, request: &Incoming, scscf:
     let mut edits = icscf.edits(turn, &request.message);
     edits.set_uri(scscf.as_str());
     let branch = turn.forward(request, edits, Target::Uri(scscf.into_bytes()));
-    turn.limit_silence(branch, icscf.config.icscf.scscf_timeout);
+    turn.limit_silence(branch, icscf.config.icscf.scscf_timeout, LifeSign::Trying);
 }
 
 /// The S-CSCF did not take the REGISTER (TS 24.229 §5.3.1.3).

@@ -5,7 +5,7 @@
 use crate::selection::Assignment;
 use crate::{Icscf, Waiting};
 use cscf::identity::Impu;
-use cscf::{Answer, Failure, Incoming, Next, Reject, Target, Trust, Turn};
+use cscf::{Answer, Failure, Incoming, LifeSign, Next, Reject, Target, Trust, Turn};
 use diameter_client::cx::{
     CxAnswer, CxRequest, CxResult, Lia, Lir, ServerCapabilities, UserAuthorizationType,
 };
@@ -113,7 +113,7 @@ fn forward(icscf: &Icscf, turn: &mut Turn<'_, Icscf>, request: &Incoming, scscf:
     let route = scscf_route(scscf, turn.data().side);
     edits.push_top(Name::Route, format_args!("<{route}>"));
     let branch = turn.forward(request, edits, Target::Uri(route.into_bytes()));
-    turn.limit_silence(branch, icscf.config.icscf.scscf_timeout);
+    turn.limit_silence(branch, icscf.config.icscf.scscf_timeout, LifeSign::Trying);
 }
 
 /// The S-CSCF did not answer (TS 24.229 §5.3.2.1): only silence moves on, unlike for REGISTER.

@@ -128,7 +128,7 @@ pub(crate) struct Client<W> {
     pub(crate) cancelling: Cancelling,
     /// Whether Timer C made us give up: a late final response no longer counts.
     pub(crate) has_provisional: bool,
-    /// The role knows that its hop lives, though it has not answered.
+    /// Its hop lives: it has said more than 100, or the role knows it otherwise.
     pub(crate) has_shown_life: bool,
 }
 

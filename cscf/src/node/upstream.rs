@@ -59,6 +59,9 @@ impl<R: Role> Node<R> {
         let branch = Branch { number, hop };
         let Some(context) = self.core.contexts.get_mut(context_id) else { return };
         let is_answered = context.is_answered;
+        // One that was given up goes on in its transaction only.
+        let is_open =
+            context.branches.get(usize::from(number)).is_some_and(|branch| branch.state == BranchState::Open);
         match class {
             Class::Provisional => {
                 // RFC 3261 §16.7 step 5: a 100 goes one hop.
@@ -66,7 +69,10 @@ impl<R: Role> Node<R> {
                     return;
                 }
                 self.core.reset_timer_c(now, id);
-                if !is_answered {
+                if let Some(client) = self.core.clients.get_mut((id.0, id.1)) {
+                    client.has_shown_life = true;
+                }
+                if !is_answered && is_open {
                     self.pass_up(now, context_id, branch, &response);
                 }
                 self.core.reclaim(response.message);

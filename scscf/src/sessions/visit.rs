@@ -16,7 +16,7 @@ use crate::registrar::registrations::{Registration, State};
 use crate::role::Scscf;
 use crate::waiting::Timer;
 use cscf::user_data::ApplicationServer;
-use cscf::{Failure, Incoming, Next, Reject, Target, Turn};
+use cscf::{Failure, Incoming, LifeSign, Next, Reject, Target, Turn};
 use sip_core::{Message, Name, Status, Uri};
 use std::fmt;
 use std::sync::Arc;
@@ -114,7 +114,8 @@ impl Scscf {
         edits.push_top(Name::Route, format_args!("<{}{loose}>, <{own_uri}{mark}>", server.server_name));
         let target = Target::Uri(server.server_name.clone().into_bytes());
         let branch = turn.forward(request, edits, target);
-        turn.limit_silence(branch, self.config.scscf.application_server_timeout);
+        // TS 24.229 §5.4.3.2: only a 1xx other than 100 ends what default handling is for.
+        turn.limit_silence(branch, self.config.scscf.application_server_timeout, LifeSign::Progress);
         turn.count("application server", "visited");
         let timer = turn.arm(VISIT_KEPT, Timer::Chain(id), "application server");
         let data = turn.data();

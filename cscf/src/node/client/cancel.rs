@@ -6,6 +6,7 @@ use crate::context::ContextId;
 use crate::input::{Output, Ticket};
 use crate::node::{Core, Key, Pending};
 use crate::role::Role;
+use crate::turn::LifeSign;
 use ambient::Now;
 use sip_core::transaction::non_invite_client;
 use sip_core::{Message, Method, Name, RequestBuilder};
@@ -85,10 +86,17 @@ impl<R: Role> Core<R> {
     }
 
     /// See [`crate::turn::Turn::limit_silence`].
-    pub(crate) fn limit_silence(&mut self, now: Now, context: ContextId, number: u16, after: Duration) {
+    pub(crate) fn limit_silence(
+        &mut self,
+        now: Now,
+        context: ContextId,
+        number: u16,
+        after: Duration,
+        sign: LifeSign,
+    ) {
         let branch = self.contexts.get(context).and_then(|context| context.branches.get(usize::from(number)));
         if let Some(id) = branch.and_then(|branch| branch.client) {
-            self.timers.arm(now.instant, after, Key::Silence(id), "silence of a hop");
+            self.timers.arm(now.instant, after, Key::Silence(id, sign), "silence of a hop");
         }
     }
 
@@ -102,14 +110,27 @@ impl<R: Role> Core<R> {
         }
     }
 
-    /// The patience with a silent branch is over. A late final response finds the transaction gone.
-    pub(crate) fn silence_over(&mut self, id: ClientId) {
-        let is_silent = self
-            .clients
-            .get((id.0, id.1))
-            .is_some_and(|client| !client.has_shown_life && client.is_unanswered());
-        if is_silent {
-            self.pending.push_back(Pending::ClientTimedOut(id));
+    /// The patience with a silent branch is over. A late final response finds the transaction gone; or, of an INVITE that had a
+    /// 100, the branch ended: it is cancelled, and nobody but a late 2xx is heard any more (RFC 3261 §16.7 step 10).
+    pub(crate) fn silence_over(&mut self, now: Now, id: ClientId, sign: LifeSign) {
+        let Some(client) = self.clients.get((id.0, id.1)) else { return };
+        let is_silent = match sign {
+            LifeSign::Trying => client.is_unanswered(),
+            LifeSign::Progress => client.is_open() && !matches!(client.cancelling, Cancelling::Sent(_)),
+        };
+        if client.has_shown_life || !is_silent {
+            return;
+        }
+        let has_transaction = client.is_invite && client.has_provisional;
+        let context = match client.owner {
+            Owner::Branch(context, _) => Some(context),
+            Owner::Role(_) | Owner::Cancel | Owner::Nobody => None,
+        };
+        self.pending.push_back(Pending::ClientTimedOut(id));
+        if has_transaction {
+            self.cancel_client(now, id);
+            self.pending.extend(context.map(Pending::Settle));
+        } else {
             self.pending.push_back(Pending::ClientEnded(id));
         }
     }
