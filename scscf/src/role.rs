@@ -10,6 +10,7 @@ use crate::registrar::registrations::Registrations;
 use crate::sessions::Data;
 use crate::sessions::chain::Chains;
 use crate::sessions::dialog::Sessions;
+use crate::sessions::left_out::LeftOut;
 use crate::sessions::token::OwnName;
 use crate::waiting::{Command, Notice, Timer, Waiting};
 use ambient::Now;
@@ -41,6 +42,7 @@ pub struct Scscf {
     /// REGISTERs to application servers that are out.
     pub(crate) third_party_open: usize,
     pub(crate) chains: Chains,
+    pub(crate) left_out: LeftOut,
 }
 
 /// How long until a record that could not be stored is written again.
@@ -86,6 +88,7 @@ impl Scscf {
             subscriptions: Subscriptions::default(),
             third_party_open: 0,
             chains: Chains::default(),
+            left_out: LeftOut::default(),
             own_name: OwnName::of(&config.scscf.uri),
             config,
         }
@@ -109,6 +112,11 @@ impl Scscf {
     /// The visits to application servers under way, for an operator and for checks.
     pub fn chains(&self) -> &Chains {
         &self.chains
+    }
+
+    /// The application servers that are left out, for an operator and for checks.
+    pub fn left_out(&self) -> &LeftOut {
+        &self.left_out
     }
 
     /// The authentications under way, for an operator and for checks.
@@ -203,10 +211,10 @@ impl Role for Scscf {
         &mut self,
         turn: &mut Turn<'_, Self>,
         request: &Incoming,
-        _branch: Branch,
+        branch: Branch,
         response: &Incoming,
     ) {
-        self.answered(turn, request, response);
+        self.answered(turn, request, branch, response);
     }
 
     fn failed(
@@ -241,6 +249,7 @@ impl Role for Scscf {
         match waiting {
             Waiting::ThirdParty(asked) => self.server_answered(turn, *asked, &outcome),
             Waiting::Notify(id) => self.notified(turn, *id, &outcome),
+            Waiting::LeftOut(uri) => self.left_out_answered(turn, uri, &outcome),
             // A BYE of ours: whatever comes of it, the session is gone here.
             _ => tracing::debug!(?waiting, ?outcome, "released"),
         }
@@ -268,6 +277,7 @@ impl Role for Scscf {
             Timer::Session(id) => self.session_lapsed(turn, id),
             Timer::Subscription(id) => self.time_out(turn, id),
             Timer::Chain(id) => self.chain_lapsed(id),
+            Timer::LeftOut(uri) => self.ask_left_out(turn, &uri),
             Timer::StoreAgain(failed) => {
                 let now = Now { instant: turn.now(), wall: turn.wall() };
                 let records: Vec<_> =

@@ -7,10 +7,13 @@
 pub mod chain;
 pub mod default_handling;
 pub mod dialog;
+pub mod left_out;
 pub mod next_hop;
 mod originating;
 pub mod release;
 mod restoration;
+pub mod server_uri;
+pub mod service;
 pub mod session_timer;
 mod terminating;
 pub mod token;
@@ -25,11 +28,12 @@ use cscf::flow::Trust;
 use cscf::identity::Impu;
 use cscf::trust::{self, Outsider};
 use cscf::user_data::SessionCase;
-use cscf::{Incoming, Reject, Target, Turn};
+use cscf::{Branch, Incoming, Reject, Target, Turn};
 use dialog::{Session, SessionId};
 use session_timer::Refresh;
 use sip_core::{Edits, Message, Method, Name, NameAddr, SlotId, Status, fields};
 use smallvec::SmallVec;
+use std::net::SocketAddr;
 use std::time::Duration;
 use token::{Case, Own};
 
@@ -227,7 +231,8 @@ impl Scscf {
         }
     }
 
-    /// A request that another route decides about: a user of ours is not named by it.
+    /// A request that another route decides about: a user of ours is not named by it. Whom an application server has served
+    /// is not said any further than the network reaches (RFC 5502 §5).
     fn pass_through(
         &self,
         turn: &mut Turn<'_, Scscf>,
@@ -236,8 +241,37 @@ impl Scscf {
     ) -> Result<(), Reject> {
         let mut edits = turn.edits();
         own.slots.iter().take(1).for_each(|slot| edits.remove_slot(*slot));
+        let is_chain_over = own.top.and_then(|top| top.case) == Some(Case::TerminatingChain);
+        if is_chain_over {
+            edits.remove(&request.message, Name::PServedUser);
+        }
+        if own.next.is_some_and(|next| !self.is_inside(&request.message, next)) {
+            trust::leaving(&request.message, Outsider::Network, &mut edits);
+        }
         turn.forward(request, edits, own.target());
         Ok(())
+    }
+
+    /// Whether a Route leads to a host of the trust domain, by its address or by its name.
+    fn is_inside(&self, message: &Message, route: SlotId) -> bool {
+        let Ok(route) = NameAddr::parse(Name::Route, message.slot(route)) else { return false };
+        let Ok(uri) = route.parsed_uri() else { return false };
+        let Some(sip) = uri.sip() else { return false };
+        let is_trusted = |address| self.config.trust.contains(address);
+        match (sip.host.ip(), sip.host.name()) {
+            (Some(ip), _) => is_trusted(SocketAddr::new(ip, sip.port.unwrap_or(5060))),
+            (None, Some(name)) => {
+                let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+                let home = self.config.home.domain();
+                name.strip_suffix(home).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+                    || self
+                        .config
+                        .names
+                        .get(&name)
+                        .is_some_and(|hops| hops.iter().all(|hop| is_trusted(hop.remote)))
+            }
+            (None, None) => false,
+        }
     }
 
     // --- within a dialog ----------------------------------------------------------------------------------------------
@@ -403,7 +437,13 @@ impl Scscf {
     // --- responses ----------------------------------------------------------------------------------------------------
 
     /// A response on its way upstream.
-    pub(crate) fn answered(&mut self, turn: &mut Turn<'_, Scscf>, request: &Incoming, response: &Incoming) {
+    pub(crate) fn answered(
+        &mut self,
+        turn: &mut Turn<'_, Scscf>,
+        request: &Incoming,
+        branch: Branch,
+        response: &Incoming,
+    ) {
         let message = &response.message;
         let Some(status) = message.status() else { return };
         let mut edits = turn.edits();
@@ -415,7 +455,7 @@ impl Scscf {
             self.charge_answer(turn, &request.message, message, &mut edits);
         }
         if turn.data().chain.is_some() {
-            self.heard_from(turn, status);
+            self.heard_from(turn, branch, status);
         }
         if case == Some(ServedCase::Terminating) && status.code() < 300 {
             self.complete_identity(message, None, &mut edits);

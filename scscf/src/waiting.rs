@@ -86,6 +86,8 @@ pub enum Waiting {
     ThirdParty(Asked),
     /// A NOTIFY of ours.
     Notify(SubscriptionId),
+    /// An OPTIONS of ours to an application server that is left out, by its URI.
+    LeftOut(Box<str>),
 }
 
 /// The timers of the role.
@@ -101,6 +103,8 @@ pub enum Timer {
     Subscription(SubscriptionId),
     /// A visit to an application server is over, whatever comes of it.
     Chain(ChainId),
+    /// An application server that is left out is asked whether it lives, by its URI.
+    LeftOut(Box<str>),
     /// Records whose writing failed are written again.
     StoreAgain(Vec<Record>),
 }

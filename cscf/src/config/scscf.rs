@@ -55,6 +55,8 @@ pub struct ScscfSection {
     pub session: SessionTimers,
     /// How long an application server may be silent before default handling takes its place.
     pub application_server_timeout: Duration,
+    /// How long one that has not answered is left out, unless it answers before; zero: it is asked each time.
+    pub application_server_left_out: Duration,
     /// Filter criteria that profiles name by number; no two have the same.
     pub shared_ifc_sets: Vec<SharedIfcSet>,
     /// Filter criteria of users who have none.
@@ -110,6 +112,11 @@ impl ScscfSection {
                 "application_server_timeout",
                 seconds(5),
                 Duration::from_millis(500)..=seconds(60),
+            ),
+            application_server_left_out: section.within(
+                "application_server_left_out",
+                seconds(30),
+                Duration::ZERO..=seconds(3600),
             ),
             shared_ifc_sets: section
                 .get(criteria::SHARED_SETS, Fallback::Default(Vec::<SharedIfcSet>::new()))

@@ -2,7 +2,7 @@
 
 use super::chain::Progress;
 use super::next_hop::{NextHop, next_hop};
-use super::{OwnRoutes, Served, ServedCase};
+use super::{OwnRoutes, Served, ServedCase, service};
 use crate::registrar::registrations::State;
 use crate::role::Scscf;
 use crate::sessions::token::Case;
@@ -10,6 +10,7 @@ use crate::waiting::Waiting;
 use cscf::identity::Impu;
 use cscf::query::Query;
 use cscf::trust::{self, Outsider};
+use cscf::user_data::CoreNetworkServices;
 use cscf::{Incoming, Reject, Target, Turn};
 use diameter_client::cx::{CxRequest, ServerAssignmentType};
 use sip_core::{Edits, Message, Name, NameAddr, Status};
@@ -89,7 +90,11 @@ impl Scscf {
         let mut edits = turn.edits();
         own.slots.iter().take(1).for_each(|slot| edits.remove_slot(*slot));
         edits.remove(message, Name::PServedUser);
-        edits.remove(message, Name::PPreferredService);
+        if served.case == ServedCase::Originating {
+            service::assert_preferred(self.subscribed(&served.impu), message, &mut edits);
+        } else {
+            edits.remove(message, Name::PPreferredService);
+        }
         // Who asserts an identity when a call is diverted is the caller's network.
         if served.case == ServedCase::Originating {
             let asserted = Some(&served.impu).filter(|_| message.first(Name::PServedUser).is_none());
@@ -109,6 +114,12 @@ impl Scscf {
         data.open = 1;
         turn.forward(request, edits, target);
         Ok(())
+    }
+
+    /// The services of a user, where the profile lists them.
+    pub(super) fn subscribed(&self, impu: &Impu) -> Option<&CoreNetworkServices> {
+        let (_, registration) = self.registrations.find(impu)?;
+        registration.set.shared_services_of(impu)?.core_network_services.as_ref()
     }
 
     fn leave_for(&self, message: &Message, edits: &mut Edits) -> Result<Target, Reject> {

@@ -2,7 +2,7 @@
 
 use super::chain::Progress;
 use super::dialog::Ringing;
-use super::{OwnRoutes, Served, ServedCase};
+use super::{OwnRoutes, Served, ServedCase, service};
 use crate::reg_event;
 use crate::registrar::assignment::{self, Refused};
 use crate::registrar::binding::{self, Binding};
@@ -177,6 +177,9 @@ impl Scscf {
             edits.set_uri(binding.uri());
             edits.set(message, Name::PCalledPartyId, InBrackets(message.uri()));
             edits.remove(message, Name::PServedUser);
+            if message.has(Name::PAssertedService) {
+                service::check_asserted(self.subscribed(&served.impu), message, &mut edits);
+            }
             for entry in binding.path() {
                 edits.append(Name::Route, entry);
             }

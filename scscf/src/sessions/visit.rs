@@ -9,15 +9,17 @@ use super::chain::{
 };
 use super::default_handling::{self, Then};
 use super::dialog::SessionId;
+use super::server_uri::{self, Routing};
 use super::token::{self, Case};
-use super::{OwnRoutes, Served, ServedCase};
+use super::{OwnRoutes, Served, ServedCase, left_out, service};
 use crate::criteria::{Criterion, Facts, Place};
 use crate::registrar::registrations::{Registration, State};
 use crate::role::Scscf;
-use crate::waiting::Timer;
+use crate::waiting::{Timer, Waiting};
+use cscf::role::Outcome;
 use cscf::user_data::ApplicationServer;
-use cscf::{Failure, Incoming, LifeSign, Next, Reject, Target, Turn};
-use sip_core::{Message, Name, Status, Uri};
+use cscf::{Branch, Failure, Incoming, LifeSign, Next, Reject, Target, Turn};
+use sip_core::{Edits, Limits, Message, Method, Name, RequestBuilder, Status};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,8 +42,9 @@ impl Progress {
     }
 
     fn next(&self, message: &Message) -> Option<(Place, Arc<ApplicationServer>)> {
+        let asserted = self.asserted(message);
         let facts = Facts {
-            message,
+            message: asserted.as_ref().unwrap_or(message),
             case: self.served.case.session_case(self.is_registered),
             is_registered: self.is_registered,
             registration: None,
@@ -49,6 +52,18 @@ impl Progress {
         let matched = self.services.criteria.next(self.after, &facts)?;
         let Criterion { place, application_server, .. } = matched;
         Some((*place, application_server.clone()))
+    }
+
+    /// The request with the service that is asserted of it, which criteria may look at; `None` where it says none.
+    fn asserted(&self, message: &Message) -> Option<Message> {
+        if self.served.case != ServedCase::Originating || !message.has(Name::PPreferredService) {
+            return None;
+        }
+        let mut edits = Edits::new();
+        service::assert_preferred(self.services.core_network_services.as_ref(), message, &mut edits);
+        let mut bytes = Vec::with_capacity(message.bytes().len());
+        edits.render(message, &mut bytes);
+        Message::parse(bytes, &Limits::default()).ok()
     }
 }
 
@@ -59,18 +74,49 @@ impl Scscf {
         turn: &mut Turn<'_, Scscf>,
         request: &Incoming,
         own: OwnRoutes,
-        progress: Progress,
+        mut progress: Progress,
     ) -> Result<(), Reject> {
-        let Some((place, server)) = progress.next(&request.message) else {
-            let served = progress.served;
-            return match served.case {
-                ServedCase::Originating | ServedCase::Diverting => self.leave(turn, request, served, own),
-                // TS 24.229 §5.4.3.3: a Route that an application server has put behind ours leads elsewhere.
-                ServedCase::Terminating if own.next.is_some() => self.pass_through(turn, request, own),
-                ServedCase::Terminating => self.deliver(turn, request, served),
+        while let Some((place, server)) = progress.next(&request.message) {
+            progress.after = Some(place);
+            let why = match self.way_to(turn, &server) {
+                Ok(routing) => return self.visit(turn, request, own, progress, &server, routing),
+                Err(why) => why,
             };
-        };
-        self.visit(turn, request, own, Progress { after: Some(place), ..progress }, &server)
+            let (failure, handling) = (Failure::Unreachable(why), server.default_handling);
+            let method = request.message.method();
+            if let Then::Refuse(reject) = default_handling::after(&failure, handling, Life::Unknown, method) {
+                turn.count("application server", "failed, session terminated");
+                return Err(reject);
+            }
+            turn.count("application server", "failed, session continued");
+        }
+        let served = progress.served;
+        match served.case {
+            ServedCase::Originating | ServedCase::Diverting => self.leave(turn, request, served, own),
+            // TS 24.229 §5.4.3.3: a Route that an application server has put behind ours leads elsewhere.
+            ServedCase::Terminating if own.next.is_some() => self.pass_through(turn, request, own),
+            ServedCase::Terminating => self.deliver(turn, request, served),
+        }
+    }
+
+    /// How an application server routes; or why it is as good as unreachable.
+    fn way_to(
+        &self,
+        turn: &mut Turn<'_, Scscf>,
+        server: &ApplicationServer,
+    ) -> Result<Routing, &'static str> {
+        let uri = &server.server_name;
+        let routing = server_uri::read(uri).inspect_err(|why| {
+            turn.count("application server", "unusable uri");
+            tracing::warn!(uri, why, "an application server cannot be visited");
+        })?;
+        match self.left_out.contains(uri, turn.now()) {
+            false => Ok(routing),
+            true => {
+                turn.count("application server", "left out");
+                Err("application server has failed a moment ago")
+            }
+        }
     }
 
     fn visit(
@@ -80,6 +126,7 @@ impl Scscf {
         own: OwnRoutes,
         progress: Progress,
         server: &ApplicationServer,
+        routing: Routing,
     ) -> Result<(), Reject> {
         let message = &request.message;
         if progress.visits >= VISITS_MAX {
@@ -93,8 +140,13 @@ impl Scscf {
         let served = progress.served.clone();
         let mut edits = turn.edits();
         own.slots.iter().take(1).for_each(|slot| edits.remove_slot(*slot));
+        let subscribed = progress.services.core_network_services.as_ref();
+        match served.case {
+            ServedCase::Originating => service::assert_preferred(subscribed, message, &mut edits),
+            ServedCase::Terminating => service::check_asserted(subscribed, message, &mut edits),
+            ServedCase::Diverting => {}
+        }
         if served.case == ServedCase::Originating {
-            edits.remove(message, Name::PPreferredService);
             let asserted = Some(&served.impu).filter(|_| message.first(Name::PServedUser).is_none());
             self.complete_identity(message, asserted, &mut edits);
         }
@@ -110,7 +162,10 @@ impl Scscf {
         let bucket = self.home_of(turn, &served.impu);
         let token = turn.token_key().mint(bucket, &token::chain_payload(case, id));
         let own_uri = token::uri(&self.config.scscf.uri, &token);
-        let loose = if routes_loosely(&server.server_name) { "" } else { ";lr" };
+        let loose = match routing {
+            Routing::Loose => "",
+            Routing::Unmarked => ";lr",
+        };
         edits.push_top(Name::Route, format_args!("<{}{loose}>, <{own_uri}{mark}>", server.server_name));
         let target = Target::Uri(server.server_name.clone().into_bytes());
         let branch = turn.forward(request, edits, target);
@@ -193,9 +248,11 @@ impl Scscf {
     // --- what an application server answers ---------------------------------------------------------------------------
 
     /// A response of an application server passes: provisional, or a success.
-    pub(super) fn heard_from(&mut self, turn: &mut Turn<'_, Scscf>, status: Status) {
+    pub(super) fn heard_from(&mut self, turn: &mut Turn<'_, Scscf>, branch: Branch, status: Status) {
         let Some(id) = turn.data().chain else { return };
-        if let Some(visit) = self.chains.get_mut(id)
+        // A server that was given up may answer all the same; the visit is to the next one by then.
+        let visit = self.chains.get_mut(id).filter(|visit| visit.waits.1 == branch.number);
+        if let Some(visit) = visit
             && status.code() < 300
         {
             visit.life = Life::Shown;
@@ -222,8 +279,14 @@ impl Scscf {
         let progress = &visit.progress;
         let visited =
             progress.services.criteria.iter().find(|criterion| Some(criterion.place) == progress.after);
-        let handling = visited.map(|visited| visited.application_server.default_handling).unwrap_or_default();
-        match default_handling::after(failure, handling, visit.life, request.message.method()) {
+        let server = visited.map(|visited| visited.application_server.clone()).unwrap_or_default();
+        let then =
+            default_handling::after(failure, server.default_handling, visit.life, request.message.method());
+        let progress = progress.clone();
+        if then != Then::PassOn && says_nothing(failure) {
+            self.leave_out(turn, &server.server_name);
+        }
+        match then {
             Then::PassOn => {
                 self.forget_chain(turn, id);
                 Ok(Next::Collect)
@@ -238,13 +301,62 @@ impl Scscf {
             }
             Then::Continue => {
                 turn.count("application server", "failed, session continued");
-                let progress = progress.clone();
                 self.give_up(turn, id);
                 turn.data().open = 0;
                 let own = self.own_routes(turn, &request.message);
                 self.advance(turn, request, own, progress)?;
                 Ok(Next::Handled)
             }
+        }
+    }
+
+    // --- application servers that are left out ------------------------------------------------------------------------
+
+    /// An application server has not said a word: those after do not wait for it.
+    fn leave_out(&mut self, turn: &mut Turn<'_, Scscf>, uri: &str) {
+        let after = self.config.scscf.application_server_left_out;
+        if self.left_out.failed(uri, turn.now(), after) {
+            turn.count("application server", "does not answer, is left out");
+            tracing::warn!(uri, "an application server does not answer, and is left out");
+            self.ask_later(turn, uri);
+        }
+    }
+
+    fn ask_later(&self, turn: &mut Turn<'_, Scscf>, uri: &str) {
+        turn.arm(left_out::ASKED_EVERY, Timer::LeftOut(uri.into()), "application server that is left out");
+    }
+
+    /// Asks one that is left out whether it lives, as RFC 3261 §11 has it.
+    pub(crate) fn ask_left_out(&mut self, turn: &mut Turn<'_, Scscf>, uri: &str) {
+        match self.left_out.due(uri, turn.now()) {
+            left_out::Next::Forget => return tracing::info!(uri, "an application server is tried again"),
+            left_out::Next::Wait => {}
+            left_out::Next::Ask => {
+                let own = &self.config.scscf.uri;
+                let (tag, call_id) = (turn.entropy().next_u64(), turn.entropy().next_u64());
+                let request = RequestBuilder::new(Method::Options, uri)
+                    .header(Name::MaxForwards, "70")
+                    .header(Name::From, format_args!("<{own}>;tag={tag:016x}"))
+                    .header(Name::To, format_args!("<{uri}>"))
+                    .header(Name::CallId, format_args!("{call_id:016x}"))
+                    .header(Name::CSeq, "1 OPTIONS")
+                    .header(Name::Contact, format_args!("<{own}>"))
+                    .build();
+                turn.originate(request, Target::Uri(uri.as_bytes().to_vec()), Waiting::LeftOut(uri.into()));
+            }
+        }
+        self.ask_later(turn, uri);
+    }
+
+    /// It has answered what it was asked, whatever it said; or it has not.
+    pub(crate) fn left_out_answered(&mut self, turn: &mut Turn<'_, Scscf>, uri: &str, outcome: &Outcome<'_>) {
+        match outcome {
+            Outcome::Response(_) if self.left_out.answered(uri) => {
+                turn.count("application server", "answers again");
+                tracing::info!(uri, "an application server answers again");
+            }
+            Outcome::Response(_) => {}
+            Outcome::Timeout | Outcome::Unreachable(_) => self.left_out.silent(uri),
         }
     }
 
@@ -284,6 +396,11 @@ impl Scscf {
     }
 }
 
+/// Whether an application server has failed without a word.
+fn says_nothing(failure: &Failure<'_>) -> bool {
+    matches!(failure, Failure::Timeout { answered: false } | Failure::Unreachable(_))
+}
+
 /// The parameters of P-Served-User (RFC 5502 §6, RFC 8498 §4).
 struct ServedState {
     case: ServedCase,
@@ -298,13 +415,5 @@ impl fmt::Display for ServedState {
             ServedCase::Terminating => write!(f, ";sescase=term;regstate={state}"),
             ServedCase::Diverting => f.write_str(";orig-cdiv"),
         }
-    }
-}
-
-/// Whether the URI of an application server has `lr`; where it cannot be read, nothing is added to it.
-fn routes_loosely(uri: &str) -> bool {
-    match Uri::parse(uri.as_bytes()) {
-        Ok(uri) => uri.param(b"lr").is_some(),
-        Err(_) => true,
     }
 }
