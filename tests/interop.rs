@@ -8,8 +8,16 @@
 mod demo;
 #[path = "interop/freediameter.rs"]
 mod freediameter;
+#[path = "interop/isc.rs"]
+mod isc;
 #[path = "interop/kamailio.rs"]
 mod kamailio;
+#[path = "interop/profiles.rs"]
+mod profiles;
+#[path = "interop/recorder.rs"]
+mod recorder;
+#[path = "interop/servers.rs"]
+mod servers;
 #[path = "interop/sipp.rs"]
 mod sipp;
 #[path = "interop/template.rs"]
@@ -40,15 +48,19 @@ fn with_kamailio(stranger: Part) {
         return;
     }
     let mut lab = Lab::by_addresses();
+    core_of(&mut lab, stranger);
+    a_day_of_two_phones(&lab);
+}
+
+/// Starts a core in which Kamailio is `stranger`.
+fn core_of(lab: &mut Lab, stranger: Part) {
     for part in Part::ALL {
-        if part == stranger {
-            kamailio::start(&mut lab, part);
-        } else {
-            lab.start(part);
+        match part == stranger {
+            true => kamailio::start(lab, part),
+            false => lab.start(part),
         }
     }
     lab.wait_for_diameter();
-    a_day_of_two_phones(&lab);
 }
 
 #[test]

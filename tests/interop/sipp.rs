@@ -26,6 +26,17 @@ pub fn contact(lab: &Lab) -> SocketAddr {
 
 /// Runs `sipp/SCENARIO.xml` against the P-CSCF, with bob of the lab as the called one.
 pub fn start(lab: &Lab, scenario: &str) -> Process {
+    start_at(lab, scenario, contact(lab), Part::Pcscf)
+}
+
+/// Runs `sipp/SCENARIO.xml` as an application server, and waits until it listens.
+pub fn start_server(lab: &Lab, scenario: &str, address: SocketAddr) -> Process {
+    let mut process = start_at(lab, scenario, address, Part::Scscf);
+    process.wait_for_udp_port(address, SCENARIO_MAX);
+    process
+}
+
+fn start_at(lab: &Lab, scenario: &str, address: SocketAddr, peer: Part) -> Process {
     let folder = lab.folder().join("sipp");
     fs::create_dir_all(&folder).expect("the scratch folder is writable");
     let names = [
@@ -41,10 +52,10 @@ pub fn start(lab: &Lab, scenario: &str) -> Process {
     command
         .arg("-sf")
         .arg(folder.join(format!("{scenario}.xml")))
-        .args(["-m", "1", "-i", &contact(lab).ip().to_string(), "-p", &contact(lab).port().to_string()])
+        .args(["-m", "1", "-i", &address.ip().to_string(), "-p", &address.port().to_string()])
         .args(["-timeout", "30", "-timeout_error", "-nostdin", "-trace_err", "-trace_msg"])
         .args(["-message_file", "messages.log", "-error_file", "errors.log"])
-        .arg(lab.address(Part::Pcscf).to_string())
+        .arg(lab.address(peer).to_string())
         .current_dir(&folder);
     Process::start("sipp", &mut command, lab.folder())
 }

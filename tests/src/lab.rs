@@ -5,9 +5,10 @@ use crate::loopback::Loopback;
 use crate::phone::Phone;
 use crate::process::Process;
 use cscf::config::Config;
+use hss_mock::{Subscriber, csv};
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -146,6 +147,36 @@ impl Lab {
         let file = self.folder().join("subscribers.csv");
         let text = fs::read_to_string(&file).expect("the subscribers were written");
         fs::write(file, format!("{text}{line}\n")).expect("the scratch folder is writable");
+    }
+
+    /// Gives a subscriber filter criteria (see the column `ifc`), before the HSS is started.
+    pub fn add_criteria(&self, name: &str, criteria: &str) {
+        let file = self.folder().join("subscribers.csv");
+        let text = fs::read_to_string(&file).expect("the subscribers were written");
+        let of_name = format!(",{name}");
+        let line = |line: &str| match line {
+            line if line.starts_with('#') => line.to_owned(),
+            line if line.starts_with("imsi,") && !line.ends_with(",ifc") => format!("{line},ifc"),
+            line if line.ends_with(&of_name) => format!("{line},{criteria}"),
+            line => line.to_owned(),
+        };
+        let lines: Vec<String> = text.lines().map(line).collect();
+        fs::write(file, lines.join("\n") + "\n").expect("the scratch folder is writable");
+        assert!(!self.subscribers().is_empty());
+    }
+
+    /// The subscribers of the file, in its order.
+    pub fn subscribers(&self) -> Vec<Subscriber> {
+        let file = self.folder().join("subscribers.csv");
+        let text = fs::read_to_string(file).expect("the subscribers were written");
+        csv::import(&text, &self.config().home).expect("valid subscribers").subscribers
+    }
+
+    /// Adds a host to the trust domain, beside those of the core, before anything is started.
+    pub fn trust(&self, host: IpAddr) {
+        let parts = Part::ALL.map(|part| self.address(part).ip());
+        let domain: Vec<String> = parts.into_iter().chain([host]).map(|ip| format!("\"{ip}/32\"")).collect();
+        self.add_settings(&format!("[trust]\ndomain = [{}]\n", domain.join(", ")));
     }
 
     /// The network that the core runs on.

@@ -49,6 +49,16 @@ pub struct Phone {
 impl Phone {
     /// Switches on the phone of a subscriber of the lab.
     pub fn start(name: &str, config: &Config, loopback: &Loopback) -> Phone {
+        Phone::start_with(name, config, loopback, |_| {})
+    }
+
+    /// The same with a change of its policy.
+    pub fn start_with(
+        name: &str,
+        config: &Config,
+        loopback: &Loopback,
+        change: impl FnOnce(&mut Policy),
+    ) -> Phone {
         let subscriber = subscriber(name, config);
         let private = &subscriber.private_identities[0];
         let identities: Vec<_> = subscriber.implicit_sets[0].identities().collect();
@@ -60,12 +70,13 @@ impl Phone {
         let usim = Usim::new(private.credentials.algorithm().expect("a USIM"));
         let pcscf = config.pcscf.listen.first().expect("a P-CSCF");
         let hop = Hop { transport: pcscf.transport, remote: pcscf.address };
-        let policy = Policy {
+        let mut policy = Policy {
             answering: Answering::After(Duration::from_millis(200)),
             // Kamailio's registrar stores a vector only after its 401 has left.
             challenge_pause: Duration::from_millis(60),
             ..Policy::default()
         };
+        change(&mut policy);
         let impu = identities[0].identity.as_str();
         let ue = UeConfig { policy, ..UeConfig::new(&private.impi, impu, config.home.domain(), usim, hop) };
         // By the name's length: all that matters is that alice and bob differ.
