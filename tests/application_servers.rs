@@ -334,3 +334,108 @@ fn a_text_that_a_server_has_sent_on_is_not_sent_once_more() {
         .collect();
     assert_eq!(branches.len(), 1, "one request, however often it is repeated: {branches:?}");
 }
+
+/// A core in which alice's INVITEs visit a proxy at this URI.
+fn with_proxy(seed: u64, uri: &str) -> (Ims, Phone, Phone) {
+    let handling = DefaultHandling::SessionTerminated;
+    let criteria = [criterion(1, SessionCase::OriginatingRegistered, uri, handling)];
+    // Without it an INVITE would be too long for UDP.
+    let mtu = "[network]\npath_mtu = 9000\n";
+    let plan = Plan::seeded(seed).with_settings(mtu);
+    let mut ims = plan.with_subscriber(0, |alice| subscribe(alice, &criteria)).start();
+    ims.application_server("as1", Ipv4Addr::new(127, 0, 0, 60), Behaviour::Proxy);
+    let (alice, bob) = (ims.phone(), ims.phone_with(|bob| bob.policy.answering = ue::Answering::Manual));
+    ims.register_well(&alice);
+    ims.register_well(&bob);
+    (ims, alice, bob)
+}
+
+/// RFC 3261 §16.10: who gives up gives up at the server, and at whom it has called.
+#[test]
+fn a_caller_who_gives_up_stops_the_ringing_behind_a_server() {
+    let (mut ims, alice, bob) = with_proxy(93, &format!("sip:{SERVER}"));
+    ims.world.command(alice.host, ue::Command::Call { to: bob.sip.clone(), offer: None });
+    ims.advance(Duration::from_secs(2));
+    let notice = ims.hang_up(&alice);
+    assert!(matches!(notice, Notice::Ended { .. }), "{notice:?}");
+    ims.advance(Duration::from_secs(1));
+    for (host, cancels) in [("as1", 1), ("bob", 1)] {
+        assert_eq!(ims.received(host, "CANCEL").len(), cancels, "{host}\n{}", ims.ladder());
+    }
+    settled(ims, &[&alice, &bob]);
+}
+
+/// TS 24.229 §5.4.5.1.2: what the network ends it ends in the whole chain.
+#[test]
+fn a_call_that_the_network_releases_ends_at_the_server_too() {
+    let (mut ims, alice, bob) = with_proxy(94, &format!("sip:{SERVER}"));
+    ims.world.command(alice.host, ue::Command::Call { to: bob.sip.clone(), offer: None });
+    ims.advance(Duration::from_secs(2));
+    ims.world.command(bob.host, ue::Command::Answer { call: None });
+    ims.advance(Duration::from_secs(2));
+    assert_eq!(ims.received("as1", "ACK").len(), 1, "the call stands\n{}", ims.ladder());
+    let scscf = ims.world.host("scscf");
+    let impu = cscf::identity::Impu::parse(alice.sip.as_bytes()).expect("an identity");
+    ims.world.command(scscf, scscf::Command::Deregister { impu });
+    ims.advance(Duration::from_secs(2));
+    for host in ["alice", "as1", "bob"] {
+        assert_eq!(ims.received(host, "BYE").len(), 1, "{host}\n{}", ims.ladder());
+    }
+    settled(ims, &[&bob]);
+}
+
+/// The transport is what the URI says (RFC 3263 §4.1).
+#[test]
+fn a_server_is_visited_by_the_transport_of_its_uri() {
+    for (transport, via) in [("udp", "SIP/2.0/UDP"), ("tcp", "SIP/2.0/TCP"), ("tls", "SIP/2.0/TLS")] {
+        let (mut ims, alice, bob) = with_proxy(95, &format!("sip:{SERVER};transport={transport}"));
+        ims.world.command(alice.host, ue::Command::Call { to: bob.sip.clone(), offer: None });
+        ims.advance(Duration::from_secs(2));
+        let invites = ims.received("as1", "INVITE");
+        let found = invites.first().and_then(|invite| header(invite, "Via")).unwrap_or_default();
+        assert!(found.starts_with(via), "{transport}: {found}\n{}", ims.ladder());
+        ims.hang_up(&alice);
+        ims.advance(Duration::from_secs(1));
+        settled(ims, &[&alice, &bob]);
+    }
+}
+
+/// TS 24.229 §5.7.3: a server calls for a public service identity, which nobody can register; its services are visited.
+#[test]
+fn a_server_calls_for_a_public_service_identity() {
+    let psi = "sip:conference@ims.mnc001.mcc001.3gppnetwork.org";
+    let handling = DefaultHandling::SessionTerminated;
+    let criteria = [criterion(1, SessionCase::OriginatingUnregistered, &format!("sip:{SERVER}"), handling)];
+    let mut ims = Plan::seeded(96)
+        .with_subscribers(3)
+        .with_subscriber(2, |services| {
+            let set = &mut services.implicit_sets[0].service_profiles[0];
+            set.filter_criteria = criteria.to_vec();
+            set.public_identities = vec![cscf::user_data::PublicIdentity {
+                identity: psi.to_owned(),
+                identity_type: cscf::user_data::IdentityType::DistinctPsi,
+                ..Default::default()
+            }];
+        })
+        .start();
+    ims.application_server("as1", Ipv4Addr::new(127, 0, 0, 60), Behaviour::Proxy);
+    ims.application_server("conference", Ipv4Addr::new(127, 0, 0, 62), Behaviour::Silent);
+    ims.phone();
+    let bob = ims.phone();
+    ims.register_well(&bob);
+    let host = ims.world.host("conference");
+    // By the I-CSCF: the server need not know which S-CSCF there is.
+    let by = "sip:127.0.0.11:4060".to_owned();
+    ims.world.command(host, Order::CallFor { user: psi.to_owned(), to: bob.sip.clone(), by });
+    let mut outcome = None;
+    ims.world.run_until(Duration::from_secs(60), |world| {
+        outcome = world.take_notices::<Outcame>(host).pop().map(|(_, Outcame(status))| status);
+        outcome.is_some()
+    });
+    assert_eq!(outcome, Some(STANDS), "{}", ims.ladder());
+    let invites = ims.received("as1", "INVITE");
+    let served = invites.first().and_then(|invite| header(invite, "P-Served-User"));
+    assert_eq!(served, Some(format!("<{psi}>;sescase=orig;regstate=unreg").as_str()), "{}", ims.ladder());
+    ims.advance(Duration::from_secs(2));
+    settled(ims, &[&bob]);
+}

@@ -309,7 +309,7 @@ impl Ims {
             name,
             address.ip(),
             Box::new(move |seed| {
-                let locals = [Transport::Udp, Transport::Tcp]
+                let locals = [Transport::Udp, Transport::Tcp, Transport::Tls]
                     .map(|transport| Local { side: Side::Core, transport, address })
                     .to_vec();
                 let role = ApplicationServer::new(&server_uri, behaviour.clone());
