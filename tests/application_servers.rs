@@ -339,9 +339,9 @@ fn a_text_that_a_server_has_sent_on_is_not_sent_once_more() {
 fn with_proxy(seed: u64, uri: &str) -> (Ims, Phone, Phone) {
     let handling = DefaultHandling::SessionTerminated;
     let criteria = [criterion(1, SessionCase::OriginatingRegistered, uri, handling)];
-    // Without it an INVITE would be too long for UDP.
-    let mtu = "[network]\npath_mtu = 9000\n";
-    let plan = Plan::seeded(seed).with_settings(mtu);
+    // Without the first an INVITE would be too long for UDP; the files are for the sockets of a process.
+    let settings = "[network]\npath_mtu = 9000\n[tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"\n";
+    let plan = Plan::seeded(seed).with_settings(settings).with_scscf_over_tls();
     let mut ims = plan.with_subscriber(0, |alice| subscribe(alice, &criteria)).start();
     ims.application_server("as1", Ipv4Addr::new(127, 0, 0, 60), Behaviour::Proxy);
     let (alice, bob) = (ims.phone(), ims.phone_with(|bob| bob.policy.answering = ue::Answering::Manual));

@@ -199,7 +199,7 @@ fn a_server_that_does_not_answer_is_left_out_until_it_answers_what_it_is_asked()
     let did = bench.advance(5 * SECOND);
     let options =
         sips(&did).into_iter().find(|(_, text)| text.starts_with("OPTIONS ")).expect("it is asked").1;
-    bench.receive(AS1, &response(&options.to_owned(), "405 Method Not Allowed"));
+    bench.receive(AS1, &response(options, "405 Method Not Allowed"));
     assert_eq!(count(&bench, "answers again"), 1);
     let did = bench.receive(PCSCF, &from_alice(&route, "MESSAGE", 3, ""));
     assert_eq!(told(&did), pairs(&[(AS1, "MESSAGE")]));

@@ -47,6 +47,8 @@ pub struct Plan {
     pub settings: String,
     /// Lines added to the section of the S-CSCF.
     pub scscf_settings: String,
+    /// Whether the S-CSCFs speak TLS beside UDP and TCP.
+    pub scscf_tls: bool,
     /// Whether messages are traced.
     pub traced: bool,
     /// Subscribers that differ from the others, by their number.
@@ -65,6 +67,7 @@ impl Plan {
             shards: 1,
             settings: String::new(),
             scscf_settings: String::new(),
+            scscf_tls: false,
             traced: true,
             special: BTreeMap::new(),
             capabilities: BTreeMap::new(),
@@ -94,6 +97,11 @@ impl Plan {
     /// With these lines in the section of the S-CSCF.
     pub fn with_scscf_settings(self, settings: &str) -> Plan {
         Plan { scscf_settings: settings.to_owned(), ..self }
+    }
+
+    /// With S-CSCFs that speak TLS; `[tls]` belongs to the settings.
+    pub fn with_scscf_over_tls(self) -> Plan {
+        Plan { scscf_tls: true, ..self }
     }
 
     /// With an S-CSCF that has capabilities; they count from 1.
@@ -132,11 +140,15 @@ impl Plan {
             .collect();
         let text = format!(
             "[plmn]\nmcc = \"001\"\nmnc = \"01\"\n\
-             [scscf]\nlisten = \"{address}:6060\"\nhost = \"{host}\"\nuri = \"{uri}\"\n{scscf_settings}\n\
+             [scscf]\nlisten = [\"{address}:6060\"{tls}]\nhost = \"{host}\"\nuri = \"{uri}\"\n{scscf_settings}\n\
              [icscf]\nscscfs = [{entries}]\n\
              [trust]\ndomain = [\"127.0.0.0/24\"]\n\
              [names]\n{names}\n{settings}",
             address = scscf_address(scscf),
+            tls = match self.scscf_tls {
+                true => format!(", \"tls:{}:6061\"", scscf_address(scscf)),
+                false => String::new(),
+            },
             host = scscf_host(scscf),
             uri = scscf_uri(scscf),
             entries = entries.join(", "),
