@@ -11,6 +11,7 @@ pub mod lint;
 mod refusal;
 mod request;
 mod request_uri;
+pub mod server_uri;
 mod session_description;
 mod shared_sets;
 mod trigger;

@@ -12,7 +12,6 @@ pub mod next_hop;
 mod originating;
 pub mod release;
 mod restoration;
-pub mod server_uri;
 pub mod service;
 pub mod session_timer;
 mod terminating;

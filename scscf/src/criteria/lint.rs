@@ -4,12 +4,13 @@ mod contradiction;
 mod suspicion;
 
 use super::Criteria;
+use super::server_uri;
 use super::shared_sets::SharedSets;
 use cscf::config::suggestion;
 use cscf::user_data::{
     ApplicationServer, Condition, DefaultHandling, InitialFilterCriteria, ServicePointTrigger, ServiceProfile,
 };
-use sip_core::{Method, Name, Uri};
+use sip_core::{Method, Name};
 use std::fmt;
 
 /// One thing that somebody should look at.
@@ -230,9 +231,9 @@ fn lint_header(header: &str, findings: &mut Findings) {
 }
 
 fn lint_server(server: &ApplicationServer, register_may_match: bool, findings: &mut Findings) {
-    if !matches!(Uri::parse(server.server_name.as_bytes()), Ok(Uri::Sip(_))) {
+    if server_uri::read(&server.server_name).is_err() {
         findings.error(
-            "the ServerName is no SIP URI: nothing can be sent there",
+            "the ServerName is no SIP URI that can stand in a Route: nothing can be sent there",
             "write sip: and a host, as in sip:as.example.net:5060",
         );
     }

@@ -6,7 +6,7 @@ mod body;
 use super::accepted::Functions;
 use super::registrations::{Registration, RegistrationId, State};
 use super::services::Services;
-use crate::criteria::{Criteria, Facts};
+use crate::criteria::{Criteria, Facts, server_uri};
 use crate::role::Scscf;
 use crate::waiting::{Cause, Waiting};
 use body::Body;
@@ -115,6 +115,10 @@ impl Scscf {
             return turn.count("third-party register", "left out: too many are open");
         }
         let server = body.server;
+        if server_uri::read(&server.server_name).is_err() {
+            // It would spoil the Request-URI.
+            return turn.count("third-party register", "left out: unusable uri");
+        }
         let own = &self.config.scscf.uri;
         let token = |turn: &mut Turn<'_, Scscf>| format!("{:016x}", turn.entropy().next_u64());
         let (tag, call_id, boundary) = (token(turn), token(turn), token(turn));

@@ -9,9 +9,9 @@ use super::chain::{
 };
 use super::default_handling::{self, Then};
 use super::dialog::SessionId;
-use super::server_uri::{self, Routing};
 use super::token::{self, Case};
 use super::{OwnRoutes, Served, ServedCase, left_out, service};
+use crate::criteria::server_uri::{self, Routing};
 use crate::criteria::{Criterion, Facts, Place};
 use crate::registrar::registrations::{Registration, State};
 use crate::role::Scscf;

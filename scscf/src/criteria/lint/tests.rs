@@ -235,6 +235,7 @@ fn servers_and_priorities_are_looked_at_too() {
     for (criteria, expected) in [
         (register.replace("sip:as.h", "as.h"), "the ServerName is no SIP URI"),
         (register.replace("sip:as.h", "tel:+49"), "the ServerName is no SIP URI"),
+        (register.replace("sip:as.h", "sip:as.h&gt;;x=&lt;"), "the ServerName is no SIP URI"),
         (
             register
                 .replace("</ApplicationServer>", "<DefaultHandling>1</DefaultHandling></ApplicationServer>"),

@@ -1,4 +1,4 @@
-//! The URI of an application server, as the filter criteria of a profile name it, on its way into a Route.
+//! The URI of an application server, as filter criteria name it, on its way into a Route or a Request-URI.
 
 use sip_core::Uri;
 
