@@ -439,3 +439,43 @@ fn a_server_calls_for_a_public_service_identity() {
     ims.advance(Duration::from_secs(2));
     settled(ims, &[&bob]);
 }
+
+/// TS 23.003 §13.5, TS 29.228 §6.1.2.1: the HSS knows who lies within a wildcard; its profile is fetched once for all of them.
+#[test]
+fn a_number_within_a_wildcarded_service_identity_is_served_by_its_services() {
+    let handling = DefaultHandling::SessionTerminated;
+    let criteria = [criterion(1, SessionCase::TerminatingUnregistered, &format!("sip:{SERVER}"), handling)];
+    let domain = "ims.mnc001.mcc001.3gppnetwork.org";
+    let mut ims = Plan::seeded(97)
+        .with_subscribers(2)
+        .with_subscriber(1, |services| {
+            let set = &mut services.implicit_sets[0].service_profiles[0];
+            set.filter_criteria = criteria.to_vec();
+            set.public_identities = vec![cscf::user_data::PublicIdentity {
+                identity: format!("sip:room0@{domain}"),
+                identity_type: cscf::user_data::IdentityType::WildcardedPsi,
+                wildcarded_psi: Some(format!("sip:room![0-9]+!@{domain}")),
+                ..Default::default()
+            }];
+        })
+        .start();
+    ims.application_server("as1", Ipv4Addr::new(127, 0, 0, 60), Behaviour::Answer);
+    let alice = ims.phone();
+    ims.register_well(&alice);
+    for room in [7, 42] {
+        let notice = ims.call(&alice, &format!("sip:room{room}@{domain}"));
+        assert!(matches!(notice, Notice::Established { .. }), "{notice:?}\n{}", ims.ladder());
+        ims.advance(Duration::from_secs(1));
+        ims.hang_up(&alice);
+        ims.advance(Duration::from_secs(1));
+    }
+    let invites = ims.received("as1", "INVITE");
+    let served: Vec<_> = invites.iter().filter_map(|invite| header(invite, "P-Served-User")).collect();
+    let wanted = [7, 42].map(|room| format!("<sip:room{room}@{domain}>;sescase=term;regstate=unreg"));
+    assert_eq!(served, wanted, "{}", ims.ladder());
+    // Of alice's registration one, and one of the service.
+    assert_eq!(ims.ladder().matches("SAR").count(), 2, "{}", ims.ladder());
+    // What lies outside of the wildcard is nobody.
+    assert_eq!(refusal(&ims.call(&alice, &format!("sip:room@{domain}"))), 404, "{}", ims.ladder());
+    settled(ims, &[&alice]);
+}

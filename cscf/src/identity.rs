@@ -36,6 +36,15 @@ impl Impu {
         Impu::from_uri(&Uri::parse(bytes).ok()?)
     }
 
+    /// A wildcarded identity by its expression (TS 23.003 §13.4A, §13.5), which is compared as it stands: only the HSS
+    /// knows who lies within it.
+    pub fn of_wildcard(expression: &str) -> Option<Impu> {
+        let is_one = expression.bytes().filter(|byte| *byte == b'!').count() == 2
+            && expression.len() <= WILDCARD_MAX
+            && expression.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>' | b'"'));
+        is_one.then(|| Impu(expression.to_owned()))
+    }
+
     /// The canonical text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -64,6 +73,9 @@ impl Impu {
         Impi(rest.to_owned())
     }
 }
+
+/// Longer than any expression that somebody wrote.
+const WILDCARD_MAX: usize = 512;
 
 /// A private user identity: the name that a subscription authenticates with, `user@realm`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -123,6 +135,16 @@ impl fmt::Debug for Impi {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wildcarded_identity_is_its_expression() {
+        for expression in ["sip:ep_user!.*!@home1.net", "tel:+4930![0-9]{3}!"] {
+            assert_eq!(Impu::of_wildcard(expression).unwrap().as_str(), expression);
+        }
+        for other in ["sip:alice@home1.net", "sip:a!b@home1.net", "sip:!.*!@h>;x=<", "sip:!\r\n!@h", ""] {
+            assert_eq!(Impu::of_wildcard(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn spellings_of_one_identity_are_equal_and_two_users_are_not() {

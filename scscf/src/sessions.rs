@@ -43,6 +43,23 @@ pub struct Served {
     pub case: ServedCase,
     /// The user.
     pub impu: Impu,
+    /// The wildcarded identity that the user lies within, by its expression; only the HSS can tell.
+    pub wildcard: Option<Impu>,
+}
+
+impl Served {
+    /// A user, and what P-Profile-Key says (RFC 5002): the I-CSCF has asked the HSS.
+    fn of(case: ServedCase, impu: Impu, message: &Message) -> Served {
+        let key =
+            message.first(Name::PProfileKey).and_then(|key| NameAddr::parse(Name::PProfileKey, key).ok());
+        let expression = key.and_then(|key| std::str::from_utf8(key.uri()).ok().map(str::to_owned));
+        Served { case, impu, wildcard: expression.as_deref().and_then(Impu::of_wildcard) }
+    }
+
+    /// What the profile is found by.
+    fn key(&self) -> &Impu {
+        self.wildcard.as_ref().unwrap_or(&self.impu)
+    }
 }
 
 /// The direction of a request, seen from the user.

@@ -71,7 +71,17 @@ impl Identity {
             service_priority_level: identity.service_priority_level,
             max_simultaneous_registrations: identity.max_simultaneous_registrations,
         };
-        let canonical = match Impu::parse(identity.identity.as_bytes()) {
+        // Of a wildcarded identity the element is an example; it is asked for by its expression (TS 29.228 §6.1.2.1).
+        let expression = match identity.identity_type {
+            IdentityType::WildcardedPsi => details.wildcarded_psi.as_deref(),
+            IdentityType::WildcardedImpu => details.wildcarded_impu.as_deref(),
+            IdentityType::DistinctImpu | IdentityType::DistinctPsi | IdentityType::NonDistinctImpu => None,
+        };
+        let asked_for = match expression {
+            Some(expression) => Impu::of_wildcard(expression),
+            None => Impu::parse(identity.identity.as_bytes()),
+        };
+        let canonical = match asked_for {
             Some(impu) if impu.as_str() == identity.identity => Canonical::Same,
             Some(impu) => Canonical::Other(impu.as_str().into()),
             None => Canonical::None,

@@ -25,18 +25,16 @@ impl Scscf {
     ) -> Result<(), Reject> {
         let impu = served_user(&request.message)?;
         let by_service_route = own.top.and_then(|top| top.case) == Some(Case::ServiceRoute);
-        let state = self.registrations.find(&impu).map(|(_, registration)| registration.state);
+        let served = Served::of(ServedCase::Originating, impu, &request.message);
+        let state = self.registrations.find(served.key()).map(|(_, registration)| registration.state);
         match state {
             Some(State::Unregistered) | None if by_service_route => {
                 self.ask_to_register(turn, request, &own);
                 Ok(())
             }
-            Some(_) => {
-                let served = Served { case: ServedCase::Originating, impu };
-                self.originate_for(turn, request, served, Some(own))
-            }
+            Some(_) => self.originate_for(turn, request, served, Some(own)),
             None => {
-                self.fetch_profile(turn, Served { case: ServedCase::Originating, impu });
+                self.fetch_profile(turn, served);
                 Ok(())
             }
         }
@@ -53,7 +51,10 @@ impl Scscf {
         served: Served,
         asked: ServerAssignmentType,
     ) {
-        let request = CxRequest::Sar(self.assignment(asked, None, &served.impu));
+        let mut assignment = self.assignment(asked, None, &served.impu);
+        assignment.wildcarded_public_identity =
+            served.wildcard.as_ref().map(|wildcard| wildcard.as_str().to_owned());
+        let request = CxRequest::Sar(assignment);
         let query = Query::Cx { request: Box::new(request), destination: self.hss(), trace: None };
         turn.query(query, Waiting::Profile { served, asked });
     }
@@ -68,8 +69,8 @@ impl Scscf {
     ) -> Result<(), Reject> {
         let message = &request.message;
         let own = own.unwrap_or_else(|| self.own_routes(turn, message));
-        let registration = self.registrations.find(&served.impu).map(|(_, registration)| registration);
-        if registration.is_none_or(|registration| registration.is_barred(&served.impu)) {
+        let registration = self.registrations.find(served.key()).map(|(_, registration)| registration);
+        if registration.is_none_or(|registration| registration.is_barred(served.key())) {
             return Err(Reject::new(Status::FORBIDDEN, "identity barred"));
         }
         match registration.and_then(|registration| Progress::of(registration, &served)) {
@@ -91,7 +92,7 @@ impl Scscf {
         own.slots.iter().take(1).for_each(|slot| edits.remove_slot(*slot));
         edits.remove(message, Name::PServedUser);
         if served.case == ServedCase::Originating {
-            service::assert_preferred(self.subscribed(&served.impu), message, &mut edits);
+            service::assert_preferred(self.subscribed(served.key()), message, &mut edits);
         } else {
             edits.remove(message, Name::PPreferredService);
         }

@@ -30,8 +30,8 @@ impl Scscf {
         own: OwnRoutes,
     ) -> Result<(), Reject> {
         let impu = self.called_user(&request.message)?;
-        let served = Served { case: ServedCase::Terminating, impu };
-        match self.registrations.find(&served.impu) {
+        let served = Served::of(ServedCase::Terminating, impu, &request.message);
+        match self.registrations.find(served.key()) {
             Some(_) => self.terminate_for(turn, request, served, Some(own)),
             None => {
                 self.fetch_profile(turn, served);
@@ -60,24 +60,30 @@ impl Scscf {
         &mut self,
         turn: &mut Turn<'_, Scscf>,
         request: &Incoming,
-        served: Served,
+        mut served: Served,
         asked: ServerAssignmentType,
         answer: Result<CxAnswer, CxFailure>,
     ) -> Result<(), Reject> {
         if turn.data().is_cancelled {
             return Ok(());
         }
+        // Where no I-CSCF has asked before, the HSS tells it here (TS 29.228 §6.1.2.1).
+        if let Ok(CxAnswer::Saa(saa)) = &answer
+            && let Some(expression) = &saa.wildcarded_public_identity
+        {
+            served.wildcard = Impu::of_wildcard(expression);
+        }
         // Registered in the meantime: that profile is the better one.
-        if self.registrations.find(&served.impu).is_none() {
+        if self.registrations.find(served.key()).is_none() {
             match assignment::outcome(
                 asked,
-                &served.impu,
+                served.key(),
                 saa(&answer),
                 UserDataAlreadyAvailable::NotAvailable,
                 |xml| self.registrations.read(xml),
             ) {
                 Ok(profile) => {
-                    let id = self.adopt(turn, &served.impu, profile)?;
+                    let id = self.adopt(turn, served.key(), profile)?;
                     self.arm_expiry(turn, id);
                 }
                 Err(Refused::Again(_)) if turn.has_neighbours() => {
@@ -91,7 +97,7 @@ impl Scscf {
                     return Ok(());
                 }
                 Err(Refused::Undo(reject, undo)) => {
-                    self.tell(turn, undo, None, &served.impu);
+                    self.tell(turn, undo, None, served.key());
                     return Err(reject);
                 }
                 Err(Refused::Final(reject)) => return Err(reject),
@@ -114,8 +120,8 @@ impl Scscf {
     ) -> Result<(), Reject> {
         let message = &request.message;
         let unavailable = || Reject::new(Status::TEMPORARILY_UNAVAILABLE, "not registered");
-        let (_, registration) = self.registrations.find(&served.impu).ok_or_else(unavailable)?;
-        if registration.is_barred(&served.impu) {
+        let (_, registration) = self.registrations.find(served.key()).ok_or_else(unavailable)?;
+        if registration.is_barred(served.key()) {
             return Err(Reject::new(Status::NOT_FOUND, "identity barred"));
         }
         if message.method() == Method::Subscribe && reg_event::is_about(message) {
@@ -140,7 +146,7 @@ impl Scscf {
     ) -> Result<(), Reject> {
         let message = &request.message;
         let unavailable = || Reject::new(Status::TEMPORARILY_UNAVAILABLE, "not registered");
-        let (_, registration) = self.registrations.find(&served.impu).ok_or_else(unavailable)?;
+        let (_, registration) = self.registrations.find(served.key()).ok_or_else(unavailable)?;
         let mut wanted = binding::by_preference(&registration.bindings);
         if asks(message, b"no-fork") {
             // RFC 3841 §9.1: one contact, the most wanted.
@@ -178,7 +184,7 @@ impl Scscf {
             edits.set(message, Name::PCalledPartyId, InBrackets(message.uri()));
             edits.remove(message, Name::PServedUser);
             if message.has(Name::PAssertedService) {
-                service::check_asserted(self.subscribed(&served.impu), message, &mut edits);
+                service::check_asserted(self.subscribed(served.key()), message, &mut edits);
             }
             for entry in binding.path() {
                 edits.append(Name::Route, entry);
@@ -242,7 +248,7 @@ impl Scscf {
         if further.is_empty() {
             return SmallVec::new();
         }
-        let standing = self.registrations.find(&served.impu).map_or(&[][..], |(_, found)| &found.bindings);
+        let standing = self.registrations.find(served.key()).map_or(&[][..], |(_, found)| &found.bindings);
         further.retain(|binding| standing.iter().any(|stands| stands.is_same(binding, same_uri)));
         binding::next_group(further)
     }

@@ -30,7 +30,7 @@ impl Progress {
         if registration.set.services().iter().all(|services| services.criteria.is_empty()) {
             return None;
         }
-        let services = registration.set.shared_services_of(&served.impu)?;
+        let services = registration.set.shared_services_of(served.key())?;
         (!services.criteria.is_empty()).then(|| Progress {
             served: served.clone(),
             is_registered: registration.state == State::Registered,
