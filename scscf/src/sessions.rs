@@ -9,6 +9,7 @@ pub mod default_handling;
 pub mod dialog;
 pub mod next_hop;
 mod originating;
+pub mod pcscf_restoration;
 pub mod release;
 mod restoration;
 pub mod session_timer;
@@ -93,6 +94,8 @@ pub struct Data {
     interval_s: Option<u32>,
     /// Contacts that are tried, those of equal preference at once, when the ones before have failed.
     further: SmallVec<[Binding; 1]>,
+    /// By which contact each branch goes; empty where nobody asks.
+    tried: Vec<(u16, Binding)>,
     /// Branches without a final response.
     open: usize,
     /// The caller gave up.
