@@ -230,13 +230,17 @@ impl Role for Scscf {
         if self.visit_failed(turn, request, &failure)? == Next::Handled {
             return Ok(Next::Handled);
         }
-        self.look_for_pcscf(turn, branch.number, &failure);
+        let is_pcscf_gone = self.is_pcscf_gone(turn, branch.number, &failure);
         let status = match failure {
             Failure::Response(response) => response.status(),
             Failure::Timeout { .. } | Failure::Unreachable(_) => None,
         };
         self.branch_failed(turn, request, branch.number, status)?;
-        Ok(Next::Collect)
+        match is_pcscf_gone && turn.data().is_over() {
+            // Whatever the P-CSCF says, the user exists.
+            true => Err(Reject::new(Status::TEMPORARILY_UNAVAILABLE, "p-cscf of the user is gone")),
+            false => Ok(Next::Collect),
+        }
     }
 
     fn cancelled(&mut self, turn: &mut Turn<'_, Self>, _request: &Incoming) {

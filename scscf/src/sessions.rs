@@ -105,6 +105,11 @@ pub struct Data {
 }
 
 impl Data {
+    /// Whether every branch has failed, and none is left to try.
+    pub(crate) fn is_over(&self) -> bool {
+        self.open == 0 && self.further.is_empty() && !self.is_cancelled
+    }
+
     /// The caller gave up: nobody else is tried.
     pub(crate) fn stop(&mut self) {
         self.is_cancelled = true;

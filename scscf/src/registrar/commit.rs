@@ -89,11 +89,9 @@ impl Scscf {
         let mut sar = self.assignment(asked, Some(register.impi()), &register.impu);
         sar.user_data_already_available = self.available(&register.impu);
         sar.restoration_info = self.restoration_info(turn, &register.impu, register.impi(), bindings);
-        if sar.restoration_info.is_some()
-            && asked == ServerAssignmentType::Registration
-            && register.contacts().iter().any(|contact| !contact.instance.is_empty())
-        {
-            // It may be one of several: what is on record of the others must not be lost.
+        if sar.restoration_info.is_some() && asked == ServerAssignmentType::Registration {
+            // Nothing is known here of this private identity, and the HSS may know more: other contacts, and the dialogs of
+            // those who watch. None of it must be overwritten.
             sar.is_multiple_registration = Some(true);
         }
         self.ask(turn, sar, |register| Waiting::Saa { register, asked, authentication_info }, register);

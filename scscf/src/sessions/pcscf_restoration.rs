@@ -46,19 +46,24 @@ impl Scscf {
         }
     }
 
-    /// A branch failed: where its P-CSCF is gone, the HSS is told.
-    pub(crate) fn look_for_pcscf(&mut self, turn: &mut Turn<'_, Scscf>, branch: u16, failure: &Failure<'_>) {
+    /// A branch failed: whether its P-CSCF is gone, which the HSS is told then.
+    pub(crate) fn is_pcscf_gone(
+        &self,
+        turn: &mut Turn<'_, Scscf>,
+        branch: u16,
+        failure: &Failure<'_>,
+    ) -> bool {
         let data = turn.data();
-        let Some(at) = data.tried.iter().position(|(number, _)| *number == branch) else { return };
+        let Some(at) = data.tried.iter().position(|(number, _)| *number == branch) else { return false };
         let (_, binding) = data.tried.swap_remove(at);
-        let Some(impu) = data.served.as_ref().map(|served| served.impu.clone()) else { return };
+        let Some(impu) = data.served.as_ref().map(|served| served.impu.clone()) else { return false };
         // Without a Path it is the UE itself that is silent.
         if !is_sign_of_loss(failure) || binding.path().next().is_none() {
-            return;
+            return false;
         }
-        let Some((id, registration)) = self.registrations.find(&impu) else { return };
+        let Some((id, registration)) = self.registrations.find(&impu) else { return false };
         let stands = registration.bindings.iter().any(|standing| standing.is_same(&binding, same_uri));
-        let Some(named) = registration.named().filter(|_| stands) else { return };
+        let Some(named) = registration.named().filter(|_| stands) else { return false };
         let impi = binding.impi();
         let mut sar = self.assignment(assignment_type(registration.impis().len()), Some(&impi), &named);
         sar.user_data_already_available = UserDataAlreadyAvailable::AlreadyAvailable;
@@ -70,6 +75,7 @@ impl Scscf {
             Query::Cx { request, destination: self.hss(), trace: None },
             Waiting::PcscfGone { id, impi },
         );
+        true
     }
 
     /// The HSS has taken over, or cannot: only then does anything change here.
