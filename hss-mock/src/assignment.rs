@@ -154,7 +154,9 @@ impl Assignment<'_> {
             let set = registration.set_mut(position);
             set.pending.remove(&impi);
             set.is_unregistered_served = false;
-            let kept = set.registered.remove(&impi).flatten();
+            let is_again = sar.assignment_type == ServerAssignmentType::ReRegistration;
+            // Without any, a re-registration says that nothing of it has changed.
+            let kept = set.registered.remove(&impi).flatten().filter(|_| is_again);
             set.registered.insert(impi.clone(), sar.restoration_info.clone().or(kept));
         }
         let mut restoration_infos = self.restoration(registration);

@@ -282,13 +282,18 @@ fn each_reason_of_an_rtr_has_its_event() {
         // Another S-CSCF has the user: not a word.
         (ReasonCode::NewServerAssigned, None),
     ] {
-        for public_identities in
-            [vec![], vec![format!("sip:alice@{HOME}")], vec!["tel:+4930100001".to_owned()]]
-        {
+        // Of all of hers; of one identity; of a list; of a subscription that she is one private identity of.
+        for (user_name, public_identities) in [
+            ("alice", vec![]),
+            ("alice", vec![format!("sip:alice@{HOME}")]),
+            ("alice", vec!["tel:+4930100001".to_owned(), format!("sip:nobody@{HOME}")]),
+            ("tablet", vec![]),
+        ] {
             let mut bench = registered();
             watched(&mut bench, "s1");
             let rtr = Rtr {
-                user_name: format!("alice@{HOME}"),
+                user_name: format!("{user_name}@{HOME}"),
+                associated_identities: vec![format!("alice@{HOME}")],
                 public_identities: public_identities.clone(),
                 reason: DeregistrationReason { code, info: None },
                 ..Default::default()
@@ -296,7 +301,7 @@ fn each_reason_of_an_rtr_has_its_event() {
             let did = bench.hss_asks(CxRequest::Rtr(rtr));
             match expected {
                 Some(expected) => {
-                    assert_eq!(alices(&notify(&did)), expected, "{code:?} {public_identities:?}")
+                    assert_eq!(alices(&notify(&did)), expected, "{code:?} {user_name} {public_identities:?}")
                 }
                 None => assert!(!has_notify(&did), "{did:?}"),
             }
