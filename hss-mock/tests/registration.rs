@@ -369,7 +369,7 @@ fn what_a_server_has_left_goes_to_the_one_that_takes_its_place() {
         authorization_type: Some(UserAuthorizationType::RegistrationAndCapabilities),
         ..Lir::default()
     };
-    assert!(lab.lir_of(lir).server_capabilities.is_some());
+    assert!(lab.lir_of(lir).result.is_success());
     let saa = lab.sar_of(other());
     assert_eq!((saa.result, saa.restoration_infos), (CxResult::IN_ASSIGNMENT_TYPE, vec![info]));
     assert_eq!(lab.hss.state(ALICE), Some((State::Registered, Some(OTHER_SCSCF))));
