@@ -280,3 +280,122 @@ fn a_phone_that_is_busy_and_rings_elsewhere_is_not_busy() {
     ims.hang_up(&alice);
     settled(ims, &[&alice, &busy, &tablet]);
 }
+
+/// What of a dialog the requests in it repeat to the octet, as a strict phone compares them: one de-registered itself over less.
+#[derive(Debug, PartialEq, Eq)]
+struct Ends {
+    uri: String,
+    from: String,
+    to: String,
+    call_id: String,
+    routes: Vec<String>,
+}
+
+impl Ends {
+    /// Of a request in a dialog, as it is sent.
+    fn of(request: &str) -> Ends {
+        let field =
+            |name| header(request, name).unwrap_or_else(|| panic!("no {name} in {request}")).to_owned();
+        Ends {
+            uri: request.split(' ').nth(1).unwrap_or_default().to_owned(),
+            from: field("From"),
+            to: field("To"),
+            call_id: field("Call-ID"),
+            routes: values(request, "Route"),
+        }
+    }
+
+    /// What a request towards the caller has to have, by the INVITE or SUBSCRIBE as the sender received it, and its own answer.
+    fn towards_caller(request: &str, answer: &str) -> Ends {
+        let field = |text: &str, name| header(text, name).unwrap_or_default().to_owned();
+        Ends {
+            uri: contact(request),
+            from: field(answer, "To"),
+            to: field(request, "From"),
+            call_id: field(request, "Call-ID"),
+            routes: values(request, "Record-Route"),
+        }
+    }
+}
+
+/// Every value of a header, in order.
+fn values(message: &str, name: &str) -> Vec<String> {
+    let head = message.split("\r\n\r\n").next().unwrap_or_default();
+    let all = head.split("\r\n").filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    all.flat_map(|value| value.split(", ")).map(str::to_owned).collect()
+}
+
+fn contact(message: &str) -> String {
+    let contact = header(message, "Contact").unwrap_or_default();
+    contact.split(['<', '>']).nth(1).unwrap_or_default().to_owned()
+}
+
+fn number(message: &str) -> u32 {
+    let cseq = header(message, "CSeq").unwrap_or_default();
+    cseq.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or_default()
+}
+
+/// RFC 3261 §12.2.1.1: every NOTIFY of the S-CSCF, before and after a crash of it.
+#[test]
+fn a_strict_phone_finds_nothing_wrong_with_a_notify() {
+    let mut ims = Plan::seeded(91).with_settings("[pcscf]\nreg_event = true").start();
+    let alice = ims.phone_with(|ue| ue.watching = ue::Watching::OwnRegistration);
+    ims.register_well(&alice);
+    ims.advance(seconds(2));
+    ims.register_well(&alice);
+    ims.restart("scscf", seconds(2));
+    ims.advance(seconds(5));
+    ims.register_well(&alice);
+    ims.advance(seconds(2));
+    let asked: Vec<String> = ims.received("scscf", "SUBSCRIBE");
+    let granted = ims.sent("scscf", "200 OK (SUBSCRIBE)");
+    let told = ims.sent("scscf", "NOTIFY");
+    assert!(told.len() >= 8, "{}: two subscriptions, four NOTIFYs each\n{}", told.len(), ims.ladder());
+    let mut latest = std::collections::BTreeMap::new();
+    for notify in told {
+        let ends = Ends::of(&notify);
+        // The last answer of the notifier to the SUBSCRIBE that made the dialog, and that SUBSCRIBE as it came to it.
+        let is_it = |text: &&String| header(text, "Call-ID") == Some(ends.call_id.as_str());
+        let (subscribe, ok) = (asked.iter().filter(is_it).next_back(), granted.iter().find(is_it));
+        let (subscribe, ok) = (subscribe.expect("a SUBSCRIBE"), ok.expect("a 200"));
+        assert_eq!(ends, Ends::towards_caller(subscribe, ok), "{notify}");
+        let before = latest.insert(ends.call_id, number(&notify));
+        assert!(before.is_none_or(|before| before < number(&notify)), "{before:?}: {notify}");
+    }
+    settled(ims, &[&alice]);
+}
+
+/// RFC 3261 §12.2.1.1: the BYE by which the network ends a call, at both phones.
+#[test]
+fn a_strict_phone_finds_nothing_wrong_with_a_bye_of_the_network() {
+    let (mut ims, alice, bob) = both_registered(Ims::seeded(92));
+    call_well(&mut ims, &alice, &bob.sip);
+    let scscf = ims.world.host("scscf");
+    let impu = cscf::identity::Impu::parse(bob.sip.as_bytes()).expect("an identity");
+    ims.world.command(scscf, scscf::Command::Deregister { impu });
+    ims.advance(seconds(2));
+    let only = |mut all: Vec<String>| {
+        assert_eq!(all.len(), 1, "{}", ims.ladder());
+        all.remove(0)
+    };
+    let field = |text: &str, name| header(text, name).unwrap_or_default().to_owned();
+    // Alice called: the BYE comes from her peer as the 200 named it, to her as her INVITE did.
+    let (invite, ok, bye) = (
+        only(ims.sent("alice", "INVITE")),
+        only(ims.received("alice", "200 OK (INVITE)")),
+        only(ims.received("alice", "BYE")),
+    );
+    assert_eq!((field(&bye, "From"), field(&bye, "To")), (field(&ok, "To"), field(&invite, "From")));
+    assert_eq!((field(&bye, "Call-ID"), Ends::of(&bye).uri), (field(&invite, "Call-ID"), contact(&invite)));
+    assert!(Ends::of(&bye).routes.is_empty(), "the way has an end: {bye}");
+    // Bob was called: the other way round, and above every number that alice has used.
+    let (invite, ok, bye) = (
+        only(ims.received("bob", "INVITE")),
+        only(ims.sent("bob", "200 OK (INVITE)")),
+        only(ims.received("bob", "BYE")),
+    );
+    assert_eq!((field(&bye, "From"), field(&bye, "To")), (field(&invite, "From"), field(&ok, "To")));
+    assert_eq!((field(&bye, "Call-ID"), Ends::of(&bye).uri), (field(&invite, "Call-ID"), contact(&ok)));
+    assert!(Ends::of(&bye).routes.is_empty() && number(&bye) > number(&invite), "{bye}");
+    settled(ims, &[&alice]);
+}

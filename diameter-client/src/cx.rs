@@ -34,7 +34,9 @@ pub use push_profile::{Ppa, Ppr};
 pub use registration_termination::{DeregistrationReason, EmergencyIdentity, ReasonCode, Rta, Rtr};
 pub use restoration::{RestorationInfo, ScscfRestorationInfo, SubscriptionInfo};
 pub use result::CxResult;
-pub use server_assignment::{Saa, Sar, ServerAssignmentType, UserDataAlreadyAvailable};
+pub use server_assignment::{
+    P_CSCF_RESTORATION_INDICATION, Saa, Sar, ServerAssignmentType, UserDataAlreadyAvailable,
+};
 pub use server_capabilities::ServerCapabilities;
 pub use user_authorization::{UAR_EMERGENCY, Uaa, Uar, UserAuthorizationType};
 

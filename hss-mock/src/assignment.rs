@@ -4,7 +4,8 @@ use crate::directory::{Directory, Located};
 use crate::registration::{Registration, Server, State};
 use crate::subscriber::Subscriber;
 use diameter_client::cx::{
-    CxResult, Saa, Sar, ScscfRestorationInfo, ServerAssignmentType, UserDataAlreadyAvailable,
+    CxResult, P_CSCF_RESTORATION_INDICATION, Saa, Sar, ScscfRestorationInfo, ServerAssignmentType,
+    UserDataAlreadyAvailable,
 };
 use std::collections::BTreeSet;
 
@@ -139,34 +140,56 @@ impl Assignment<'_> {
 
     fn register(self, registration: &mut Registration, sar: &Sar) -> Saa {
         let impi = sar.user_name.clone().unwrap_or_default();
-        let is_taken_over = registration.is_served_by_other(&self.server.name);
-        if is_taken_over {
-            // What another S-CSCF knew of the subscription is gone with it.
-            registration.sets.clear();
+        self.take_over(registration);
+        if sar.assignment_type == ServerAssignmentType::Registration
+            && sar.is_multiple_registration == Some(true)
+            && self.restoration(registration).iter().any(|info| info.user_name == impi)
+        {
+            // Other contacts of the private identity are on record: whoever asks has to restore them before it adds one.
+            let restoration_infos = self.restoration(registration);
+            let result = CxResult::IN_ASSIGNMENT_TYPE;
+            return Saa { result, restoration_infos, ..self.profile(registration, sar) };
         }
-        registration.server = Some(self.server.clone());
-        registration.is_reassignment_pending = false;
         for &position in &self.assigned.sets {
             let set = registration.set_mut(position);
             set.pending.remove(&impi);
             set.is_unregistered_served = false;
-            let kept = set.registered.remove(&impi).flatten();
+            let is_again = sar.assignment_type == ServerAssignmentType::ReRegistration;
+            // Without any, a re-registration says that nothing of it has changed.
+            let kept = set.registered.remove(&impi).flatten().filter(|_| is_again);
             set.registered.insert(impi.clone(), sar.restoration_info.clone().or(kept));
         }
-        self.profile(registration, sar)
+        let mut restoration_infos = self.restoration(registration);
+        restoration_infos.retain(|info| info.user_name != impi);
+        Saa { restoration_infos, ..self.profile(registration, sar) }
     }
 
-    fn serve_unregistered(self, registration: &mut Registration, sar: &Sar) -> Saa {
-        // A restarted S-CSCF finds its registrations again by what it left here.
-        let restoration_infos = self.restoration(registration);
-        if !restoration_infos.is_empty() && !registration.is_served_by_other(&self.server.name) {
-            let result = CxResult::IN_ASSIGNMENT_TYPE;
-            return Saa { result, restoration_infos, ..self.profile(registration, sar) };
+    /// The S-CSCF that asks is on record from here on. What another one knew of the subscription is gone with it, but for
+    /// what it has left to be restored.
+    fn take_over(&self, registration: &mut Registration) {
+        if registration.is_served_by_other(&self.server.name) {
+            for set in registration.sets.values_mut() {
+                set.registered.retain(|_, restoration| restoration.is_some());
+                set.is_unregistered_served = false;
+                set.pending.clear();
+            }
+            registration.sets.retain(|_, set| set.state() != State::NotRegistered);
         }
         registration.server = Some(self.server.clone());
         registration.is_reassignment_pending = false;
+    }
+
+    fn serve_unregistered(self, registration: &mut Registration, sar: &Sar) -> Saa {
+        let is_pcscf_gone = sar.sar_flags.is_some_and(|flags| flags & P_CSCF_RESTORATION_INDICATION != 0);
+        self.take_over(registration);
+        // A restarted S-CSCF, or the one in its place, finds its registrations again by what it left here.
+        let restoration_infos = self.restoration(registration);
+        if !restoration_infos.is_empty() && !is_pcscf_gone {
+            let result = CxResult::IN_ASSIGNMENT_TYPE;
+            return Saa { result, restoration_infos, ..self.profile(registration, sar) };
+        }
         for &position in &self.assigned.sets {
-            // An S-CSCF that asks this for a user whom we hold for registered has lost the registration.
+            // An S-CSCF that asks this for a user whom we hold for registered has lost the registration, or the P-CSCF.
             let set = registration.set_mut(position);
             set.registered.clear();
             set.is_unregistered_served = true;

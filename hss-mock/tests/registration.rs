@@ -4,9 +4,9 @@ mod lab;
 
 use cscf::user_data;
 use diameter_client::cx::{
-    AuthScheme, CxRequest, CxResult, RestorationInfo, SIFC, ScscfRestorationInfo,
-    ServerAssignmentType as Type, ServerCapabilities, SupportedFeatures, Uar, UserAuthorizationType,
-    UserDataAlreadyAvailable,
+    AuthScheme, CxRequest, CxResult, Lir, P_CSCF_RESTORATION_INDICATION, RestorationInfo, SIFC,
+    ScscfRestorationInfo, ServerAssignmentType as Type, ServerCapabilities, SupportedFeatures, Uar,
+    UserAuthorizationType, UserDataAlreadyAvailable,
 };
 use hss_mock::assignment::KeepServer;
 use hss_mock::{Credentials, HssCommand, HssConfig, Permission, Personality, Refusal, Roaming, State};
@@ -322,6 +322,129 @@ fn a_restarted_server_gets_its_restoration_information_back() {
     assert_eq!(saa.restoration_infos, [info]);
     assert!(saa.user_data.is_some());
     assert_eq!(lab.hss.state(ALICE), Some((State::Registered, Some(SCSCF))));
+}
+
+fn restoration(impi: &str, contact: &str) -> ScscfRestorationInfo {
+    ScscfRestorationInfo {
+        user_name: impi.to_owned(),
+        registrations: vec![RestorationInfo { contact: contact.into(), ..RestorationInfo::default() }],
+        ..ScscfRestorationInfo::default()
+    }
+}
+
+/// TS 29.228 §6.1.2.1: what is on record of other contacts is not overwritten by one who does not know them.
+#[test]
+fn a_registration_that_may_be_one_of_several_brings_back_what_is_on_record() {
+    let mut lab = Lab::new();
+    lab.mar(ALICE_IMPI, ALICE, SCSCF);
+    let (first, second) = (restoration(ALICE_IMPI, "<sip:first>"), restoration(ALICE_IMPI, "<sip:second>"));
+    let mut register = sar(ALICE_IMPI, ALICE, SCSCF, Type::Registration);
+    register.restoration_info = Some(first.clone());
+    register.is_multiple_registration = Some(true);
+    assert_eq!(lab.sar_of(register.clone()).result, CxResult::SUCCESS, "nothing is on record");
+    register.restoration_info = Some(second.clone());
+    let saa = lab.sar_of(register.clone());
+    assert_eq!((saa.result, saa.restoration_infos), (CxResult::IN_ASSIGNMENT_TYPE, vec![first]));
+    assert!(saa.user_data.is_some());
+    // Whoever is the only one takes the place of what was there.
+    register.is_multiple_registration = None;
+    let saa = lab.sar_of(register);
+    assert_eq!((saa.result, saa.restoration_infos), (CxResult::SUCCESS, vec![]));
+    let kept = lab.sar(ALICE_IMPI, ALICE, SCSCF, Type::NoAssignment);
+    assert_eq!((kept.result, kept.restoration_infos), (CxResult::SUCCESS, vec![second]));
+}
+
+/// TS 23.380 §4: another S-CSCF, where the I-CSCF has found the one on record gone, gets what that one has left.
+#[test]
+fn what_a_server_has_left_goes_to_the_one_that_takes_its_place() {
+    let mut lab = Lab::new();
+    let info = restoration(ALICE_IMPI, "<sip:ue>");
+    let mut register = sar(ALICE_IMPI, ALICE, SCSCF, Type::Registration);
+    register.restoration_info = Some(info.clone());
+    lab.sar_of(register);
+    let other = || sar(ALICE_IMPI, ALICE, OTHER_SCSCF, Type::UnregisteredUser);
+    assert_eq!(lab.sar_of(other()).result, CxResult::IDENTITY_ALREADY_REGISTERED);
+    let lir = Lir {
+        public_identity: ALICE.to_owned(),
+        authorization_type: Some(UserAuthorizationType::RegistrationAndCapabilities),
+        ..Lir::default()
+    };
+    assert!(lab.lir_of(lir).result.is_success());
+    let saa = lab.sar_of(other());
+    assert_eq!((saa.result, saa.restoration_infos), (CxResult::IN_ASSIGNMENT_TYPE, vec![info]));
+    assert_eq!(lab.hss.state(ALICE), Some((State::Registered, Some(OTHER_SCSCF))));
+    // It outlives the HSS itself.
+    let mut lab = Lab::restarted(HssConfig::default(), vec![alice(), bob()], lab.records.clone());
+    assert_eq!(lab.sar_of(other()).restoration_infos.len(), 1);
+}
+
+/// TS 29.229 §6.3.63: with the flag a registered user is served on as one who is not registered.
+#[test]
+fn a_user_whose_pcscf_is_gone_is_unregistered() {
+    let mut lab = Lab::new();
+    let mut register = sar(ALICE_IMPI, ALICE, SCSCF, Type::Registration);
+    register.restoration_info = Some(restoration(ALICE_IMPI, "<sip:ue>"));
+    lab.sar_of(register);
+    let mut gone = sar(ALICE_IMPI, ALICE, SCSCF, Type::UnregisteredUser);
+    gone.sar_flags = Some(P_CSCF_RESTORATION_INDICATION);
+    let saa = lab.sar_of(gone);
+    assert_eq!((saa.result, saa.restoration_infos), (CxResult::SUCCESS, vec![]));
+    assert_eq!(lab.hss.state(ALICE), Some((State::Unregistered, Some(SCSCF))));
+}
+
+/// TS 29.228 §6.1.2.1: every type, of a user in every state: the result, and the state that follows.
+#[test]
+fn each_assignment_type_has_its_result_and_its_state() {
+    use State::{NotRegistered, Registered, Unregistered};
+    let (success, refused) = (CxResult::SUCCESS, CxResult::UNABLE_TO_COMPLY);
+    for (assignment_type, expected) in [
+        (Type::NoAssignment, [(refused, NotRegistered), (success, Registered), (success, Unregistered)]),
+        (Type::Registration, [(success, Registered), (success, Registered), (success, Registered)]),
+        (Type::ReRegistration, [(success, Registered), (success, Registered), (success, Registered)]),
+        (Type::UnregisteredUser, [(success, Unregistered), (success, Unregistered), (success, Unregistered)]),
+        (Type::TimeoutDeregistration, [(success, NotRegistered); 3]),
+        (Type::UserDeregistration, [(success, NotRegistered); 3]),
+        (
+            Type::TimeoutDeregistrationStoreServerName,
+            [
+                (CxResult::SUCCESS_SERVER_NAME_NOT_STORED, NotRegistered),
+                (success, Unregistered),
+                (success, Unregistered),
+            ],
+        ),
+        (
+            Type::UserDeregistrationStoreServerName,
+            [
+                (CxResult::SUCCESS_SERVER_NAME_NOT_STORED, NotRegistered),
+                (success, Unregistered),
+                (success, Unregistered),
+            ],
+        ),
+        (Type::AdministrativeDeregistration, [(success, NotRegistered); 3]),
+        (
+            Type::AuthenticationFailure,
+            [(success, NotRegistered), (success, Registered), (success, Unregistered)],
+        ),
+        (
+            Type::AuthenticationTimeout,
+            [(success, NotRegistered), (success, Registered), (success, Unregistered)],
+        ),
+        (Type::DeregistrationTooMuchData, [(success, NotRegistered); 3]),
+    ] {
+        for (state, expected) in [NotRegistered, Registered, Unregistered].into_iter().zip(expected) {
+            let mut lab = Lab::new();
+            match state {
+                NotRegistered => {}
+                Registered => lab.register(ALICE_IMPI, ALICE, SCSCF),
+                Unregistered => {
+                    lab.sar(ALICE_IMPI, ALICE, SCSCF, Type::UnregisteredUser);
+                }
+            }
+            let result = lab.sar(ALICE_IMPI, ALICE, SCSCF, assignment_type).result;
+            let after = lab.hss.state(ALICE).map(|(state, _)| state);
+            assert_eq!((result, after), (expected.0, Some(expected.1)), "{assignment_type:?} of {state:?}");
+        }
+    }
 }
 
 #[test]

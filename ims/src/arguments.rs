@@ -6,7 +6,7 @@ use cscf::user_data::{RegistrationType, SessionCase};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use ue::{Fault, Handset};
+use ue::{Fault, Handset, Watching};
 
 /// An IMS core to try, to call through, and to look at.
 #[derive(Debug, Parser)]
@@ -111,6 +111,9 @@ pub struct Psap {
 pub struct Ue {
     /// A name, number or identity of a subscriber.
     pub subscriber: String,
+    /// Watch the registration (reg event package), and tell what the network says of it.
+    #[arg(long)]
+    pub watch: bool,
     /// The core.
     #[command(flatten)]
     pub running: Running,
@@ -128,6 +131,9 @@ pub struct Entry {
     /// Authenticate by SIP digest with this password.
     #[arg(long, value_name = "PASSWORD")]
     pub password: Option<String>,
+    /// Whether they watch their registration.
+    #[arg(skip)]
+    pub watching: Watching,
 }
 
 /// A transport of Gm.

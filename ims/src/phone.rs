@@ -143,6 +143,7 @@ impl Phone {
             }
         };
         ue.play(handset);
+        ue.watching = entry.watching;
         let policy = Policy { answering: Answering::After(RING_TIME), ..ue.policy };
         let ue = Ue::new(UeConfig { policy, pcscf: hop, security: offers, ..ue });
         let station = assembly::sip_station(ue, config, locals, None, entropy()?);

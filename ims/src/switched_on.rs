@@ -1,15 +1,16 @@
 //! `ims ue`: a phone that registers and stays, answers calls, and tells what happens.
 
-use crate::arguments::Ue;
+use crate::arguments::{Entry, Ue};
 use crate::core::Tracing;
 use crate::exit::Failure;
 use crate::phone::Phone;
 use crate::roster::Roster;
 use crate::{screen, settings};
 use cscf::ladder::{Kind, Ladder};
+use cscf::reginfo::{Contact, Reginfo, Registration};
 use shell::Clock;
 use std::time::{Duration, Instant};
-use ue::{Deregistration, Ending, Notice};
+use ue::{Deregistration, Ending, Notice, Watching};
 
 /// Carries out `ims ue`: de-registers and returns once `is_asked_to_stop` says so.
 pub fn run(ue: &Ue, is_asked_to_stop: impl Fn() -> bool) -> Result<(), Failure> {
@@ -17,8 +18,9 @@ pub fn run(ue: &Ue, is_asked_to_stop: impl Fn() -> bool) -> Result<(), Failure> 
     let roster = Roster::of(&config)?;
     let subscriber = roster.find(&ue.subscriber, &config)?;
     let tracing = if ue.running.ladder { Tracing::On } else { Tracing::Off };
-    let mut phone =
-        Phone::start(subscriber, &config, (&ue.running.entry, ue.running.profile), Clock::start(), tracing)?;
+    let watching = if ue.watch { Watching::OwnRegistration } else { Watching::Nothing };
+    let entry = Entry { watching, ..ue.running.entry.clone() };
+    let mut phone = Phone::start(subscriber, &config, (&entry, ue.running.profile), Clock::start(), tracing)?;
     let told = stay(&mut phone, ue.running.timeout, is_asked_to_stop);
     let mut ladder = Ladder::new();
     let column = phone.column(&mut ladder);
@@ -65,6 +67,9 @@ fn told(name: &str, notice: &Notice) -> String {
         Notice::Deregistered(Deregistration::ByNetwork) => {
             "has lost its registration: the network ended it".to_owned()
         }
+        Notice::RegistrationTold(reginfo) => heard(reginfo),
+        Notice::NotWatched(Some(status)) => format!("cannot watch its registration: {status}"),
+        Notice::NotWatched(None) => "cannot watch its registration: no answer".to_owned(),
         Notice::IncomingCall { call, from, .. } => format!("is called by {from} (call {})", call.0),
         Notice::Established { call, .. } => format!("talks (call {})", call.0),
         Notice::Ended { call, ending: Ending::Remote } => format!("was hung up on (call {})", call.0),
@@ -75,13 +80,27 @@ fn told(name: &str, notice: &Notice) -> String {
     format!("{name} {said}")
 }
 
+/// What the network tells of a registration: each identity, and what has become of its contacts.
+fn heard(reginfo: &Reginfo) -> String {
+    let contact = |contact: &Contact| {
+        let left = contact.expires_s.filter(|_| !contact.event.is_end());
+        let left = left.map(|seconds| format!(" for {seconds} s")).unwrap_or_default();
+        format!("{} {}{left}", contact.event.word(), contact.uri)
+    };
+    let registration = |registration: &Registration| {
+        let contacts: Vec<String> = registration.contacts.iter().map(contact).collect();
+        format!("{} {} ({})", registration.aor, registration.state.word(), contacts.join(", "))
+    };
+    let all: Vec<String> = reginfo.registrations.iter().map(registration).collect();
+    format!("hears of its registration: {}", all.join("; "))
+}
+
 /// How often somebody looks whether it is to stop.
 const LOOK: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arguments::Entry;
     use crate::core::{Core, CoreSockets};
     use crate::privilege::has_raw_sockets;
     use cscf::config::{Config, SecurityBackEnd, SecurityPolicy};
@@ -153,5 +172,15 @@ mod tests {
             Notice::MessageReceived { from: "tel:+49301000002".to_owned(), text: "hello".to_owned() };
         assert_eq!(told("alice", &notice), "alice received from tel:+49301000002: hello");
         assert_eq!(told("alice", &Notice::Deregistered(Deregistration::Confirmed)), "alice is de-registered");
+        let text = "<reginfo version=\"1\" state=\"partial\"><registration aor=\"sip:alice@h\" id=\"1\" state=\"active\">\
+            <contact id=\"2\" state=\"active\" event=\"shortened\" expires=\"60\"><uri>sip:a@10.0.0.1</uri></contact>\
+            <contact id=\"3\" state=\"terminated\" event=\"expired\"><uri>sip:b@10.0.0.2</uri></contact></registration></reginfo>";
+        let reginfo = cscf::reginfo::read(text.as_bytes()).expect("reginfo");
+        assert_eq!(
+            told("alice", &Notice::RegistrationTold(reginfo)),
+            "alice hears of its registration: sip:alice@h active (shortened sip:a@10.0.0.1 for 60 s, expired sip:b@10.0.0.2)"
+        );
+        let refused = Notice::NotWatched(Some(sip_core::Status::FORBIDDEN));
+        assert!(told("alice", &refused).starts_with("alice cannot watch its registration: 403"));
     }
 }

@@ -208,6 +208,10 @@ fn after(binding: &Kept, reginfo: &Reginfo, now: Now) -> Option<Binding> {
         });
         registration.is_some_and(|registration| registration.state == State::Terminated)
     };
+    if !before.identities.is_empty() && before.identities.iter().all(|identity| is_over(identity)) {
+        // Whoever tells it may not know the contacts any more: all of them are over.
+        after.contacts.clear();
+    }
     after.identities.retain(|identity| !is_over(identity));
     if after.identities.is_empty() {
         // Nothing would be left to assert; whether the registration is over, the contacts say.
@@ -310,6 +314,12 @@ mod tests {
         for event in ["registered", "created", "refreshed"] {
             assert_eq!(left(&told(alice, "active", own, event)), None, "{event}");
         }
+        let over = |aor: &str| format!("<registration aor=\"{aor}\" id=\"1\" state=\"terminated\"/>");
+        assert_eq!(
+            left(&[over(alice), over(tel)].concat()).map(|(contacts, _)| contacts),
+            Some(0),
+            "all is over"
+        );
         let shortened = left(&told(alice, "active", own, "shortened"));
         assert_eq!(shortened.map(|(contacts, _)| contacts), Some(1), "it stands, for a shorter time");
         let taken =

@@ -3,13 +3,15 @@
 //!
 //! A subscription lives where its registration does, in the shard of the identity by which the user registered; our
 //! Contact in its dialog is a token of that bucket. What a registrar changes is noted for each subscription and told when
-//! it is durable. One NOTIFY of a subscription is out at a time: what happens meanwhile goes into the next. Subscriptions
-//! are not stored: after a crash a subscriber is told 481 at its next refresh, and subscribes anew.
+//! it is durable. One NOTIFY of a subscription is out at a time: what happens meanwhile goes into the next. The answer to a
+//! SUBSCRIBE waits for the store; after a crash each subscriber is told how the registration stands.
 
 mod authorization;
 mod document;
 mod due;
 mod notification;
+pub(crate) mod record;
+mod resumption;
 mod subscribe;
 mod subscription;
 mod subscriptions;
@@ -18,13 +20,17 @@ pub use subscribe::EXPIRES_DEFAULT_S;
 pub use subscription::SubscriptionId;
 pub use subscriptions::Subscriptions;
 
+use crate::registrar::binding::Binding;
 use crate::registrar::registrations::State;
+use crate::registrar::restoration_info;
 use crate::role::Scscf;
 use crate::sessions::token;
-use crate::waiting::Timer;
+use crate::waiting::{Timer, Waiting};
+use ambient::{Instant, Now};
 use cscf::bucket::{base32, unbase32};
 use cscf::charging;
 use cscf::identity::Impu;
+use cscf::query::{Query, Record, StoreFailure};
 use cscf::{Incoming, Reject, Turn};
 use sip_core::dialog::{Dialog, DialogId};
 use sip_core::{Message, Method, Name, Status};
@@ -63,7 +69,11 @@ impl Scscf {
         if !token::names_us(&sip.host, sip.port, &self.own_name, turn.locals()) {
             return None;
         }
-        let (_, payload) = turn.token_key().open(sip.user?)?;
+        let Some((_, payload)) = turn.token_key().open(sip.user?) else {
+            // Minted with a key that went with the store, or at the S-CSCF whose place we have taken.
+            let id = SubscriptionId::of(&DialogId::of_request(message)?);
+            return self.subscriptions.get(id).map(|_| id);
+        };
         unbase32(payload.as_bytes().strip_prefix(&[LETTER])?).map(SubscriptionId)
     }
 
@@ -84,7 +94,7 @@ impl Scscf {
         if found.is_barred(impu) {
             return Err(Reject::new(Status::NOT_FOUND, "identity barred"));
         }
-        authorization::check(message, found, impu)?;
+        let watcher = authorization::check(message, found, impu)?;
         let has_room = self.subscriptions.len() < self.config.scscf.subscriptions_max
             && self.subscriptions.of(registration).count() < PER_REGISTRATION_MAX;
         if !has_room {
@@ -96,14 +106,17 @@ impl Scscf {
             Reject::new(Status::BAD_REQUEST, "subscribe makes no dialog").detail(error.to_string())
         })?;
         dialog.confirm();
-        let id = SubscriptionId(turn.entropy().next_u64() >> (64 - SubscriptionId::BITS));
+        let id = SubscriptionId::of(dialog.id());
         let contact = self.contact_of_subscription(turn, id, impu);
-        turn.count("subscription", if asked.expires_s == 0 { "fetched" } else { "accepted" });
-        self.accept_subscribe(turn, request, &contact, asked.expires_s);
-        let mut subscription = Subscription::new(dialog, contact, registration, asked.event_id);
+        let watched = (registration, impu.clone());
+        let mut subscription = Subscription::new(dialog, contact, watched, watcher, asked.event_id);
         subscription.due.all();
         self.subscriptions.insert(id, subscription);
-        self.prolong(turn, id, asked.expires_s);
+        match asked.expires_s {
+            // RFC 6665 §4.4.3: nothing is promised beyond one NOTIFY.
+            0 => self.grant(turn, request, id, 0),
+            expires_s => self.store_subscription(turn, id, expires_s),
+        }
         Ok(())
     }
 
@@ -138,10 +151,88 @@ impl Scscf {
         subscription.dialog.refresh_target(message);
         // RFC 6665 §4.2.1.3: a refresh is answered with the whole state.
         subscription.due.all();
-        let contact = subscription.contact.to_string();
-        self.accept_subscribe(turn, request, &contact, asked.expires_s);
-        self.prolong(turn, id, asked.expires_s);
+        self.store_subscription(turn, id, asked.expires_s);
         Ok(())
+    }
+
+    /// Makes a subscription durable as it is to be from here on, or its end; the answer waits for that.
+    fn store_subscription(&self, turn: &mut Turn<'_, Scscf>, id: SubscriptionId, expires_s: u32) {
+        let ends = turn.now() + Duration::from_secs(u64::from(expires_s));
+        let record = match expires_s {
+            0 => Some(record::gone(id)),
+            _ => self.subscription_record(turn, id, ends),
+        };
+        let records = record.into_iter().collect();
+        turn.query(Query::Store(records), Waiting::Subscribed { id, expires_s });
+    }
+
+    /// The durable form of a subscription that lasts until `ends`.
+    fn subscription_record(
+        &self,
+        turn: &Turn<'_, Scscf>,
+        id: SubscriptionId,
+        ends: Instant,
+    ) -> Option<Record> {
+        let subscription = self.subscriptions.get(id)?;
+        let now = Now { instant: turn.now(), wall: turn.wall() };
+        Some(record::of(id, subscription, ends, self.home_of(turn, &subscription.impu), now))
+    }
+
+    /// What the store is to have of a subscription whose record could not be written.
+    pub(crate) fn subscription_record_anew(&self, turn: &Turn<'_, Scscf>, id: SubscriptionId) -> Record {
+        let standing = self.subscriptions.get(id).filter(|subscription| subscription.is_granted);
+        let record = standing.and_then(|standing| self.subscription_record(turn, id, standing.expires_at));
+        record.unwrap_or_else(|| record::gone(id))
+    }
+
+    /// The store answered: the 200 to a SUBSCRIBE leaves, or what it asked for is not promised.
+    pub(crate) fn subscription_stored(
+        &mut self,
+        turn: &mut Turn<'_, Scscf>,
+        request: Option<&Incoming>,
+        (id, expires_s): (SubscriptionId, u32),
+        stored: Result<(), StoreFailure>,
+    ) -> Result<(), Reject> {
+        let gone = || Reject::new(Status::CALL_DOES_NOT_EXIST, "subscription ended meanwhile");
+        let subscription = self.subscriptions.get_mut(id).ok_or_else(gone)?;
+        let (is_new, is_ok) = (!subscription.is_granted, stored.is_ok());
+        subscription.is_stored |= is_ok && expires_s > 0;
+        let Some(request) = request.filter(|_| is_ok) else {
+            if is_new {
+                self.forget_subscription(turn, id);
+            }
+            turn.count("subscription", "not stored");
+            return Err(Reject::new(Status::SERVER_INTERNAL_ERROR, "subscription could not be stored")
+                .header(Name::RetryAfter, "10"));
+        };
+        subscription.is_stored = expires_s > 0;
+        self.grant(turn, request, id, expires_s);
+        if is_new {
+            self.leave_subscription_with_hss(turn, id);
+        }
+        Ok(())
+    }
+
+    /// The HSS keeps the dialogs of a UE and of its P-CSCF (TS 29.229 §6.3.49).
+    fn leave_subscription_with_hss(&mut self, turn: &mut Turn<'_, Scscf>, id: SubscriptionId) {
+        let Some(subscription) = self.subscriptions.get(id) else { return };
+        let watched = subscription.registration;
+        let Some(registration) = self.registrations.get(watched) else { return };
+        let is_at =
+            |binding: &&Binding| restoration_info::is_at(subscription.watcher, &subscription.dialog, binding);
+        if let Some(impi) = registration.bindings.iter().find(is_at).map(Binding::impi) {
+            self.leave_with_hss(turn, watched, &impi);
+        }
+    }
+
+    /// Says that a subscription stands for so long, and tells how the registration does.
+    fn grant(&mut self, turn: &mut Turn<'_, Scscf>, request: &Incoming, id: SubscriptionId, expires_s: u32) {
+        let Some(subscription) = self.subscriptions.get_mut(id) else { return };
+        subscription.is_granted = true;
+        let contact = subscription.contact.to_string();
+        turn.count("subscription", if expires_s == 0 { "ended or fetched" } else { "accepted" });
+        self.accept_subscribe(turn, request, &contact, expires_s);
+        self.prolong(turn, id, expires_s);
     }
 
     /// The 200 to a SUBSCRIBE.

@@ -26,6 +26,8 @@ pub mod record;
 pub mod register;
 pub mod registration;
 pub mod registrations;
+mod restoration;
+pub mod restoration_info;
 pub mod services;
 pub mod shared;
 mod sources;
@@ -43,12 +45,27 @@ use ims_aka::AkaAlgorithm;
 use integrity::Integrity;
 use register::Register;
 use registration::{Facts, Standing, Step};
+use sip_core::uri::SipUri;
 use sip_core::{Name, Status, Uri};
 
 /// RFC 3261 §19.1.4; two URIs that are none are equal when their octets are.
 pub(crate) fn same_uri(a: &[u8], b: &[u8]) -> bool {
     // Most are written alike.
     a == b || matches!((Uri::parse(a), Uri::parse(b)), (Ok(a), Ok(b)) if a.uri_eq(&b))
+}
+
+/// Whether two SIP URIs name one host; a port counts where both have one, and the user part does not: it tells what a
+/// URI was handed out for.
+pub(crate) fn same_host(one: &[u8], other: &[u8]) -> bool {
+    let (Ok(Uri::Sip(one)), Ok(Uri::Sip(other))) = (Uri::parse(one), Uri::parse(other)) else { return false };
+    let is_same_port =
+        |a: &SipUri<'_>, b: &SipUri<'_>| a.port.is_none() || b.port.is_none() || a.port == b.port;
+    let is_same_name = match (one.host.name(), other.host.name()) {
+        (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
+        (None, None) => one.host.ip() == other.host.ip(),
+        _ => false,
+    };
+    is_same_name && is_same_port(&one, &other)
 }
 
 impl Scscf {

@@ -1,11 +1,11 @@
 //! The S-CSCF as a role: which hook leads where.
 
 use crate::criteria::SharedSets;
-use crate::reg_event::{EXPIRES_DEFAULT_S as SUBSCRIPTION_DEFAULT_S, Subscriptions};
+use crate::reg_event::{self, EXPIRES_DEFAULT_S as SUBSCRIPTION_DEFAULT_S, Subscriptions};
 use crate::registrar::authentication::Authentications;
 use crate::registrar::expiry::Bounds;
 use crate::registrar::record;
-use crate::registrar::registration::{self, Answerable, Policy};
+use crate::registrar::registration::{self, Answerable, Forgotten, Policy};
 use crate::registrar::registrations::Registrations;
 use crate::sessions::Data;
 use crate::sessions::chain::Chains;
@@ -17,7 +17,7 @@ use ambient::Now;
 use cscf::config::{Config, ConfigError, Reauthenticate};
 use cscf::flow::Trust;
 use cscf::node::ClientId;
-use cscf::query::Query;
+use cscf::query::{Query, Record};
 use cscf::role::Outcome;
 use cscf::{Answer, Branch, Event, Failure, Incoming, Next, Reject, Role, Turn};
 
@@ -67,6 +67,10 @@ impl Scscf {
             answerable: match section.require_integrity {
                 true => Answerable::OverGm,
                 false => Answerable::InTheClear,
+            },
+            forgotten: match section.restoration {
+                true => Forgotten::Challenged,
+                false => Forgotten::Refused,
             },
         };
         let shared_sets = SharedSets::configured(&config).unwrap_or_else(|error| {
@@ -195,6 +199,13 @@ impl Role for Scscf {
                 turn.arm(STORE_AGAIN_AFTER, Timer::StoreAgain(records), "store again");
                 Ok(())
             }
+            (Waiting::Subscribed { id, expires_s }, Answer::Stored(stored), request) => {
+                self.subscription_stored(turn, request, (id, expires_s), stored)
+            }
+            (Waiting::PcscfGone { id, impi }, Answer::Cx(answer), _) => {
+                self.pcscf_restoration_begun(turn, id, &impi, &unboxed(answer));
+                Ok(())
+            }
             (Waiting::Told { asked }, Answer::Cx(answer), _) => {
                 self.told(turn, asked, &unboxed(answer));
                 Ok(())
@@ -227,12 +238,17 @@ impl Role for Scscf {
         if self.visit_failed(turn, request, &failure)? == Next::Handled {
             return Ok(Next::Handled);
         }
+        let is_pcscf_gone = self.is_pcscf_gone(turn, branch.number, &failure);
         let status = match failure {
             Failure::Response(response) => response.status(),
             Failure::Timeout { .. } | Failure::Unreachable(_) => None,
         };
         self.branch_failed(turn, request, branch.number, status)?;
-        Ok(Next::Collect)
+        match is_pcscf_gone && turn.data().is_over() {
+            // Whatever the P-CSCF says, the user exists.
+            true => Err(Reject::new(Status::TEMPORARILY_UNAVAILABLE, "p-cscf of the user is gone")),
+            false => Ok(Next::Collect),
+        }
     }
 
     fn cancelled(&mut self, turn: &mut Turn<'_, Self>, _request: &Incoming) {
@@ -276,12 +292,16 @@ impl Role for Scscf {
             Timer::Expiry(id) => self.lapsed(turn, id),
             Timer::Session(id) => self.session_lapsed(turn, id),
             Timer::Subscription(id) => self.time_out(turn, id),
+            Timer::Resume(id) => self.notify(turn, id),
             Timer::Chain(id) => self.chain_lapsed(id),
             Timer::LeftOut(uri) => self.ask_left_out(turn, &uri),
             Timer::StoreAgain(failed) => {
                 let now = Now { instant: turn.now(), wall: turn.wall() };
-                let records: Vec<_> =
-                    failed.iter().map(|failed| record::anew(failed, &self.registrations, now)).collect();
+                let anew = |failed: &Record| match reg_event::record::named(&failed.key) {
+                    Some(id) => self.subscription_record_anew(turn, id),
+                    None => record::anew(failed, &self.registrations, now),
+                };
+                let records: Vec<_> = failed.iter().map(anew).collect();
                 turn.query(Query::Store(records.clone()), Waiting::StoredAlone { records });
             }
         }

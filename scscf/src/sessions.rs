@@ -10,6 +10,7 @@ pub mod dialog;
 pub mod left_out;
 pub mod next_hop;
 mod originating;
+pub mod pcscf_restoration;
 pub mod release;
 mod restoration;
 pub mod service;
@@ -113,6 +114,8 @@ pub struct Data {
     interval_s: Option<u32>,
     /// Contacts that are tried, those of equal preference at once, when the ones before have failed.
     further: SmallVec<[Binding; 1]>,
+    /// By which contact each branch goes; empty where nobody asks.
+    tried: Vec<(u16, Binding)>,
     /// Branches without a final response.
     open: usize,
     /// The caller gave up.
@@ -122,6 +125,11 @@ pub struct Data {
 }
 
 impl Data {
+    /// Whether every branch has failed, and none is left to try.
+    pub(crate) fn is_over(&self) -> bool {
+        self.open == 0 && self.further.is_empty() && !self.is_cancelled
+    }
+
     /// The caller gave up: nobody else is tried.
     pub(crate) fn stop(&mut self) {
         self.is_cancelled = true;

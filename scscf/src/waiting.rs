@@ -80,6 +80,20 @@ pub enum Waiting {
         /// The type that was asked for.
         asked: ServerAssignmentType,
     },
+    /// The store, before the answer to a SUBSCRIBE.
+    Subscribed {
+        /// The subscription.
+        id: SubscriptionId,
+        /// For how long it is granted; zero ends it.
+        expires_s: u32,
+    },
+    /// The HSS, which was told that the P-CSCF of a private identity is gone.
+    PcscfGone {
+        /// The registration.
+        id: RegistrationId,
+        /// The private identity.
+        impi: Impi,
+    },
     /// A BYE of ours.
     Bye,
     /// A REGISTER of ours to an application server.
@@ -101,6 +115,8 @@ pub enum Timer {
     Session(SessionId),
     /// The subscription was not refreshed in time (RFC 6665 §4.2.2).
     Subscription(SubscriptionId),
+    /// Whoever has a subscription is told how things stand after a restart.
+    Resume(SubscriptionId),
     /// A visit to an application server is over, whatever comes of it.
     Chain(ChainId),
     /// An application server that is left out is asked whether it lives, by its URI.
@@ -140,6 +156,8 @@ pub enum Cause {
     Moved,
     /// An operator asked for it.
     Operator,
+    /// The P-CSCF is gone, and the UE is to register at another one.
+    Pcscf,
     /// An application server that must hear of it did not answer.
     ApplicationServer,
     /// It could not be stored.

@@ -62,9 +62,22 @@ fn has_notify(did: &[Did]) -> bool {
     sips(did).iter().any(|(_, text)| text.starts_with("NOTIFY "))
 }
 
+/// What comes of a SUBSCRIBE, once the store has what it is to have.
+fn send(bench: &mut Bench, from: &str, text: &str) -> Vec<Did> {
+    let did = bench.receive(from, text);
+    match did.iter().any(|one| matches!(one, Did::Store(..))) {
+        true => {
+            assert!(sips(&did).is_empty(), "nothing is promised before the store has it: {did:?}");
+            let (id, records) = store(&did);
+            bench.stored(id, &records)
+        }
+        false => did,
+    }
+}
+
 /// Alice registered, and watched from this Call-ID; gives the 200 and the first NOTIFY, which is answered.
 fn watched(bench: &mut Bench, call_id: &str) -> (String, String) {
-    let did = bench.receive(ICSCF, &subscribe(EDGE, call_id, REG));
+    let did = send(bench, ICSCF, &subscribe(EDGE, call_id, REG));
     let ok = sips(&did)[0].1.to_owned();
     assert!(ok.starts_with("SIP/2.0 200 "), "{ok}");
     let first = notify(&did);
@@ -81,7 +94,7 @@ fn registered() -> Bench {
 #[test]
 fn a_subscription_is_granted_and_told_the_whole_state_at_once() {
     let mut bench = registered();
-    let did = bench.receive(ICSCF, &subscribe(EDGE, "s1", REG));
+    let did = send(&mut bench, ICSCF, &subscribe(EDGE, "s1", REG));
     let [(_, ok), (to, first)] = sips(&did)[..] else { panic!("{did:?}") };
     assert!(ok.starts_with("SIP/2.0 200 "), "{ok}");
     assert_eq!(header(ok, "Expires"), "600000");
@@ -119,11 +132,12 @@ fn a_subscription_that_may_not_be_is_refused() {
         (EDGE.to_owned(), "Event: reg\nExpires: 10\n", 423),
         (EDGE.to_owned(), "Event: reg\nAccept: text/plain\n", 406),
     ] {
-        let did = bench.receive(ICSCF, &subscribe(&asserted, &format!("{status}{}", asserted.len()), more));
+        let did =
+            send(&mut bench, ICSCF, &subscribe(&asserted, &format!("{status}{}", asserted.len()), more));
         assert!(sip(&did).starts_with(&format!("SIP/2.0 {status} ")), "{asserted}: {did:?}");
     }
     // Another package is the UE's business.
-    let did = bench.receive(ICSCF, &subscribe(EDGE, "p", "Event: presence\n"));
+    let did = send(&mut bench, ICSCF, &subscribe(EDGE, "p", "Event: presence\n"));
     assert!(sip(&did).starts_with("SUBSCRIBE sip:alice@10.0.0.1:5060 "), "{did:?}");
     // Nobody is registered.
     let carol = subscribe(EDGE, "c", REG).replace("alice", "carol");
@@ -138,14 +152,14 @@ fn there_is_an_end_to_the_subscriptions_of_one_registration_and_of_all() {
     let mut bench = registered();
     let mut refused = 0;
     for number in 0..40 {
-        let did = bench.receive(ICSCF, &subscribe(EDGE, &format!("s{number}"), REG));
+        let did = send(&mut bench, ICSCF, &subscribe(EDGE, &format!("s{number}"), REG));
         refused += usize::from(sips(&did)[0].1.starts_with("SIP/2.0 503 "));
     }
     assert_eq!((refused, bench.node.role().subscriptions().len()), (8, 32));
     let mut bench = Bench::configured("subscriptions_max = 1\n");
     bench.register(&register("alice"));
     watched(&mut bench, "s1");
-    let did = bench.receive(ICSCF, &subscribe(EDGE, "s2", REG));
+    let did = send(&mut bench, ICSCF, &subscribe(EDGE, "s2", REG));
     assert!(sip(&did).starts_with("SIP/2.0 503 "), "{did:?}");
 }
 
@@ -157,7 +171,7 @@ fn a_ue_watches_its_own_registration_by_its_service_route() {
     let own = format!("sip:alice@{HOME}");
     let route = format!("Route: {}\n", header(&ok, "Service-Route"));
     let text = subscribe(&own, "u1", REG).replace(&format!("Route: <sip:scscf.{HOME}:6060;lr>\n"), &route);
-    let did = bench.receive(PCSCF, &text);
+    let did = send(&mut bench, PCSCF, &text);
     assert_eq!(alices(&notify(&did)), "active: registered sip:alice@10.0.0.1:5060");
 }
 
@@ -217,7 +231,7 @@ fn a_second_device_is_told_and_keeps_the_ids_of_the_first() {
     // A refresh of the subscription tells all of it.
     let (ok, _) = watched(&mut bench, "s2");
     assert!(header(&ok, "Contact").contains("scscf"));
-    let did = bench.receive(ICSCF, &subscribe(EDGE, "s3", REG));
+    let did = send(&mut bench, ICSCF, &subscribe(EDGE, "s3", REG));
     let all = told(&notify(&did));
     assert_eq!(all.registrations[0].contacts.len(), 2);
     assert_eq!(all.registrations[0].contacts[0].id, told(&first).registrations[0].contacts[0].id);
@@ -268,13 +282,18 @@ fn each_reason_of_an_rtr_has_its_event() {
         // Another S-CSCF has the user: not a word.
         (ReasonCode::NewServerAssigned, None),
     ] {
-        for public_identities in
-            [vec![], vec![format!("sip:alice@{HOME}")], vec!["tel:+4930100001".to_owned()]]
-        {
+        // Of all of hers; of one identity; of a list; of a subscription that she is one private identity of.
+        for (user_name, public_identities) in [
+            ("alice", vec![]),
+            ("alice", vec![format!("sip:alice@{HOME}")]),
+            ("alice", vec!["tel:+4930100001".to_owned(), format!("sip:nobody@{HOME}")]),
+            ("tablet", vec![]),
+        ] {
             let mut bench = registered();
             watched(&mut bench, "s1");
             let rtr = Rtr {
-                user_name: format!("alice@{HOME}"),
+                user_name: format!("{user_name}@{HOME}"),
+                associated_identities: vec![format!("alice@{HOME}")],
                 public_identities: public_identities.clone(),
                 reason: DeregistrationReason { code, info: None },
                 ..Default::default()
@@ -282,14 +301,18 @@ fn each_reason_of_an_rtr_has_its_event() {
             let did = bench.hss_asks(CxRequest::Rtr(rtr));
             match expected {
                 Some(expected) => {
-                    assert_eq!(alices(&notify(&did)), expected, "{code:?} {public_identities:?}")
+                    assert_eq!(alices(&notify(&did)), expected, "{code:?} {user_name} {public_identities:?}")
                 }
                 None => assert!(!has_notify(&did), "{did:?}"),
             }
             assert!(
                 bench.node.role().subscriptions().is_empty() && bench.node.role().registrations().is_empty()
             );
-            let (id, records) = store(&did);
+            // The end of the subscription is stored too, and nobody waits for it.
+            let of_registration =
+                |one: &Did| matches!(one, Did::Store(_, records) if records[0].key[0] == b'r');
+            let stored = did.into_iter().filter(of_registration).collect::<Vec<_>>();
+            let (id, records) = store(&stored);
             let did = bench.stored(id, &records);
             assert!(
                 matches!(&did[..], [Did::Peer(CxAnswer::Rta(rta))] if rta.result == CxResult::SUCCESS),
@@ -364,7 +387,7 @@ fn a_subscription_is_refreshed_and_ended_in_its_dialog() {
                 &format!("branch=z9hG4bKs1-{cseq}-{}", more.bytes().map(u32::from).sum::<u32>()),
             )
     };
-    let did = bench.receive(ICSCF, &within(8, "Event: reg\nExpires: 900\n"));
+    let did = send(&mut bench, ICSCF, &within(8, "Event: reg\nExpires: 900\n"));
     assert_eq!(header(sips(&did)[0].1, "Expires"), "900");
     let second = notify(&did);
     assert_eq!((told(&second).extent, told(&second).version), (reginfo::Extent::Full, 1));
@@ -376,26 +399,26 @@ fn a_subscription_is_refreshed_and_ended_in_its_dialog() {
         (9, "Event: reg;id=2\n", 481),
         (9, "Event: reg\nExpires: 5\n", 423),
     ] {
-        let did = bench.receive(ICSCF, &within(cseq, more));
+        let did = send(&mut bench, ICSCF, &within(cseq, more));
         assert!(sip(&did).starts_with(&format!("SIP/2.0 {status} ")), "{more}: {did:?}");
     }
-    let did = bench.receive(ICSCF, &within(10, "Event: reg\nExpires: 0\n"));
+    let did = send(&mut bench, ICSCF, &within(10, "Event: reg\nExpires: 0\n"));
     assert!(sips(&did)[0].1.starts_with("SIP/2.0 200 "), "{did:?}");
     assert_eq!(header(&notify(&did), "Subscription-State"), "terminated;reason=timeout");
-    let did = bench.receive(ICSCF, &within(11, "Event: reg\n"));
+    let did = send(&mut bench, ICSCF, &within(11, "Event: reg\n"));
     assert!(sip(&did).starts_with("SIP/2.0 481 "), "{did:?}");
 }
 
 #[test]
 fn a_subscription_that_nobody_refreshes_times_out_and_a_fetch_is_over_at_once() {
     let mut bench = registered();
-    let did = bench.receive(ICSCF, &subscribe(EDGE, "s1", "Event: reg;id=a\nExpires: 300\n"));
+    let did = send(&mut bench, ICSCF, &subscribe(EDGE, "s1", "Event: reg;id=a\nExpires: 300\n"));
     let first = notify(&did);
     assert_eq!(header(&first, "Event"), "reg;id=a");
     bench.receive(PCSCF, &response(&first, "200 OK", ""));
     let last = notify(&bench.advance(300 * SECOND));
     assert_eq!(header(&last, "Subscription-State"), "terminated;reason=timeout");
-    let did = bench.receive(ICSCF, &subscribe(EDGE, "f", "Event: reg\nExpires: 0\n"));
+    let did = send(&mut bench, ICSCF, &subscribe(EDGE, "f", "Event: reg\nExpires: 0\n"));
     assert_eq!(header(sips(&did)[0].1, "Expires"), "0");
     let only = notify(&did);
     assert_eq!(header(&only, "Subscription-State"), "terminated;reason=timeout");
@@ -412,12 +435,12 @@ fn a_watcher_that_knows_nothing_of_it_ends_a_subscription_and_one_that_is_busy_d
         ("200 OK", "", 1),
     ] {
         let mut bench = registered();
-        let did = bench.receive(ICSCF, &subscribe(EDGE, "s1", REG));
+        let did = send(&mut bench, ICSCF, &subscribe(EDGE, "s1", REG));
         bench.receive(PCSCF, &response(&notify(&did), status, more));
         assert_eq!(bench.node.role().subscriptions().len(), left, "{status}");
     }
     let mut bench = registered();
-    bench.receive(ICSCF, &subscribe(EDGE, "s1", REG));
+    send(&mut bench, ICSCF, &subscribe(EDGE, "s1", REG));
     bench.advance(40 * SECOND);
     assert!(bench.node.role().subscriptions().is_empty(), "nobody answered");
 }
@@ -463,4 +486,94 @@ fn a_user_who_is_to_prove_anew_who_it_is_is_told_and_challenged() {
     bench.command(command);
     bench.advance(60 * SECOND);
     assert!(bench.node.role().registrations().is_empty());
+}
+
+/// What is to be had of the store after a restart: the subscription, in its dialog, and what its subscriber may not have heard.
+#[test]
+fn a_subscription_outlives_a_restart_and_its_subscriber_is_told_how_things_stand() {
+    let mut bench = registered();
+    let (ok, first) = watched(&mut bench, "s1");
+    let (mut bench, did) = bench.restart(100 * SECOND);
+    assert!(!has_notify(&did), "not all at once");
+    let second = notify(&bench.advance(SECOND / 10));
+    // RFC 3261 §12.2.1.1: the same dialog, with numbers above all that were used.
+    for name in ["From", "To", "Call-ID", "Route", "Contact", "Event"] {
+        assert_eq!(header(&second, name), header(&first, name), "{name}");
+    }
+    let cseq = header(&second, "CSeq").split(' ').next().and_then(|number| number.parse::<u32>().ok());
+    assert!(cseq.is_some_and(|cseq| cseq > 1), "{second}");
+    assert!(told(&second).version > told(&first).version && told(&second).extent == reginfo::Extent::Full);
+    assert_eq!(alices(&second), "active: registered sip:alice@10.0.0.1:5060");
+    let left = header(&second, "Subscription-State").strip_prefix("active;expires=");
+    let left: u32 = left.and_then(|left| left.parse().ok()).expect("a time");
+    assert!((599_890..=599_900).contains(&left), "{left}");
+    bench.receive(PCSCF, &response(&second, "200 OK", ""));
+    // It is refreshed as before.
+    let contact = header(&ok, "Contact").trim_matches(['<', '>']).to_owned();
+    let refresh = subscribe(EDGE, "s1", REG)
+        .replace(&format!("SUBSCRIBE sip:alice@{HOME} "), &format!("SUBSCRIBE {contact} "))
+        .replace(&format!("To: <sip:alice@{HOME}>"), &format!("To: {}", header(&ok, "To")))
+        .replace("CSeq: 7", "CSeq: 8");
+    let did = send(&mut bench, ICSCF, &refresh);
+    assert!(sips(&did)[0].1.starts_with("SIP/2.0 200 "), "{did:?}");
+    assert!(has_notify(&did));
+}
+
+/// The end of a registration is stored before it is told: a crash in between loses no last word.
+#[test]
+fn a_registration_that_ended_unheard_is_told_as_over_after_a_restart() {
+    let mut bench = registered();
+    watched(&mut bench, "s1");
+    let gone = bench.store.iter().position(|record| record.key[0] == b'r').expect("a registration");
+    bench.store.remove(gone);
+    let (mut bench, _) = bench.restart(SECOND);
+    let last = notify(&bench.advance(SECOND / 10));
+    assert_eq!(header(&last, "Subscription-State"), "terminated;reason=noresource");
+    assert_eq!(alices(&last), "terminated:");
+    assert!(bench.node.role().subscriptions().is_empty());
+}
+
+#[test]
+fn a_subscription_that_ran_out_while_nobody_looked_is_dropped_and_an_ended_one_does_not_come_back() {
+    for (expires, ends) in [(60, false), (6000, true)] {
+        let mut bench = registered();
+        let more = format!("Event: reg\nExpires: {expires}\n");
+        let did = send(&mut bench, ICSCF, &subscribe(EDGE, "s1", &more));
+        let first = notify(&did);
+        if ends {
+            // A subscriber that does not know it has no subscription any more.
+            let did = bench.receive(PCSCF, &response(&first, "481 Gone", ""));
+            let (id, records) = store(&did);
+            bench.stored(id, &records);
+        }
+        let (mut bench, did) = bench.restart(100 * SECOND);
+        if !ends {
+            let (id, records) = store(&did);
+            assert!(records.iter().all(|record| record.value.is_none()), "{records:?}");
+            bench.stored(id, &records);
+        }
+        assert!(!has_notify(&bench.advance(SECOND)));
+        assert!(bench.node.role().subscriptions().is_empty() && bench.store.len() == 1, "{:?}", bench.store);
+    }
+}
+
+#[test]
+fn a_subscription_that_cannot_be_stored_is_not_promised() {
+    let mut bench = registered();
+    let did = bench.receive(ICSCF, &subscribe(EDGE, "s1", REG));
+    let (id, _) = store(&did);
+    let did = bench.not_stored(id);
+    assert!(sip(&did).starts_with("SIP/2.0 500 "), "{did:?}");
+    assert!(bench.node.role().subscriptions().is_empty());
+    // One that stands goes on standing when its refresh cannot be stored.
+    let (ok, _) = watched(&mut bench, "s2");
+    let contact = header(&ok, "Contact").trim_matches(['<', '>']).to_owned();
+    let refresh = subscribe(EDGE, "s2", REG)
+        .replace(&format!("SUBSCRIBE sip:alice@{HOME} "), &format!("SUBSCRIBE {contact} "))
+        .replace(&format!("To: <sip:alice@{HOME}>"), &format!("To: {}", header(&ok, "To")))
+        .replace("branch=z9hG4bKs2", "branch=z9hG4bKs2r")
+        .replace("CSeq: 7", "CSeq: 8");
+    let (id, _) = store(&bench.receive(ICSCF, &refresh));
+    assert!(sip(&bench.not_stored(id)).starts_with("SIP/2.0 500 "));
+    assert_eq!(bench.node.role().subscriptions().len(), 1);
 }

@@ -53,7 +53,7 @@ fn a_user_registers_by_aka_and_gets_the_whole_200() {
         [format!("<sip:alice@{HOME}>").as_str(), "<tel:+4930100001>"]
     );
     let service_route = header(ok, "Service-Route");
-    assert!(service_route.ends_with(&format!("@scscf.{HOME}:6060;lr>")), "{service_route}");
+    assert!(service_route.ends_with(&format!("@scscf.{HOME}:6060;lr;orig>")), "{service_route}");
     assert_eq!(header(ok, "P-Charging-Vector"), format!("icid-value=i1;orig-ioi=visited;term-ioi={HOME}"));
     assert_eq!(bench.notices, [Notice::Registered { impu: impu("alice"), contacts: 1 }]);
 }
@@ -240,7 +240,7 @@ fn a_protected_refresh_cannot_bring_another_contact() {
 
 #[test]
 fn a_protected_register_of_a_user_who_is_not_here_is_a_500() {
-    let mut bench = Bench::new();
+    let mut bench = Bench::configured("restoration = false\n");
     let stranger = Register { integrity: "yes", ..register("alice") };
     let did = bench.receive(PCSCF, &stranger.text(None));
     assert!(sip(&did).starts_with("SIP/2.0 500 "));

@@ -4,7 +4,7 @@
 mod bench;
 
 use bench::*;
-use diameter_client::cx::{ChargingInformation, CxAnswer, CxResult, Saa};
+use diameter_client::cx::{ChargingInformation, CxAnswer, CxRequest, CxResult, Ppr, Saa};
 
 /// The status of the answer to a challenge whose digest was made for this `uri`; the SAR counts as 100.
 fn answer_for(uri: &str) -> String {
@@ -118,4 +118,34 @@ fn where_we_charge_is_told_to_a_pcscf_of_our_own_network_only() {
     assert_eq!(charging_told("", "visited"), 0);
     let path = "Path: <sip:token@pcscf.visited.example;lr>\n";
     assert_eq!(charging_told(&format!("{path}{}", at(HOME)), HOME), 0);
+}
+
+/// TS 29.228 §6.2.2, §6.5.2.3: other addresses are pushed alone, and told with the next 200.
+#[test]
+fn where_we_charge_is_told_anew_after_the_hss_has_pushed_it() {
+    let mut bench = Bench::new();
+    bench.register(&register("alice"));
+    let charging = ChargingInformation {
+        primary_ccf: Some("aaa://ccf1".into()),
+        secondary_ccf: Some("aaa://ccf2".into()),
+        primary_ecf: Some("aaa://ecf1".into()),
+        secondary_ecf: Some("aaa://ecf2".into()),
+    };
+    let did = bench.hss_asks(CxRequest::Ppr(Ppr {
+        user_name: format!("alice@{HOME}"),
+        charging_information: Some(charging),
+        ..Default::default()
+    }));
+    let (id, records) = store(&did);
+    bench.stored(id, &records);
+    let more = format!("P-Visited-Network-ID: \"{HOME}\"\n");
+    let refresh = Register { cseq: 9, integrity: "yes", more, ..register("alice") };
+    let text = refresh.text(None).replace("orig-ioi=visited", &format!("orig-ioi={HOME}"));
+    let did = bench.receive(PCSCF, &text);
+    let (id, records) = store(&did);
+    let did = bench.stored(id, &records);
+    assert_eq!(
+        header(sip(&did), "P-Charging-Function-Addresses"),
+        "ccf=\"aaa://ccf1\"; ccf=\"aaa://ccf2\"; ecf=\"aaa://ecf1\"; ecf=\"aaa://ecf2\""
+    );
 }

@@ -121,6 +121,8 @@ fn a_user_whose_registration_is_lost_is_asked_to_register_again() {
     let (mut bench, service_route) = registered("alice");
     bench.command(Command::Deregister { impu: Impu::parse(format!("sip:alice@{HOME}").as_bytes()).unwrap() });
     let did = bench.receive(PCSCF, &from_alice(&service_route, "INVITE", &bob(), ""));
+    // TS 29.228 §6.1.2.1: the HSS has forgotten the user, too.
+    let did = bench.cx(sar(&did).0, saa_result(CxResult::UNABLE_TO_COMPLY));
     let lost = sip(&did);
     assert!(lost.starts_with("SIP/2.0 504 ") && lost.contains("<type>restoration</type>"), "{lost}");
     assert_eq!(header(lost, "P-Asserted-Identity"), service_route);

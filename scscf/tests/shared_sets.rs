@@ -4,7 +4,7 @@ mod bench;
 
 use bench::*;
 use cscf::identity::Impu;
-use diameter_client::cx::{CxAnswer, CxResult, SIFC, Saa, SupportedFeatures};
+use diameter_client::cx::{CxAnswer, CxResult, IMS_RESTORATION_IND, SIFC, Saa, SupportedFeatures};
 
 /// A criterion for INVITEs, in a root as a file has it.
 fn criteria(priority: u32, server: &str) -> String {
@@ -40,12 +40,16 @@ fn a_server_with_sets_says_so_and_completes_profiles_that_name_them() {
     let section = format!("shared_ifc_sets = [{{ id = 7, criteria = '{}' }}]\n", criteria(1, "sip:shared"));
     let mut bench = Bench::configured(&section);
     let (_, sar) = bench.authenticate(&register("bob"));
-    assert_eq!(sar.supported_features, [SupportedFeatures::cx(SIFC)]);
+    assert_eq!(sar.supported_features, [SupportedFeatures::cx(SIFC | IMS_RESTORATION_IND)]);
     let own = criteria(2, "sip:own").replace("<x>", "").replace("</x>", "");
     let named = "<Extension><SharedIFCSetID>7</SharedIFCSetID><SharedIFCSetID>8</SharedIFCSetID></Extension>";
     assert_eq!(servers(&mut bench, profile_with(&format!("{own}{named}"))), ["sip:shared", "sip:own"]);
     let (_, sar) = Bench::new().authenticate(&register("bob"));
-    assert_eq!(sar.supported_features, [], "without sets the HSS writes criteria out");
+    assert_eq!(
+        sar.supported_features,
+        [SupportedFeatures::cx(IMS_RESTORATION_IND)],
+        "without sets the HSS writes criteria out"
+    );
 }
 
 #[test]

@@ -471,6 +471,15 @@ impl Ims {
         self.world.start(host);
     }
 
+    /// The same, with an empty disk: nothing of what it knew is left.
+    pub fn replace(&mut self, name: &str, after: Duration) {
+        let host = self.world.host(name);
+        self.world.crash(host);
+        self.world.lose_disk(host);
+        self.world.advance(after);
+        self.world.start(host);
+    }
+
     /// Gives each CSCF another number of shards from its next start on.
     pub fn set_shards(&mut self, shards: u16) {
         self.shards.set(shards);

@@ -203,6 +203,11 @@ impl World {
         }
     }
 
+    /// A host loses what its disk holds.
+    pub fn lose_disk(&mut self, id: HostId) {
+        self.hosts[id].disk.clear();
+    }
+
     /// Whether a host is up.
     pub fn is_up(&self, id: HostId) -> bool {
         self.hosts[id].machine.is_some()

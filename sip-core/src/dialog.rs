@@ -109,6 +109,25 @@ pub struct Dialog {
     remote_target: Vec<u8>,
 }
 
+/// What a confirmed dialog consists of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DialogParts<'a> {
+    /// The Call-ID.
+    pub call_id: &'a [u8],
+    /// Our From value, tag included.
+    pub local: &'a [u8],
+    /// Our To value, tag included.
+    pub remote: &'a [u8],
+    /// The CSeq number of our latest request.
+    pub local_sequence: u32,
+    /// The CSeq number of the other end's latest request, where it is known.
+    pub remote_sequence: Option<u32>,
+    /// Route values, the next hop first.
+    pub route_set: Vec<&'a [u8]>,
+    /// The other end's Contact URI.
+    pub remote_target: &'a [u8],
+}
+
 impl Dialog {
     /// The dialog that a 101 to 299 to a request of ours makes (RFC 3261 §12.1.2).
     pub fn of_response(response: &Message) -> Result<Dialog, DialogError> {
@@ -149,6 +168,40 @@ impl Dialog {
             route_set: request.all(Name::RecordRoute).map(|(_, route)| route.to_vec()).collect(),
             remote_target: contact(request)?,
         })
+    }
+
+    /// A dialog of what was kept of it.
+    pub fn of_parts(parts: DialogParts<'_>) -> Result<Dialog, DialogError> {
+        let tag = |name, value| -> Result<Vec<u8>, DialogError> {
+            Ok(NameAddr::parse(name, value)?.tag().ok_or(DialogError::NoTag)?.to_vec())
+        };
+        Ok(Dialog {
+            id: DialogId {
+                call_id: parts.call_id.to_vec(),
+                local_tag: tag(Name::From, parts.local)?,
+                remote_tag: tag(Name::To, parts.remote)?,
+            },
+            state: State::Confirmed,
+            local: parts.local.to_vec(),
+            remote: parts.remote.to_vec(),
+            local_sequence: parts.local_sequence,
+            remote_sequence: parts.remote_sequence,
+            route_set: parts.route_set.into_iter().map(<[u8]>::to_vec).collect(),
+            remote_target: parts.remote_target.to_vec(),
+        })
+    }
+
+    /// What is to be kept of a confirmed dialog for [`Dialog::of_parts`].
+    pub fn parts(&self) -> DialogParts<'_> {
+        DialogParts {
+            call_id: &self.id.call_id,
+            local: &self.local,
+            remote: &self.remote,
+            local_sequence: self.local_sequence,
+            remote_sequence: self.remote_sequence,
+            route_set: self.route_set().collect(),
+            remote_target: &self.remote_target,
+        }
     }
 
     /// What identifies it.
@@ -364,6 +417,17 @@ mod tests {
             bye.starts_with("BYE sip:old SIP/2.0\nRoute: <sip:p2;lr>\nRoute: <sip:bob@10.0.0.2>\n"),
             "{bye}"
         );
+    }
+
+    #[test]
+    fn a_dialog_goes_on_from_what_was_kept_of_it() {
+        let mut dialog = Dialog::of_request(&invite(), b"b").unwrap();
+        dialog.request(Method::Notify);
+        let mut kept = Dialog::of_parts(dialog.parts()).unwrap();
+        assert_eq!(kept.id(), dialog.id());
+        assert_eq!(text(kept.request(Method::Bye)), text(dialog.request(Method::Bye)));
+        let untagged = DialogParts { local: b"<sip:bob@home>", ..dialog.parts() };
+        assert_eq!(Dialog::of_parts(untagged).unwrap_err(), DialogError::NoTag);
     }
 
     #[test]

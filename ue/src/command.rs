@@ -1,6 +1,7 @@
 //! What the user of a UE can ask for, and what the user is told.
 
 use crate::config::Policy;
+use cscf::reginfo::Reginfo;
 use sip_core::Status;
 use std::fmt;
 
@@ -92,6 +93,10 @@ pub enum Notice {
     RegistrationFailed(RegistrationFailure),
     /// The UE is no longer registered.
     Deregistered(Deregistration),
+    /// What the network tells of the registration that the UE watches.
+    RegistrationTold(Reginfo),
+    /// The registration is not watched, or no longer; the response that says so, where one came.
+    NotWatched(Option<Status>),
     /// An outgoing call was started.
     Calling {
         /// Its number.

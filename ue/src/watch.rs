@@ -5,7 +5,7 @@ use crate::command::{Deregistration, Notice};
 use crate::initial_request::Thread;
 use crate::ue::{Timer, Ue, Waiting};
 use ambient::TimerId;
-use cscf::reginfo::{self, ContactEvent, Over, Reginfo, Watcher, refresh_point};
+use cscf::reginfo::{self, ContactEvent, Over, Reginfo, Registration, State, Watcher, refresh_point};
 use cscf::role::Outcome;
 use cscf::{Incoming, Reject, Turn};
 use sip_core::{Message, Method, Name, Status, Uri};
@@ -101,7 +101,10 @@ impl Ue {
                 self.watch(turn);
             }
             // It is tried again after the next REGISTER.
-            _ => self.watch_ended(turn),
+            _ => {
+                turn.notice(Notice::NotWatched(status));
+                self.watch_ended(turn);
+            }
         }
     }
 
@@ -121,7 +124,10 @@ impl Ue {
         } else if told.is_missing {
             self.refresh_watch(turn);
         }
-        let heard = told.reginfo.and_then(|reginfo| self.of_ours(turn, &reginfo));
+        let heard = told.reginfo.as_ref().and_then(|reginfo| self.of_ours(turn, reginfo));
+        if let Some(reginfo) = told.reginfo {
+            turn.notice(Notice::RegistrationTold(reginfo));
+        }
         if let Some((event, expires_s, retry_after_s)) = heard {
             self.registration_changed(turn, event, expires_s, retry_after_s);
         }
@@ -142,6 +148,11 @@ impl Ue {
         let contacts = reginfo.registrations.iter().flat_map(|registration| &registration.contacts);
         let is_ours = |uri: &str| Uri::parse(uri.as_bytes()).is_ok_and(|uri| uri.uri_eq(&own));
         let ours: Vec<_> = contacts.filter(|contact| is_ours(&contact.uri)).collect();
+        let is_over = |registration: &Registration| registration.state == State::Terminated;
+        if ours.is_empty() && !reginfo.registrations.is_empty() && reginfo.registrations.iter().all(is_over) {
+            // Whoever tells it does not know why any more.
+            return Some((ContactEvent::Deactivated, None, None));
+        }
         // An identity that was taken away ends with its contacts, and these stand under the others.
         let standing = ours.iter().find(|contact| !contact.event.is_end());
         let found = standing.or(ours.first())?;

@@ -34,12 +34,20 @@ fn header<'a>(text: &'a str, name: &str) -> &'a str {
 
 /// What the S-CSCF tells of a contact.
 fn told(phones: &mut Phones, subscribe: &str, cseq: u32, contact: &str, event: &str, state: &str) {
-    let body = format!(
-        "<reginfo version=\"{}\" state=\"full\"><registration aor=\"sip:alice@{HOME}\" id=\"1\" state=\"active\">\
+    let registration = format!(
+        "<registration aor=\"sip:alice@{HOME}\" id=\"1\" state=\"active\">\
          <contact id=\"2\" state=\"active\" event=\"{event}\" expires=\"60\" retry-after=\"5\"><uri>{contact}</uri></contact>\
-         </registration></reginfo>",
-        cseq - 1
+         </registration>"
     );
+    said(phones, subscribe, cseq, &registration, state);
+    // It is told on; what the UE makes of it is looked at.
+    let heard = phones.notices[ALICE].iter().position(|notice| matches!(notice, Notice::RegistrationTold(_)));
+    heard.map(|heard| phones.notices[ALICE].remove(heard));
+}
+
+/// A NOTIFY with this registration in it.
+fn said(phones: &mut Phones, subscribe: &str, cseq: u32, registration: &str, state: &str) {
+    let body = format!("<reginfo version=\"{}\" state=\"full\">{registration}</reginfo>", cseq - 1);
     let target = header(subscribe, "Contact");
     let target = target.split(['<', '>']).nth(1).unwrap_or_default();
     phones.deliver(
@@ -94,6 +102,20 @@ fn a_ue_whose_contact_is_deactivated_registers_anew() {
     );
     let anew = phones.last(ALICE, "SUBSCRIBE ");
     assert_ne!(header(anew, "Call-ID"), header(&subscribe, "Call-ID"), "and watches that");
+}
+
+/// An S-CSCF that has lost what it knew can say no more than that.
+#[test]
+fn a_ue_whose_registration_is_over_for_no_known_reason_registers_anew() {
+    let (mut phones, subscribe) = watching();
+    let over = format!("<registration aor=\"sip:alice@{HOME}\" id=\"1\" state=\"terminated\"/>");
+    said(&mut phones, &subscribe, 1, &over, OVER);
+    let [Notice::RegistrationTold(told), ended, begun] = &phones.notices[ALICE][..] else {
+        panic!("{:?}", phones.notices[ALICE])
+    };
+    assert!(told.registrations[0].contacts.is_empty());
+    assert_eq!(*ended, Notice::Deregistered(Deregistration::ByNetwork));
+    assert!(matches!(begun, Notice::Registered { refresh: false, .. }), "{begun:?}");
 }
 
 #[test]

@@ -49,6 +49,10 @@ pub struct ScscfSection {
     pub subscription_max: Duration,
     /// Subscriptions to registrations at most; beyond, 503.
     pub subscriptions_max: usize,
+    /// Whether the HSS keeps what another S-CSCF, or this one without its store, needs to serve on (TS 23.380 §4).
+    pub restoration: bool,
+    /// Whether the HSS is told when a P-CSCF does not answer, to have its UEs sent to another one (TS 23.380 §5.4).
+    pub pcscf_restoration: bool,
     /// How a dialled number becomes a global one.
     pub numbers: NumberPolicy,
     /// Session timers (RFC 4028).
@@ -97,6 +101,8 @@ impl ScscfSection {
             // TS 24.229 §5.1.1.3: a UE asks for 600 000 s, and a P-CSCF for more than it registers for.
             subscription_max: section.within("subscription_max", ONE_WEEK, seconds(1)..=ONE_WEEK),
             subscriptions_max: section.within("subscriptions_max", 2_000_000, 1..=100_000_000) as usize,
+            restoration: section.get("restoration", Fallback::Default(true)),
+            pcscf_restoration: section.get("pcscf_restoration", Fallback::Default(false)),
             numbers: NumberPolicy {
                 country_code: section.optional("country_code"),
                 national_prefix: section.get("national_prefix", Fallback::Default("0".to_owned())),

@@ -94,6 +94,10 @@ impl UserDataAlreadyAvailable {
     }
 }
 
+/// SAR-Flags, bit 0: the P-CSCF of the user is gone, and the access network is to send the UE to another one (TS 29.229
+/// §6.3.63); with UNREGISTERED_USER and ADMINISTRATIVE_DEREGISTRATION.
+pub const P_CSCF_RESTORATION_INDICATION: u32 = 1 << 0;
+
 /// Server-Assignment-Request, S-CSCF to HSS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sar {

@@ -3,7 +3,7 @@
 use crate::assignment::KeepServer;
 use crate::personality::Personality;
 use crate::profile::SharedCriteria;
-use diameter_client::cx::{ALIAS_IND, IMS_RESTORATION_IND, SIFC, SupportedFeatures};
+use diameter_client::cx::{ALIAS_IND, IMS_RESTORATION_IND, P_CSCF_RESTORATION, SIFC, SupportedFeatures};
 
 /// The settings of an HSS.
 #[derive(Clone, Debug)]
@@ -36,7 +36,9 @@ impl Default for HssConfig {
             personality: Personality::ThreeGpp,
             scscf_pool: String::new(),
             shared_ifc: SharedCriteria::new(),
-            features: vec![SupportedFeatures::cx(SIFC | ALIAS_IND | IMS_RESTORATION_IND)],
+            features: vec![SupportedFeatures::cx(
+                SIFC | ALIAS_IND | IMS_RESTORATION_IND | P_CSCF_RESTORATION,
+            )],
         }
     }
 }

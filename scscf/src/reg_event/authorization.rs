@@ -2,25 +2,31 @@
 //! application servers of the filter criteria. Pure.
 
 use crate::registrar::registrations::Registration;
+use crate::registrar::restoration_info::Watcher;
+use crate::registrar::same_host;
 use cscf::Reject;
 use cscf::identity::Impu;
-use sip_core::uri::SipUri;
-use sip_core::{Message, Name, NameAddr, Status, Uri};
+use sip_core::{Message, Name, NameAddr, Status};
 
-/// Refuses a SUBSCRIBE of somebody else.
-pub fn check(message: &Message, registration: &Registration, watched: &Impu) -> Result<(), Reject> {
+/// Who it is that a SUBSCRIBE is of; refuses that of somebody else.
+pub fn check(message: &Message, registration: &Registration, watched: &Impu) -> Result<Watcher, Reject> {
     let mut asserted = message.name_addrs(Name::PAssertedIdentity).filter_map(|(_, asserted)| asserted.ok());
-    let may = asserted.any(|asserted| {
-        is_of_user(asserted.uri(), registration)
-            || registration.bindings.iter().flat_map(|binding| binding.path()).any(|entry| {
-                NameAddr::parse(Name::Path, entry)
-                    .is_ok_and(|entry| is_same_host(entry.uri(), asserted.uri()))
-            })
-            || is_application_server(asserted.uri(), registration, watched)
-    });
-    match may {
-        true => Ok(()),
-        false => Err(Reject::new(Status::FORBIDDEN, "may not watch this registration")),
+    asserted
+        .find_map(|asserted| watcher(asserted.uri(), registration, watched))
+        .ok_or_else(|| Reject::new(Status::FORBIDDEN, "may not watch this registration"))
+}
+
+fn watcher(asserted: &[u8], registration: &Registration, watched: &Impu) -> Option<Watcher> {
+    let is_proxy = || {
+        registration.bindings.iter().flat_map(|binding| binding.path()).any(|entry| {
+            NameAddr::parse(Name::Path, entry).is_ok_and(|entry| same_host(entry.uri(), asserted))
+        })
+    };
+    match () {
+        () if is_of_user(asserted, registration) => Some(Watcher::User),
+        () if is_proxy() => Some(Watcher::Proxy),
+        () if is_application_server(asserted, registration, watched) => Some(Watcher::Server),
+        () => None,
     }
 }
 
@@ -33,22 +39,7 @@ fn is_application_server(asserted: &[u8], registration: &Registration, watched: 
         .set
         .identity(watched.as_str())
         .and_then(|identity| registration.set.services_of(identity));
-    services
-        .is_some_and(|services| services.server_names().any(|name| is_same_host(name.as_bytes(), asserted)))
-}
-
-/// Whether two SIP URIs name one host; a port counts where both have one, and the user part does not: it tells what a
-/// URI was handed out for.
-fn is_same_host(one: &[u8], other: &[u8]) -> bool {
-    let (Ok(Uri::Sip(one)), Ok(Uri::Sip(other))) = (Uri::parse(one), Uri::parse(other)) else { return false };
-    let is_same_port =
-        |a: &SipUri<'_>, b: &SipUri<'_>| a.port.is_none() || b.port.is_none() || a.port == b.port;
-    let is_same_name = match (one.host.name(), other.host.name()) {
-        (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
-        (None, None) => one.host.ip() == other.host.ip(),
-        _ => false,
-    };
-    is_same_name && is_same_port(&one, &other)
+    services.is_some_and(|services| services.server_names().any(|name| same_host(name.as_bytes(), asserted)))
 }
 
 #[cfg(test)]
@@ -86,24 +77,24 @@ mod tests {
         let alice = alice();
         let watched = Impu::parse(b"sip:alice@h").expect("an identity");
         for (asserted, expected) in [
-            ("<sip:alice@h>", true),
-            ("<tel:+49-1>", true),
-            ("<sip:imsi@h>", false),
-            ("<sip:bob@h>", false),
-            ("<sip:10.0.0.10:5060>", true),
-            ("<sip:other@10.0.0.10>", true),
-            ("<sip:10.0.0.10:5070>", false),
-            ("<sip:10.0.0.11:5060>", false),
-            ("<sip:AS1.h>", true),
-            ("<sip:bob@h>, <sip:as1.h>", true),
-            ("<sip:as2.h>", false),
+            ("<sip:alice@h>", Some(Watcher::User)),
+            ("<tel:+49-1>", Some(Watcher::User)),
+            ("<sip:imsi@h>", None),
+            ("<sip:bob@h>", None),
+            ("<sip:10.0.0.10:5060>", Some(Watcher::Proxy)),
+            ("<sip:other@10.0.0.10>", Some(Watcher::Proxy)),
+            ("<sip:10.0.0.10:5070>", None),
+            ("<sip:10.0.0.11:5060>", None),
+            ("<sip:AS1.h>", Some(Watcher::Server)),
+            ("<sip:bob@h>, <sip:as1.h>", Some(Watcher::Server)),
+            ("<sip:as2.h>", None),
         ] {
             let text = format!(
                 "SUBSCRIBE sip:alice@h SIP/2.0\r\nCSeq: 1 SUBSCRIBE\r\nP-Asserted-Identity: {asserted}\r\n\r\n"
             );
             let message = Message::parse(text.into_bytes(), &Limits::default()).expect("a message");
             let found = check(&message, &alice, &watched);
-            assert_eq!(found.is_ok(), expected, "{asserted}");
+            assert_eq!(found.clone().ok(), expected, "{asserted}");
             assert!(found.is_ok() || found.is_err_and(|refusal| refusal.status == Status::FORBIDDEN));
         }
         let nobody = Message::parse(b"SUBSCRIBE sip:alice@h SIP/2.0\r\n\r\n".to_vec(), &Limits::default());

@@ -23,6 +23,13 @@ pub fn write(version: u32, registration: &Registration, due: &Due, now: Instant)
     }
 }
 
+/// The last word about a registration of which nothing is known any more but that it has ended.
+pub fn ended(version: u32, aor: &str) -> String {
+    let mut document = Document::new(version, Extent::Full);
+    document.registration(aor, hash(&[aor.as_bytes()]), State::Terminated, |_| {});
+    document.end()
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Parameters {
     Told,

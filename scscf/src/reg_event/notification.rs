@@ -1,14 +1,15 @@
 //! NOTIFY (RFC 6665 §4.2.2): what has changed is noted, told when it may be, and what its subscriber says ends the
 //! subscription or lets it go on.
 
-use super::document;
 use super::subscription::{Ending, Subscription, SubscriptionId};
+use super::{document, record};
 use crate::registrar::binding::{Binding, Change};
 use crate::registrar::registrations::{Registration, RegistrationId};
 use crate::role::Scscf;
 use crate::waiting::Waiting;
 use ambient::Instant;
 use cscf::charging::{self, Icid};
+use cscf::query::Query;
 use cscf::reginfo::{CONTENT_TYPE, PACKAGE};
 use cscf::role::Outcome;
 use cscf::{Target, Turn};
@@ -106,12 +107,12 @@ impl Scscf {
     }
 
     /// Sends what is due, unless a NOTIFY is out.
-    pub(super) fn notify(&mut self, turn: &mut Turn<'_, Scscf>, id: SubscriptionId) {
+    pub(crate) fn notify(&mut self, turn: &mut Turn<'_, Scscf>, id: SubscriptionId) {
         let now = turn.now();
         let subscription = self.subscriptions.get_mut(id);
-        let Some(subscription) =
-            subscription.filter(|subscription| !subscription.is_notifying && !subscription.is_held)
-        else {
+        let Some(subscription) = subscription.filter(|subscription| {
+            subscription.is_granted && !subscription.is_notifying && !subscription.is_held
+        }) else {
             return;
         };
         let left_s = subscription.expires_at.since(now).as_micros().div_ceil(1_000_000);
@@ -174,9 +175,14 @@ impl Scscf {
         self.forget_subscription(turn, id);
     }
 
-    fn forget_subscription(&mut self, turn: &mut Turn<'_, Scscf>, id: SubscriptionId) {
-        if let Some(timer) = self.subscriptions.remove(id).and_then(|subscription| subscription.timer) {
+    pub(super) fn forget_subscription(&mut self, turn: &mut Turn<'_, Scscf>, id: SubscriptionId) {
+        let Some(subscription) = self.subscriptions.remove(id) else { return };
+        if let Some(timer) = subscription.timer {
             turn.disarm(timer);
+        }
+        if subscription.is_stored {
+            let records = vec![record::gone(id)];
+            turn.query(Query::Store(records.clone()), Waiting::StoredAlone { records });
         }
     }
 }

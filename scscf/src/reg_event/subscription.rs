@@ -2,16 +2,30 @@
 
 use super::due::Due;
 use crate::registrar::registrations::RegistrationId;
+use crate::registrar::restoration_info::Watcher;
+use ambient::entropy::KeyedState;
 use ambient::{Instant, TimerId};
-use sip_core::dialog::Dialog;
+use cscf::identity::Impu;
+use sip_core::dialog::{Dialog, DialogId};
+use std::hash::BuildHasher;
 
-/// Names one subscription; a random number, so that a token of an earlier life of this process names none.
+/// Names one subscription, by its dialog: it has the same name in every life of this process, and at another S-CSCF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubscriptionId(pub u64);
 
 impl SubscriptionId {
     /// How many bits of it are used: what a token carries.
     pub const BITS: u32 = 60;
+
+    /// The name of the subscription in this dialog. Whoever asks compares the dialog.
+    pub fn of(dialog: &DialogId) -> SubscriptionId {
+        let hash = KeyedState::from_key((0x7375_6273_6372_6962, 0)).hash_one((
+            &dialog.call_id[..],
+            &dialog.local_tag[..],
+            &dialog.remote_tag[..],
+        ));
+        SubscriptionId(hash >> (64 - SubscriptionId::BITS))
+    }
 }
 
 /// One subscription.
@@ -23,6 +37,10 @@ pub struct Subscription {
     pub contact: Box<str>,
     /// What it watches.
     pub registration: RegistrationId,
+    /// The identity by which it was asked for.
+    pub impu: Impu,
+    /// Who has it.
+    pub watcher: Watcher,
     /// The `id` of its Event.
     pub event_id: Option<Box<[u8]>>,
     /// When it ends.
@@ -31,6 +49,10 @@ pub struct Subscription {
     pub timer: Option<TimerId>,
     /// What its subscriber is yet to be told.
     pub due: Due,
+    /// Whether its subscriber has been told that it stands; before that nothing is told.
+    pub is_granted: bool,
+    /// Whether the store has it.
+    pub is_stored: bool,
     /// Whether what is due waits for the store, and for the 200 to a REGISTER.
     pub is_held: bool,
     /// Whether a NOTIFY has no final response yet.
@@ -55,22 +77,37 @@ impl Subscription {
     pub fn new(
         dialog: Dialog,
         contact: String,
-        registration: RegistrationId,
+        (registration, impu): (RegistrationId, Impu),
+        watcher: Watcher,
         event_id: Option<Box<[u8]>>,
     ) -> Subscription {
         Subscription {
             dialog,
             contact: contact.into_boxed_str(),
             registration,
+            impu,
+            watcher,
             event_id,
             expires_at: Instant::START,
             timer: None,
             due: Due::default(),
+            is_granted: false,
+            is_stored: false,
             is_held: false,
             is_notifying: false,
             ending: None,
             version: 0,
         }
+    }
+
+    /// The version of the next document.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// Goes on with this version, after all that it may have used before.
+    pub fn go_on_from(&mut self, version: u32) {
+        self.version = version;
     }
 
     /// The version of the document that is about to be written (RFC 3680 §5.1: the first is 0, each one higher).

@@ -19,6 +19,11 @@ impl Subscriptions {
     }
 
     /// The subscription of this id.
+    pub fn get(&self, id: SubscriptionId) -> Option<&Subscription> {
+        self.by_id.get(&id).map(|subscription| &**subscription)
+    }
+
+    /// The same, to change it.
     pub fn get_mut(&mut self, id: SubscriptionId) -> Option<&mut Subscription> {
         self.by_id.get_mut(&id).map(|subscription| &mut **subscription)
     }

@@ -42,7 +42,8 @@ impl Accepted<'_> {
                 response = response.header(Name::Contact, Listed { binding, now: self.now });
             }
             if !self.register.removes_only() {
-                response = response.header(Name::ServiceRoute, format_args!("<{}>", self.service_route));
+                // The parameter says what the token does, to an S-CSCF that cannot read it any more.
+                response = response.header(Name::ServiceRoute, format_args!("<{};orig>", self.service_route));
             }
             for identity in registration.set.associated() {
                 response = response.header(Name::PAssociatedUri, format_args!("<{}>", identity.as_str()));

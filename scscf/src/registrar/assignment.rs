@@ -55,11 +55,14 @@ pub fn outcome(
     read: impl FnOnce(&[u8]) -> Result<ImplicitSet, ProfileFault>,
 ) -> Result<Profile, Refused> {
     let saa = answer.map_err(|failure| Refused::Final(unreachable_hss(failure)))?;
-    if !saa.result.is_success() {
+    let is_restoring = is_restoring(asked, saa);
+    if !saa.result.is_success() && !is_restoring {
         return Err(refusal(asked, saa.result));
     }
     let undo = |status, cause: &'static str, detail: String, undo_type| {
-        Err(Refused::Undo(Reject::new(status, cause).detail(detail), undo_type))
+        let reject = Reject::new(status, cause).detail(detail);
+        // What the HSS holds stands: this request has changed nothing of it.
+        Err(if is_restoring { Refused::Final(reject) } else { Refused::Undo(reject, undo_type) })
     };
     let administrative = ServerAssignmentType::AdministrativeDeregistration;
     match &saa.user_data {
@@ -94,6 +97,15 @@ pub fn outcome(
             }
         },
     }
+}
+
+/// Whether an answer says that the user is registered and brings what is needed to go on with that (TS 29.228 §6.1.2.1).
+pub fn is_restoring(asked: ServerAssignmentType, saa: &Saa) -> bool {
+    use ServerAssignmentType::{Registration, UnregisteredUser};
+    matches!(asked, Registration | UnregisteredUser)
+        && saa.result == CxResult::IN_ASSIGNMENT_TYPE
+        && !saa.restoration_infos.is_empty()
+        && saa.user_data.is_some()
 }
 
 fn refusal(asked: ServerAssignmentType, result: CxResult) -> Refused {
@@ -139,6 +151,7 @@ mod tests {
     use crate::criteria::SharedSets;
     use ServerAssignmentType::{NoAssignment, ReRegistration, Registration, UnregisteredUser};
     use UserDataAlreadyAvailable::{AlreadyAvailable, NotAvailable};
+    use diameter_client::cx::ScscfRestorationInfo;
 
     fn saa(result: CxResult, user_data: Option<&str>) -> Saa {
         Saa { result, user_data: user_data.map(|xml| xml.as_bytes().to_vec()), ..Default::default() }
@@ -183,6 +196,21 @@ mod tests {
             outcome(ReRegistration, &alice(), Ok(&answer), NotAvailable, read),
             Err(Refused::Final(_))
         ));
+    }
+
+    /// TS 29.228 §6.1.2.1: with restoration information it is no refusal.
+    #[test]
+    fn an_answer_that_brings_what_was_lost_brings_the_profile() {
+        let saa = |xml: &str| Saa {
+            restoration_infos: vec![ScscfRestorationInfo::default()],
+            ..saa(CxResult::IN_ASSIGNMENT_TYPE, Some(xml))
+        };
+        for (asked, is_given) in [(Registration, true), (UnregisteredUser, true), (ReRegistration, false)] {
+            let found = outcome(asked, &alice(), Ok(&saa(&profile("home1", 0))), NotAvailable, read);
+            assert_eq!(matches!(found, Ok(Profile::Given(_))), is_given, "{asked:?}: {found:?}");
+        }
+        let unusable = outcome(UnregisteredUser, &alice(), Ok(&saa("<no")), NotAvailable, read);
+        assert!(matches!(unusable, Err(Refused::Final(_))), "nothing is given back: {unusable:?}");
     }
 
     #[test]

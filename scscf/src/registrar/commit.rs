@@ -74,7 +74,7 @@ impl Scscf {
             (true, true) => ServerAssignmentType::ReRegistration,
             _ => ServerAssignmentType::Registration,
         };
-        self.ask_assignment(turn, register, asked, authentication_info);
+        self.ask_assignment(turn, register, asked, &updated.bindings, authentication_info);
         Ok(())
     }
 
@@ -83,10 +83,17 @@ impl Scscf {
         turn: &mut Turn<'_, Scscf>,
         register: Box<Register>,
         asked: ServerAssignmentType,
+        bindings: &[Binding],
         authentication_info: Option<String>,
     ) {
         let mut sar = self.assignment(asked, Some(register.impi()), &register.impu);
         sar.user_data_already_available = self.available(&register.impu);
+        sar.restoration_info = self.restoration_info(turn, &register.impu, register.impi(), bindings);
+        if sar.restoration_info.is_some() && asked == ServerAssignmentType::Registration {
+            // Nothing is known here of this private identity, and the HSS may know more: other contacts, and the dialogs of
+            // those who watch. None of it must be overwritten.
+            sar.is_multiple_registration = Some(true);
+        }
         self.ask(turn, sar, |register| Waiting::Saa { register, asked, authentication_info }, register);
     }
 
@@ -120,6 +127,7 @@ impl Scscf {
     ) -> Result<(), Reject> {
         let saa = saa(&answer);
         let available = self.available(&register.impu);
+        let is_restoring = saa.is_ok_and(|saa| assignment::is_restoring(asked, saa));
         let mut fault = None;
         let read = |xml: &[u8]| self.registrations.read(xml).inspect_err(|why| fault = Some(why.cause()));
         let outcome = assignment::outcome(asked, &register.impu, saa, available, read);
@@ -128,13 +136,33 @@ impl Scscf {
         }
         match outcome {
             Ok(profile) => {
+                let profile = match saa.ok().filter(|saa| !saa.restoration_infos.is_empty()) {
+                    None => profile,
+                    // Others share the identity, or this user had more contacts: they are not lost with our memory.
+                    Some(saa) => match self.restore(turn, &register.impu, profile, saa)? {
+                        Ok(_) => Profile::Kept,
+                        Err(profile) => profile,
+                    },
+                };
+                if is_restoring {
+                    let asked = ServerAssignmentType::ReRegistration;
+                    let bindings = self.binding_update(turn, &register)?.bindings;
+                    self.ask_assignment(turn, register, asked, &bindings, authentication_info);
+                    return Ok(());
+                }
                 let charging = saa.ok().and_then(|saa| saa.charging_information.clone());
                 // Anew: others may have come while the HSS was asked.
                 let updated = self.binding_update(turn, &register)?;
-                self.commit(turn, register, updated, profile, charging, authentication_info)
+                let impu = register.impu.clone();
+                self.commit(turn, register, updated, profile, charging, authentication_info)?;
+                if let Some((id, _)) = self.registrations.find(&impu) {
+                    self.has_told(id);
+                }
+                Ok(())
             }
             Err(Refused::Again(asked)) => {
-                self.ask_assignment(turn, register, asked, authentication_info);
+                let bindings = self.binding_update(turn, &register)?.bindings;
+                self.ask_assignment(turn, register, asked, &bindings, authentication_info);
                 Ok(())
             }
             Err(Refused::Undo(reject, asked)) => {
@@ -267,6 +295,7 @@ impl Scscf {
         turn.count("registration", "accepted");
         self.accept(turn, request, &register, authentication_info);
         self.tell_subscribers(turn, id);
+        self.tell_what_changed(turn, id, register.impi());
         if let Some(heard) = heard {
             self.tell_servers(turn, &heard, &request.message, |scscf, turn| {
                 let (tag, now) = (turn.tag(), turn.now());

@@ -14,8 +14,8 @@ use cscf::query::{Query, Record};
 use cscf::user_data::RegistrationType;
 use cscf::{Incoming, Reject, Turn};
 use diameter_client::cx::{
-    CxAnswer, CxRequest, CxResult, SIFC, Sar, ServerAssignmentType, SupportedFeatures,
-    UserDataAlreadyAvailable,
+    CxAnswer, CxRequest, CxResult, IMS_RESTORATION_IND, P_CSCF_RESTORATION, SIFC, Sar, ServerAssignmentType,
+    SupportedFeatures, UserDataAlreadyAvailable,
 };
 use diameter_client::endpoint::{CxFailure, Destination};
 use smallvec::SmallVec;
@@ -78,6 +78,9 @@ impl Scscf {
         let records = self.keep_or_drop(turn, id, cause);
         self.tell_subscribers(turn, id);
         turn.query(Query::Store(records.clone()), Waiting::StoredAlone { records });
+        for impi in impis.iter().filter(|impi| !gone.contains(impi)) {
+            self.tell_what_changed(turn, id, impi);
+        }
     }
 
     /// The record of a registration whose bindings changed; without any it is dropped, and its sessions are released
@@ -101,7 +104,7 @@ impl Scscf {
         }
         self.end_subscriptions(turn.now(), id, &registration);
         match cause {
-            Cause::Expiry | Cause::Hss | Cause::Operator | Cause::ApplicationServer => {
+            Cause::Expiry | Cause::Hss | Cause::Operator | Cause::Pcscf | Cause::ApplicationServer => {
                 self.tell_servers_of_end(turn, id, &registration);
             }
             // They hear after the 200 of the UE, from the other S-CSCF, or never heard of it.
@@ -184,9 +187,17 @@ impl Scscf {
             impu.as_str(),
             UserDataAlreadyAvailable::NotAvailable,
         );
-        if !self.registrations.shared_sets().is_empty() {
-            // TS 29.229 §7.1.1: profiles may name shared sets instead of holding them.
-            sar.supported_features = vec![SupportedFeatures::cx(SIFC)];
+        // TS 29.229 §7.1.1: profiles may name shared sets instead of holding them; and what is lost can be had again.
+        let section = &self.config.scscf;
+        let features = [
+            (!self.registrations.shared_sets().is_empty(), SIFC),
+            (section.restoration, IMS_RESTORATION_IND),
+            (section.pcscf_restoration, P_CSCF_RESTORATION),
+        ];
+        let features =
+            features.into_iter().filter(|(has, _)| *has).fold(0, |all, (_, feature)| all | feature);
+        if features != 0 {
+            sar.supported_features = vec![SupportedFeatures::cx(features)];
         }
         sar
     }

@@ -3,6 +3,7 @@
 use super::binding::{Binding, Change};
 use super::registrations::{RegistrationId, State};
 use super::{home, record};
+use crate::reg_event;
 use crate::role::Scscf;
 use crate::waiting::{Cause, Timer};
 use ambient::Now;
@@ -57,7 +58,8 @@ impl Scscf {
     /// The store was read: registrations stand as they were, and what ran out meanwhile ends.
     pub(crate) fn restored(&mut self, turn: &mut Turn<'_, Scscf>, records: &[Record]) {
         let now = Now { instant: turn.now(), wall: turn.wall() };
-        for stored in records {
+        let is_subscription = |stored: &&Record| reg_event::record::named(&stored.key).is_some();
+        for stored in records.iter().filter(|stored| !is_subscription(stored)) {
             let (known, sets) = (self.registrations.services(), self.registrations.shared_sets());
             match record::read(stored, known, sets, now) {
                 Some(registration) if !home::is_kept(turn, &registration) => {}
@@ -69,6 +71,8 @@ impl Scscf {
                 None => turn.count("restored", "not a registration"),
             }
         }
-        tracing::info!(registrations = self.registrations.len(), "registrations restored");
+        self.resume_subscriptions(turn, records);
+        let (registrations, subscriptions) = (self.registrations.len(), self.subscriptions.len());
+        tracing::info!(registrations, subscriptions, "restored");
     }
 }

@@ -91,7 +91,7 @@ impl Register {
 
 /// How far RFC 5626 applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outbound {
+pub(super) enum Outbound {
     /// The UE does not offer it: a reg-id means nothing.
     NotAsked,
     /// The first edge proxy does not know the flow.
@@ -134,7 +134,7 @@ fn read_wish(message: &Message, bounds: Bounds, outbound: Outbound) -> Result<Wi
     }
 }
 
-fn read_contact(
+pub(super) fn read_contact(
     contact: &NameAddr<'_>,
     expires: Option<u32>,
     bounds: Bounds,
@@ -180,7 +180,7 @@ fn read_contact(
 /// A contact is kept, and told in each 200 of its set. Feature tags of a phone take some 500 octets.
 const CONTACT_OCTETS_MAX: usize = 2048;
 /// The Path is kept with each contact, and goes into each request to it.
-const PATH_OCTETS_MAX: usize = 4096;
+pub(super) const PATH_OCTETS_MAX: usize = 4096;
 
 /// A qvalue in thousandths (RFC 3261 §25.1); what is none counts as the least.
 fn thousandths(q: &[u8]) -> u16 {

@@ -84,6 +84,17 @@ pub struct Policy {
     pub reauthenticate: Reauthenticate,
     /// Of challenges.
     pub answerable: Answerable,
+    /// Of users whom the P-CSCF vouches for and nobody here knows.
+    pub forgotten: Forgotten,
+}
+
+/// What becomes of a REGISTER over security associations of a user who is not known here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forgotten {
+    /// It is refused.
+    Refused,
+    /// It is taken for one of before our memory was lost, and challenged like a first one (TS 23.380 §4).
+    Challenged,
 }
 
 /// What to do.
@@ -121,7 +132,9 @@ pub fn next(facts: &Facts, policy: Policy) -> Result<Step, Reject> {
         // TS 33.203 Annex U: authenticated before it came here.
         Integrity::Done => return Ok(Step::Update),
         // TS 24.229 §5.4.1.2.3A: vouched for, and nobody here knows the user.
-        Integrity::Protected if facts.standing == Standing::Unregistered => {
+        Integrity::Protected
+            if facts.standing == Standing::Unregistered && policy.forgotten == Forgotten::Refused =>
+        {
             return Err(Reject::new(
                 Status::SERVER_INTERNAL_ERROR,
                 "protected register of a user not known here",
@@ -152,9 +165,13 @@ pub fn next(facts: &Facts, policy: Policy) -> Result<Step, Reject> {
 mod tests {
     use super::*;
 
-    const STRICT: Policy =
-        Policy { reauthenticate: Reauthenticate::Unprotected, answerable: Answerable::OverGm };
+    const STRICT: Policy = Policy {
+        reauthenticate: Reauthenticate::Unprotected,
+        answerable: Answerable::OverGm,
+        forgotten: Forgotten::Refused,
+    };
     const CLEAR: Policy = Policy { answerable: Answerable::InTheClear, ..STRICT };
+    const RESTORING: Policy = Policy { forgotten: Forgotten::Challenged, ..STRICT };
 
     fn facts(integrity: Integrity, challenged: Challenged, response: Response, standing: Standing) -> Facts {
         Facts { integrity, challenged, response, standing, digest_nonce_known: false }
@@ -186,6 +203,8 @@ mod tests {
             (Unprotected, Idle, Given, NewContact, CLEAR, Ok(Step::Challenge)),
             // Vouched for, but not here.
             (Protected, Idle, Given, Unregistered, STRICT, Err(Status::SERVER_INTERNAL_ERROR)),
+            (Protected, Idle, Given, Unregistered, RESTORING, Ok(Step::Challenge)),
+            (Protected, Idle, Given, NewContact, RESTORING, Err(Status::FORBIDDEN)),
             (Done, Idle, Empty, Unregistered, STRICT, Ok(Step::Update)),
             // SIP digest.
             (Absent, Idle, Empty, Unregistered, STRICT, Ok(Step::Challenge)),

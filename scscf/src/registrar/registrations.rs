@@ -4,6 +4,7 @@ use super::binding::Binding;
 use super::implicit_set::{Details, Identity, ImplicitSet};
 use super::index::Index;
 use super::profile_fault::ProfileFault;
+use super::restoration_info::Told;
 use super::services::Services;
 use super::shared::Shared;
 use super::sources::Sources;
@@ -22,6 +23,11 @@ use std::sync::Arc;
 pub struct RegistrationId {
     slot: u32,
     generation: u32,
+}
+
+impl RegistrationId {
+    /// Names none, and never will.
+    pub(crate) const NONE: RegistrationId = RegistrationId { slot: u32::MAX, generation: 0 };
 }
 
 /// What the HSS holds this S-CSCF for (TS 29.228 §6.1.2.1).
@@ -52,6 +58,8 @@ pub struct Registration {
     explicit: Option<NonZeroU16>,
     /// Whether the network wants the user to prove anew who it is; not kept over a restart.
     pub must_prove: bool,
+    /// What the HSS has been told of it for restoration; not kept over a restart.
+    pub told: Option<Told>,
     /// Names the record in the store, which does not change while the registration lives; `None` where the first identity
     /// of the set does.
     key: Option<Box<str>>,
@@ -70,6 +78,7 @@ impl Registration {
             home,
             explicit: None,
             must_prove: false,
+            told: None,
             key: None,
         })
     }

@@ -24,20 +24,42 @@ impl Scscf {
         own: OwnRoutes,
     ) -> Result<(), Reject> {
         let impu = served_user(&request.message)?;
-        let by_service_route = own.top.and_then(|top| top.case) == Some(Case::ServiceRoute);
         let served = Served::of(ServedCase::Originating, impu, &request.message);
-        let state = self.registrations.find(served.key()).map(|(_, registration)| registration.state);
-        match state {
-            Some(State::Unregistered) | None if by_service_route => {
-                self.ask_to_register(turn, request, &own);
+        let is_known = self.registrations.find(served.key()).is_some();
+        match (is_known, is_service_route(&own)) {
+            (true, _) => self.originate_or_ask(turn, request, served, own),
+            // TS 23.380 §4.4: the HSS may have kept what is lost here; nothing of its state is to change.
+            (false, true) if self.config.scscf.restoration => {
+                self.fetch_profile_as(turn, served, ServerAssignmentType::NoAssignment);
                 Ok(())
             }
-            Some(_) => self.originate_for(turn, request, served, Some(own)),
-            None => {
+            (false, true) => self.originate_or_ask(turn, request, served, own),
+            (false, false) => {
                 self.fetch_profile(turn, served);
                 Ok(())
             }
         }
+    }
+
+    /// Goes on with a request, or asks its UE to register where it came by our Service-Route and nobody is registered.
+    pub(super) fn originate_or_ask(
+        &mut self,
+        turn: &mut Turn<'_, Scscf>,
+        request: &Incoming,
+        served: Served,
+        own: OwnRoutes,
+    ) -> Result<(), Reject> {
+        let state = self.registrations.find(served.key()).map(|(_, registration)| registration.state);
+        if state != Some(State::Registered) && is_service_route(&own) {
+            self.ask_to_register(turn, request, &own);
+            return Ok(());
+        }
+        self.originate_for(turn, request, served, Some(own))
+    }
+
+    /// Whether a request came by the Service-Route of a registration.
+    pub(super) fn is_by_service_route(&self, turn: &Turn<'_, Scscf>, request: &Incoming) -> bool {
+        is_service_route(&self.own_routes(turn, &request.message))
     }
 
     /// Asks the HSS for the profile of a user who is not registered (TS 29.228 §6.1.2).
@@ -156,6 +178,10 @@ impl Scscf {
             edits.append(Name::PAssertedIdentity, format_args!("<{companion}>"));
         }
     }
+}
+
+fn is_service_route(own: &OwnRoutes) -> bool {
+    own.top.and_then(|top| top.case) == Some(Case::ServiceRoute)
 }
 
 /// Who is served: P-Served-User, else the first asserted identity.

@@ -4,7 +4,7 @@ use super::chain::Progress;
 use super::dialog::Ringing;
 use super::{OwnRoutes, Served, ServedCase, service};
 use crate::reg_event;
-use crate::registrar::assignment::{self, Refused};
+use crate::registrar::assignment::{self, Profile, Refused};
 use crate::registrar::binding::{self, Binding};
 use crate::registrar::{saa, same_uri};
 use crate::role::Scscf;
@@ -73,6 +73,8 @@ impl Scscf {
         {
             served.wildcard = Impu::of_wildcard(expression);
         }
+        let is_asking =
+            asked == ServerAssignmentType::NoAssignment && self.is_by_service_route(turn, request);
         // Registered in the meantime: that profile is the better one.
         if self.registrations.find(served.key()).is_none() {
             match assignment::outcome(
@@ -82,15 +84,28 @@ impl Scscf {
                 UserDataAlreadyAvailable::NotAvailable,
                 |xml| self.registrations.read(xml),
             ) {
-                Ok(profile) => {
-                    let id = self.adopt(turn, served.key(), profile)?;
-                    self.arm_expiry(turn, id);
-                }
+                Ok(profile) => match saa(&answer).ok().filter(|saa| !saa.restoration_infos.is_empty()) {
+                    // As below: it is registered at another shard.
+                    Some(saa) if self.is_of_another_shard(turn, saa) => {
+                        return Err(Reject::new(Status::TEMPORARILY_UNAVAILABLE, ANOTHER_SHARD));
+                    }
+                    Some(saa) => {
+                        let restored = self.restore(turn, served.key(), profile, saa)?;
+                        if let Err(profile) = restored
+                            && !is_asking
+                        {
+                            self.serve_unregistered(turn, served.key(), profile)?;
+                        }
+                    }
+                    None if is_asking => {}
+                    None => self.serve_unregistered(turn, served.key(), profile)?,
+                },
+                // Whatever the reason: the UE is to register anew.
+                Err(_) if is_asking => {}
                 Err(Refused::Again(_)) if turn.has_neighbours() => {
                     // The HSS holds this S-CSCF for the user's: another shard has the registration, and this request has
                     // overtaken the word of it. A second copy here would be given back to the HSS when it lapses.
-                    let cause = "registered at another shard";
-                    return Err(Reject::new(Status::TEMPORARILY_UNAVAILABLE, cause));
+                    return Err(Reject::new(Status::TEMPORARILY_UNAVAILABLE, ANOTHER_SHARD));
                 }
                 Err(Refused::Again(asked)) => {
                     self.fetch_profile_as(turn, served, asked);
@@ -105,10 +120,23 @@ impl Scscf {
         }
         match served.case {
             ServedCase::Originating | ServedCase::Diverting => {
-                self.originate_for(turn, request, served, None)
+                let own = self.own_routes(turn, &request.message);
+                self.originate_or_ask(turn, request, served, own)
             }
             ServedCase::Terminating => self.terminate_for(turn, request, served, None),
         }
+    }
+
+    /// The profile of a user who is not registered is here.
+    fn serve_unregistered(
+        &mut self,
+        turn: &mut Turn<'_, Scscf>,
+        impu: &Impu,
+        profile: Profile,
+    ) -> Result<(), Reject> {
+        let id = self.adopt(turn, impu, profile)?;
+        self.arm_expiry(turn, id);
+        Ok(())
     }
 
     fn terminate_for(
@@ -193,6 +221,7 @@ impl Scscf {
             // One session for all branches: what differs between them is behind us.
             self.record(turn, request, served, &mut edits)?;
             let branch = turn.forward(request, edits, target(binding)).number;
+            self.remember_branch(turn, branch, binding);
             let session = turn.data().session;
             if let Some(session) = session.and_then(|id| self.sessions.get_mut(id)) {
                 session.ringing.push(Ringing { branch, binding: binding.clone() });
@@ -253,6 +282,8 @@ impl Scscf {
         binding::next_group(further)
     }
 }
+
+const ANOTHER_SHARD: &str = "registered at another shard";
 
 /// A URI as a name-addr.
 struct InBrackets<'a>(&'a [u8]);
