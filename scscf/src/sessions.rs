@@ -23,6 +23,7 @@ use chain::ChainId;
 use cscf::charging::{ChargingVector, Icid};
 use cscf::flow::Trust;
 use cscf::identity::Impu;
+use cscf::metrics;
 use cscf::trust::{self, Outsider};
 use cscf::user_data::SessionCase;
 use cscf::{Incoming, Reject, Target, Turn};
@@ -102,6 +103,15 @@ pub struct Data {
 }
 
 impl Data {
+    /// Whom the request is of, where it opens a dialog.
+    pub(crate) fn case(&self) -> metrics::Case {
+        match self.served.as_ref().map(|served| served.case) {
+            Some(ServedCase::Originating | ServedCase::Diverting) => metrics::Case::Originating,
+            Some(ServedCase::Terminating) => metrics::Case::Terminating,
+            None => metrics::Case::None,
+        }
+    }
+
     /// The caller gave up: nobody else is tried.
     pub(crate) fn stop(&mut self) {
         self.is_cancelled = true;

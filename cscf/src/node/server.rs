@@ -1,6 +1,6 @@
 //! Server transactions of a node: matching (RFC 3261 §17.2.3), responses and their retransmission.
 
-use crate::context::{Context, ContextId};
+use crate::context::{Came, Context, ContextId};
 use crate::flow::{Hop, Source, Transport, Trust};
 use crate::input::{Exit, Output, Ticket};
 use crate::node::branch_id::MAGIC_COOKIE;
@@ -328,19 +328,14 @@ impl<R: Role> Core<R> {
     }
 
     /// Opens the server transaction and context of a request.
-    pub(crate) fn open_context(
-        &mut self,
-        request: Incoming,
-        key: u128,
-        is_invite: bool,
-        exit: Exit,
-    ) -> ContextId {
+    pub(crate) fn open_context(&mut self, request: Incoming, key: u128, came: Came, exit: Exit) -> ContextId {
         let timing = self.timing_of(request.source.trust);
         let holder = self.quota.enter(&request.source);
         let Source { transport, remote, .. } = request.source;
         let is_reliable = transport.is_reliable() || self.colocated.contains(&remote);
+        let is_invite = request.message.method() == Method::Invite;
         let server = Server::new(is_invite, key, timing, is_reliable);
-        let id = self.contexts.insert(Context::new(request, Some(server), exit, holder));
+        let id = self.contexts.insert(Context::new(request, Some(server), came, exit, holder));
         self.server_keys.insert(key, Holder::Context(id));
         id
     }
@@ -400,10 +395,12 @@ impl<R: Role> Core<R> {
 
     /// Sends a response, ours or a peer's, through the server transaction.
     pub(crate) fn respond(&mut self, now: Now, id: ContextId, code: u16, bytes: Vec<u8>) {
-        if code >= 200
-            && let Some(context) = self.contexts.get_mut(id)
-        {
-            context.is_answered = true;
+        if let Some(context) = self.contexts.get_mut(id) {
+            let is_first = code >= 200 && !context.is_answered;
+            context.is_answered |= code >= 200;
+            if let Some(traffic) = &mut self.traffic {
+                traffic.told(&mut context.came, now.instant, code, is_first.then(|| R::case(&context.data)));
+            }
         }
         self.server_event(now, id, ServerEvent::Respond(Class::of(code)), Some(bytes));
     }
