@@ -42,7 +42,7 @@ pub use reader::{Effective, Origin};
 pub use scscf::{ScscfSection, SessionTimers};
 pub use tls::TlsSection;
 pub use value::{
-    EmergencyCallers, EmergencyPolicy, ListedMechanisms, LogLevel, Personality, Reauthenticate,
+    EmergencyCallers, EmergencyPolicy, ListedMechanisms, LogFormat, LogLevel, Personality, Reauthenticate,
     RouteEnforcement, Scheme, SecurityBackEnd, SecurityPolicy, SecurityProfile, StoreKind, duration,
 };
 

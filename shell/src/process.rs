@@ -176,7 +176,10 @@ fn act(
     check(&config).map_err(Failure::usage)?;
     match arguments.action {
         Action::Serve => {
-            logging::start(logging::word(config.log.level));
+            logging::start_in(
+                config.log.format,
+                &logging::filter_of(config.log.level, config.log.transactions),
+            );
             serve(Deployment { config: Arc::new(config), file: arguments.config.clone() })
         }
         Action::Check => {
@@ -264,6 +267,11 @@ pub(crate) fn check_transports(config: &Config) -> Result<(), Failure> {
         }),
         None => Ok(()),
     }
+}
+
+/// Whether this program and its system have SCTP; if not, the error says what to do.
+pub fn has_sctp() -> io::Result<()> {
+    sctp::probe()
 }
 
 /// The store that `[store]` asks for, and what it holds.

@@ -2,6 +2,7 @@
 
 use crate::context::{Came, Context, ContextId};
 use crate::flow::{Hop, Source, Transport, Trust};
+use crate::identity::Impu;
 use crate::input::{Exit, Output, Ticket};
 use crate::node::branch_id::MAGIC_COOKIE;
 use crate::node::lingering::{Holder, LingeringId};
@@ -367,7 +368,10 @@ impl<R: Role> Core<R> {
         let mut bytes = self.buffers.take();
         fill(builder).write_into(&mut bytes);
         match id {
-            Some(id) => self.respond(now, id, status.code(), bytes),
+            Some(id) => {
+                self.tell_end(now, id, status.code(), &request.message);
+                self.respond(now, id, status.code(), bytes);
+            }
             // An ACK is never answered; anything else has a context.
             None => self.counters.add("dropped", "reply without a transaction"),
         }
@@ -391,6 +395,30 @@ impl<R: Role> Core<R> {
             context.request = Some(request);
         }
         true
+    }
+
+    /// Tells the log, where somebody wants it, that a request has its final response; `message` is either.
+    pub(crate) fn tell_end(&self, now: Now, id: ContextId, code: u16, message: &Message) {
+        if code < 200 || !tracing::enabled!(target: "transaction", tracing::Level::DEBUG) {
+            return;
+        }
+        let Some(context) = self.contexts.get(id).filter(|context| !context.is_answered) else { return };
+        let method = message.method();
+        let user = if method == Method::Register { message.to() } else { message.from() };
+        let user = user.ok().and_then(|user| Impu::parse(user.uri()));
+        let vector = message.charging_vector().and_then(Result::ok);
+        let icid = vector.map(|vector| String::from_utf8_lossy(&vector.icid_value()).into_owned());
+        tracing::debug!(
+            target: "transaction",
+            role = R::NAME,
+            %method,
+            code,
+            took_ms = now.instant.since(context.came.at).as_micros() as f64 / 1000.0,
+            transport = %context.came.transport,
+            user = user.map(tracing::field::display),
+            call_id = %String::from_utf8_lossy(message.call_id()),
+            icid,
+        );
     }
 
     /// Sends a response, ours or a peer's, through the server transaction.
