@@ -15,6 +15,7 @@ mod hss;
 mod icscf;
 mod ipsec;
 mod limits;
+mod metrics;
 mod mtu;
 mod network;
 mod pcscf;
@@ -33,6 +34,7 @@ pub use hss::HssSection;
 pub use icscf::{IcscfSection, ScscfEntry};
 pub use ipsec::IpsecSection;
 pub use limits::{LimitsSection, LogSection, StoreSection, TimersSection};
+pub use metrics::MetricsSection;
 pub use mtu::NetworkSection;
 pub use network::{DiameterSection, DnsSection, TrustSection};
 pub use pcscf::PcscfSection;
@@ -40,7 +42,7 @@ pub use reader::{Effective, Origin};
 pub use scscf::{ScscfSection, SessionTimers};
 pub use tls::TlsSection;
 pub use value::{
-    EmergencyCallers, EmergencyPolicy, ListedMechanisms, LogLevel, Personality, Reauthenticate,
+    EmergencyCallers, EmergencyPolicy, ListedMechanisms, LogFormat, LogLevel, Personality, Reauthenticate,
     RouteEnforcement, Scheme, SecurityBackEnd, SecurityPolicy, SecurityProfile, StoreKind, duration,
 };
 
@@ -88,6 +90,8 @@ pub struct Config {
     pub store: StoreSection,
     /// Where running processes take commands.
     pub control: ControlSection,
+    /// Where running processes tell what they have counted.
+    pub metrics: MetricsSection,
     /// Bounds of every table and buffer.
     pub limits: LimitsSection,
     /// The SIP timers.
@@ -173,6 +177,7 @@ impl Config {
         let dns = DnsSection::read(&mut reader);
         let store = StoreSection::read(&mut reader, directory);
         let control = ControlSection::read(&mut reader, directory);
+        let metrics = MetricsSection::read(&mut reader);
         let limits = LimitsSection::read(&mut reader);
         let timers = TimersSection::read(&mut reader);
         let log = LogSection::read(&mut reader);
@@ -193,6 +198,7 @@ impl Config {
             dns,
             store,
             control,
+            metrics,
             limits,
             timers,
             log,

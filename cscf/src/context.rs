@@ -1,9 +1,12 @@
 //! Response contexts: what a node knows of one request until its last response (RFC 3261 §16.7 step 1).
 
+use crate::flow::Transport;
 use crate::input::Exit;
+use crate::metrics::Kind;
 use crate::node::ClientId;
 use crate::node::server::Server;
 use crate::role::{Incoming, Role};
+use ambient::Instant;
 use sip_core::Name;
 use smallvec::SmallVec;
 use std::net::IpAddr;
@@ -31,6 +34,18 @@ pub(crate) struct BranchEntry {
     pub(crate) client: Option<ClientId>,
 }
 
+/// When a request came, and as what it is counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Came {
+    pub(crate) at: Instant,
+    pub(crate) kind: Kind,
+    pub(crate) transport: Transport,
+    /// It belongs to no dialog.
+    pub(crate) is_initial: bool,
+    /// Its client was told that it rings.
+    pub(crate) has_rung: bool,
+}
+
 /// What a node knows of one request.
 #[derive(Debug)]
 pub struct Context<R: Role> {
@@ -38,6 +53,8 @@ pub struct Context<R: Role> {
     pub(crate) request: Option<Incoming>,
     /// The server transaction; `None` once it has ended.
     pub(crate) server: Option<Server>,
+    /// When it came, and what it is in the tables of [`crate::metrics`].
+    pub(crate) came: Came,
     /// Where responses go.
     pub(crate) exit: Exit,
     /// One entry per [`crate::turn::Turn::forward`], by branch number.
@@ -70,12 +87,14 @@ impl<R: Role> Context<R> {
     pub(crate) fn new(
         request: Incoming,
         server: Option<Server>,
+        came: Came,
         exit: Exit,
         holder: Option<IpAddr>,
     ) -> Context<R> {
         Context {
             request: Some(request),
             server,
+            came,
             exit,
             branches: SmallVec::new(),
             best: None,

@@ -14,6 +14,7 @@ pub mod flow;
 pub mod identity;
 pub mod input;
 pub mod ladder;
+pub mod metrics;
 pub mod node;
 pub mod query;
 pub mod reginfo;

@@ -25,6 +25,7 @@ use crate::bucket::{Share, TokenKey};
 use crate::context::{Context, ContextId};
 use crate::flow::{Hop, Local, Side, Transport, Trust};
 use crate::input::{Event, Input, Output};
+use crate::metrics::{Gauge, Holding, Traffic};
 use crate::query::{Answer, Query, QueryId};
 use crate::reject::Reject;
 use crate::resolve::StaticNames;
@@ -166,6 +167,8 @@ pub struct Core<R: Role> {
     /// One line being written.
     pub(crate) scratch: Vec<u8>,
     pub(crate) counters: Counters,
+    /// Messages and transactions, where the role has them counted.
+    pub(crate) traffic: Option<Box<Traffic>>,
     pub(crate) scratch_data: R::Data,
     pub(crate) is_draining: bool,
 }
@@ -245,6 +248,7 @@ impl<R: Role> Node<R> {
                 indexes: Vec::new(),
                 scratch: Vec::new(),
                 counters: Counters::default(),
+                traffic: R::COUNTS_TRAFFIC.then(Box::default),
                 scratch_data: R::Data::default(),
                 is_draining: false,
             },
@@ -264,6 +268,21 @@ impl<R: Role> Node<R> {
     /// What was counted, by name and cause.
     pub fn counters(&self) -> &Counters {
         &self.core.counters
+    }
+
+    /// What was counted of SIP; `None` of a role that has nothing counted.
+    pub fn traffic(&self) -> Option<&Traffic> {
+        self.core.traffic.as_deref()
+    }
+
+    /// What the role and the node hold many of.
+    pub fn gauges(&self) -> Vec<Gauge> {
+        let (contexts, clients, queries) = self.open();
+        let mut gauges = self.role.gauges();
+        gauges.push(Gauge::new(Holding::Transactions, "server", contexts));
+        gauges.push(Gauge::new(Holding::Transactions, "client", clients));
+        gauges.push(Gauge::new(Holding::Queries, "open", queries));
+        gauges
     }
 
     /// The key of this node's tokens, for the store.

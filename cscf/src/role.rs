@@ -5,6 +5,7 @@ use crate::config::{Config, ConfigError};
 use crate::emergency;
 use crate::flow::{Hop, Source};
 use crate::input::Event;
+use crate::metrics::{Case, Gauge};
 use crate::node::ClientId;
 use crate::query::Answer;
 use crate::reject::Reject;
@@ -79,6 +80,9 @@ pub trait Role: Sized {
     /// be a NAT in front of it.
     const ASKS_RPORT: bool = false;
 
+    /// Whether its messages are counted by method and code ([`crate::metrics`]): a server's are.
+    const COUNTS_TRAFFIC: bool = false;
+
     /// What of a configuration the role alone can check, at start; what it is made with has passed.
     fn check(_config: &Config) -> Result<(), ConfigError> {
         Ok(())
@@ -88,6 +92,17 @@ pub trait Role: Sized {
     fn is_emergency(&self, key: &TokenKey, request: &Message) -> bool {
         let _ = key;
         emergency::service(request.uri()).is_some()
+    }
+
+    /// What it holds many of, for who looks from outside.
+    fn gauges(&self) -> Vec<Gauge> {
+        Vec::new()
+    }
+
+    /// Whom a request is of that left this memory behind, as far as the role knows.
+    fn case(data: &Self::Data) -> Case {
+        let _ = data;
+        Case::None
     }
 
     /// A request that belongs to no transaction: anything but a retransmission, a CANCEL, or the ACK to a non-2xx.

@@ -24,6 +24,7 @@ use crate::assembly::Part;
 use crate::bucket::TokenKey;
 use crate::flow::{Source, Transport};
 use crate::input::{Event, Exit, Input, Output};
+use crate::metrics::{Gauge, Holding, Snapshot};
 use crate::node::{Count, Node};
 use crate::query::{Answer, Query, QueryId, Record, Secure};
 use crate::role::Role;
@@ -427,6 +428,18 @@ where
 
     fn poll_trace(&mut self) -> Option<trace::Event> {
         Station::poll_trace(self)
+    }
+
+    fn snapshots(&self) -> Vec<Snapshot> {
+        let mut gauges = self.node.gauges();
+        gauges.push(Gauge::new(Holding::Connections, "open", self.transports.connections()));
+        vec![Snapshot {
+            role: R::NAME,
+            traffic: self.node.traffic().cloned(),
+            diameter: self.endpoint.as_ref().map(Endpoint::traffic),
+            gauges,
+            counts: Operated::counters(self, None),
+        }]
     }
 
     fn counters(&self, _of: Option<Part>) -> Vec<Count> {

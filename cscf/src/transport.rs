@@ -103,6 +103,11 @@ impl Transports {
         &self.counts
     }
 
+    /// How many connections there are.
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
     /// Whether what leaves is told to the tap.
     pub fn set_tapped(&mut self, tapped: bool) {
         self.tapped = tapped;

@@ -38,12 +38,14 @@ mod neighbour;
 mod output;
 mod routing;
 mod slots;
+mod traffic;
 mod transport;
 
 pub use config::{EndpointConfig, PeerConfig, PeerRole};
 pub use failure::CxFailure;
 pub use input::{ConnId, Destination, EndpointInput, RequestId};
 pub use output::EndpointOutput;
+pub use traffic::{Asked, Traffic};
 pub use transport::StreamTransport;
 
 use crate::peer::PeerEvent;
@@ -111,6 +113,7 @@ pub struct Endpoint {
     timers: Timers<TimerKey>,
     outputs: VecDeque<EndpointOutput>,
     counters: Counters,
+    traffic: Traffic,
     conn_count: u64,
     session_count: u32,
     /// The last Hop-by-Hop id of a base request; those of Cx requests are slots.
@@ -136,6 +139,7 @@ impl Endpoint {
             timers: Timers::new(),
             outputs: VecDeque::new(),
             counters: Counters::default(),
+            traffic: Traffic::default(),
             conn_count: 0,
             session_count: 0,
             hop_by_hop: entropy.next_u32(),
@@ -186,6 +190,15 @@ impl Endpoint {
     /// What was counted since the start.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// Which commands were asked and answered, how long that took, and which peers there are.
+    pub fn traffic(&self) -> Traffic {
+        let peers = self.peers.iter().flatten();
+        let peers = peers.map(|peer| (peer.name(), peer.open_conn().is_some())).collect();
+        let mut traffic = self.traffic.clone();
+        (traffic.peers, traffic.counters) = (peers, self.counters);
+        traffic
     }
 
     /// The identities of the peers that are connected, with what their watchdog thinks of them.

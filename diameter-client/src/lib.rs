@@ -8,11 +8,13 @@
 //! - [`cx`]: the six Cx commands, typed in both directions.
 //! - [`peer`], [`watchdog`], [`capabilities`]: what two neighbours say to each other.
 //! - [`endpoint`]: peers, routing, failover, pending requests.
+//! - [`durations`]: how long things took, as a histogram of fixed size.
 //! - [`fuzz`]: entry points for a fuzzer, as ordinary functions.
 
 pub mod capabilities;
 pub mod cx;
 pub mod dictionary;
+pub mod durations;
 pub mod endpoint;
 pub mod fuzz;
 pub mod peer;

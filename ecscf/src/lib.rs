@@ -109,6 +109,7 @@ impl Role for Ecscf {
     type Notice = Infallible;
 
     const NAME: &'static str = "ecscf";
+    const COUNTS_TRAFFIC: bool = true;
 
     /// Everything that comes here is.
     fn is_emergency(&self, _: &TokenKey, _: &Message) -> bool {

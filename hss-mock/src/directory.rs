@@ -118,6 +118,16 @@ impl Directory {
         self.subscribers.get(name)
     }
 
+    /// How many subscriptions there are.
+    pub fn len(&self) -> usize {
+        self.subscribers.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.subscribers.is_empty()
+    }
+
     /// All subscriptions, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Subscriber> {
         self.subscribers.values()

@@ -4,6 +4,7 @@ use crate::command::{CommandError, CommandReport, HssCommand};
 use crate::hss::{Hss, HssInput, HssOutput, StoreFailure};
 use crate::record::HssRecord;
 use ambient::{Instant, Now};
+use cscf::metrics::{Gauge, Holding, Snapshot};
 use cscf::query::{Answer, Query, QueryId, Record};
 use cscf::station::{LinkId, Machine, Operated, Protocol, WireInput, WireOutput};
 use cscf::trace;
@@ -228,6 +229,15 @@ impl Operated for HssStation {
 
     fn set_trace(&mut self, on: bool) {
         self.tap = on.then(trace::Tap::default);
+    }
+
+    fn snapshots(&self) -> Vec<Snapshot> {
+        vec![Snapshot {
+            role: "hss",
+            diameter: Some(self.endpoint.traffic()),
+            gauges: vec![Gauge::new(Holding::Registrations, "known", self.hss.directory().len())],
+            ..Snapshot::default()
+        }]
     }
 
     fn poll_trace(&mut self) -> Option<trace::Event> {

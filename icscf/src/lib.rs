@@ -124,6 +124,7 @@ impl Role for Icscf {
     type Notice = Infallible;
 
     const NAME: &'static str = "icscf";
+    const COUNTS_TRAFFIC: bool = true;
 
     fn request(&mut self, turn: &mut Turn<'_, Self>, request: &Incoming) -> Result<(), Reject> {
         match request.message.method() {

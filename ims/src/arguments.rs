@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::doctor::Pool;
 use clap::{Args, Parser, Subcommand};
 use cscf::flow::Transport;
 use cscf::user_data::{RegistrationType, SessionCase};
@@ -47,6 +48,10 @@ pub enum Command {
     Reg(Reg),
     /// Shows the security associations of a running P-CSCF.
     Sa(Sa),
+    /// Looks for what keeps a core from working: configuration, kernel, ports, names, peers, room; each with what to do.
+    Doctor(Doctor),
+    /// Changes what the running processes log, until they stop or are told again.
+    Log(Log),
     /// Shows what the running processes have counted, by name and cause.
     Counters(Counters),
     /// Has every running process read the configuration again.
@@ -73,6 +78,20 @@ pub struct Dev {
     /// Let the CSCFs talk to each other over sockets, as processes do, and not in memory: Mw can be captured.
     #[arg(long)]
     pub sockets: bool,
+    /// Serve /metrics, /livez and /readyz of all functions at this address; a port of 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", value_parser = loopback)]
+    pub metrics: Option<SocketAddr>,
+}
+
+/// An address of this host that no other host reaches.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|_| "write it as 127.0.0.1:9400".to_owned())?;
+    match address.ip().is_loopback() {
+        true => Ok(address),
+        false => {
+            Err("others than addresses of the loopback are for [metrics] of the configuration".to_owned())
+        }
+    }
 }
 
 /// What every command against a running core shares.
@@ -480,6 +499,36 @@ fn method(word: &str) -> Result<String, String> {
         true => Ok(word.to_owned()),
         false => Err("a method is one word, as in INVITE".to_owned()),
     }
+}
+
+/// `ims doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// The configuration of the deployment; without it, the lab that `ims dev` starts.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The network that phones have their addresses of, as 10.45.0.0/16.
+    #[arg(long, value_name = "NETWORK")]
+    pub ue_pool: Option<Pool>,
+    /// An array of objects instead of lines.
+    #[arg(long)]
+    pub json: bool,
+    /// How long an HSS may take to answer.
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration)]
+    pub timeout: Duration,
+}
+
+/// `ims log`.
+#[derive(Debug, Args)]
+pub struct Log {
+    /// error, warn, info, debug or trace; or parts, as in info,transaction=debug; or "configured" for what the file says.
+    pub filter: String,
+    /// One process alone: hss-mock, scscf, icscf, pcscf, ecscf.
+    #[arg(long, value_name = "PROCESS")]
+    pub process: Option<String>,
+    /// The core.
+    #[command(flatten)]
+    pub core: Core,
 }
 
 /// `ims counters`.

@@ -1,6 +1,6 @@
 //! Commands to the running processes of a core, over their control channels.
 
-use crate::arguments::{Core, Counters, Reload};
+use crate::arguments::{Core, Counters, Log, Reload};
 use crate::exit::Failure;
 use crate::screen;
 use crate::settings;
@@ -77,6 +77,15 @@ pub fn counters(counters: &Counters) -> Result<(), Failure> {
     match &counters.process {
         Some(process) => each(&counters.core, &[process.as_str()], "counters"),
         None => each(&counters.core, &PROCESSES, "counters"),
+    }
+}
+
+/// Carries out `ims log`.
+pub fn log(log: &Log) -> Result<(), Failure> {
+    let line = format!("log {}", word(&log.filter)?);
+    match &log.process {
+        Some(process) => each(&log.core, &[process.as_str()], &line),
+        None => each(&log.core, &PROCESSES, &line),
     }
 }
 

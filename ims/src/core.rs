@@ -16,6 +16,7 @@ use hss_mock::store::keeper::Keeper;
 use hss_mock::{Hss, HssCommand, HssConfig};
 use shell::control::ControlError;
 use shell::driver::Ended;
+use shell::metrics::{Expected, Metrics, MetricsSocket, Subject};
 use shell::{
     Acknowledge, Backend, Binding, Clock, Control, ControlSocket, Driver, Handle, Reload, Setup, Sockets,
     Store, Tls, system_entropy,
@@ -158,6 +159,14 @@ impl Core {
             Ok(controls)
         };
         opened().map_err(|error: ControlError| Failure::Failed(error.to_string()))
+    }
+
+    /// Tells what all functions have counted, at `socket`, while what is returned lives.
+    pub fn measure(&self, socket: MetricsSocket) -> Result<Metrics, Failure> {
+        let mut meters = self.cscfs.meters();
+        meters.push(self.hss.meter());
+        let expected = ["pcscf", "icscf", "scscf", HSS].map(Expected::of).to_vec();
+        socket.serve(Subject { meters, expected }).map_err(|error| Failure::Failed(error.to_string()))
     }
 
     /// Waits until the I- and the S-CSCF have their Diameter connections; the core must be traced.

@@ -12,6 +12,7 @@ use icscf::Icscf;
 use pcscf::Pcscf;
 use scscf::Scscf;
 use shell::control::ControlError;
+use shell::driver::Meter;
 use shell::{Control, ControlSocket, Handle, Reload, Setup, Sockets, colocated, process};
 use std::convert::Infallible;
 use std::path::Path;
@@ -61,6 +62,14 @@ impl Apart {
 }
 
 impl Cscfs {
+    /// Who tells what they have counted.
+    pub fn meters(&self) -> Vec<Meter> {
+        match self {
+            Cscfs::Apart(apart) => vec![apart.pcscf.meter(), apart.icscf.meter(), apart.scscf.meter()],
+            Cscfs::Together(handle) => vec![handle.meter()],
+        }
+    }
+
     /// Starts them.
     pub fn start(config: &Arc<Config>, sockets: CscfSockets, launch: &Launch) -> Result<Cscfs, Failure> {
         let failed = |failure: process::Failure| Failure::Failed(failure.to_string());

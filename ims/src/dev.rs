@@ -10,6 +10,7 @@ use crate::screen;
 use crate::settings;
 use cscf::config::Config;
 use shell::Clock;
+use shell::metrics::MetricsSocket;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,12 +18,21 @@ use std::time::Duration;
 /// Carries out `ims dev`: returns once `is_asked_to_stop` says so.
 pub fn run(dev: &Dev, is_asked_to_stop: impl Fn() -> bool) -> Result<(), Failure> {
     let config = Arc::new(settings::read(dev.config.as_deref())?);
+    // What the environment says goes before it.
+    let _ = shell::logging::set_configured(config.log.level, config.log.transactions);
     let roster = Roster::of(&config)?;
     let arrangement = if dev.sockets { Arrangement::Sockets } else { Arrangement::Memory };
     let sockets = CoreSockets::of(&config, arrangement)?;
+    let metrics = dev.metrics.or_else(|| config.metrics.of("ims-core"));
+    let metrics = metrics.map(MetricsSocket::bind).transpose();
+    let metrics = metrics.map_err(|error| Failure::Failed(error.to_string()))?;
     let mut core = Core::start(config.clone(), &roster, sockets, Clock::start(), Tracing::Off)?;
     let control = core.operate(&control::directory(&config), dev.config.as_deref())?;
+    let metrics = metrics.map(|socket| core.measure(socket)).transpose()?;
     screen::show(format_args!("{}", banner(&config, &roster, dev.config.as_deref())));
+    if let Some(metrics) = &metrics {
+        screen::line(format_args!("Metrics: http://{}/metrics", metrics.address()));
+    }
     while !is_asked_to_stop() {
         if core.has_ended() {
             return Err(Failure::Failed("a function of the core has ended; its log says why".to_owned()));
@@ -30,6 +40,7 @@ pub fn run(dev: &Dev, is_asked_to_stop: impl Fn() -> bool) -> Result<(), Failure
         std::thread::sleep(LOOK);
     }
     screen::line(format_args!("\nStopping."));
+    drop(metrics);
     drop(control);
     core.stop().map(drop)
 }

@@ -1,8 +1,11 @@
-//! The subscriber database, waited for: the one place of this command that has a runtime to wait with.
+//! The subscriber database and name servers, waited for: the one place of this command that has a runtime to wait with.
 
 use crate::exit::Failure;
+use cscf::config::DnsSection;
+use cscf::resolve::{Question, Records};
 use hss_mock::store::{Store, StoreError};
 use hss_mock::{HssRecord, Subscriber};
+use shell::dns::Dns;
 
 /// The subscribers in the database at `url`.
 pub fn load(url: &str) -> Result<Vec<Subscriber>, Failure> {
@@ -21,6 +24,29 @@ pub fn apply(url: &str, records: &[HssRecord]) -> Result<(), Failure> {
         store.apply(records).await?;
         store.close().await;
         Ok(())
+    })
+}
+
+/// What the name servers of `setup` say to each question.
+pub fn records(setup: &DnsSection, questions: Vec<Question>) -> Vec<(Question, Records)> {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return questions.into_iter().map(|question| (question, Records::Unreachable)).collect();
+    };
+    runtime.block_on(async {
+        let dns = Dns::new(setup);
+        // At once: a server that is silent is waited for once.
+        let asked = questions.into_iter().map(|question| {
+            let dns = dns.clone();
+            tokio::spawn(async move {
+                let records = dns.ask(&question).await;
+                (question, records)
+            })
+        });
+        let mut answers = Vec::new();
+        for answer in asked.collect::<Vec<_>>() {
+            answers.extend(answer.await);
+        }
+        answers
     })
 }
 

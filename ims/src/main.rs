@@ -6,6 +6,7 @@ mod core;
 mod cscfs;
 mod demo;
 mod dev;
+mod doctor;
 mod exit;
 mod hss;
 mod ifc;
@@ -74,6 +75,8 @@ fn main() -> ExitCode {
         Command::Hss(hss) => hss::run(hss),
         Command::Reg(reg) => reg::run(reg),
         Command::Sa(sa) => sa::run(sa),
+        Command::Doctor(doctor) => doctor::run(doctor),
+        Command::Log(log) => control::log(log),
         Command::Counters(counters) => control::counters(counters),
         Command::Reload(reload) => control::reload(reload),
     };

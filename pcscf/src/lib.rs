@@ -40,6 +40,7 @@ use binding::BindingId;
 use bindings::Bindings;
 use cscf::bucket::TokenKey;
 use cscf::config::Config;
+use cscf::metrics::{Case, Gauge, Holding};
 use cscf::node::ClientId;
 use cscf::role::Outcome;
 use cscf::{Answer, Branch, Event, Failure, Incoming, Next, Reject, Role, Transport, Trust, Turn};
@@ -171,6 +172,23 @@ impl Role for Pcscf {
 
     const NAME: &'static str = "pcscf";
     const SUPPORTED: &'static [&'static str] = &[gm::SEC_AGREE, "path"];
+    const COUNTS_TRAFFIC: bool = true;
+
+    fn gauges(&self) -> Vec<Gauge> {
+        vec![
+            Gauge::new(Holding::Registrations, "registered", self.bindings.len()),
+            Gauge::new(Holding::Subscriptions, "watched", self.watches.len()),
+            Gauge::new(Holding::SecurityAssociations, "installed", 4 * self.agreements.len()),
+        ]
+    }
+
+    fn case(data: &Data) -> Case {
+        match data {
+            Data::FromUe { .. } | Data::Emergency { .. } => Case::Originating,
+            Data::ToUe(_) => Case::Terminating,
+            Data::Own | Data::Register { .. } => Case::None,
+        }
+    }
 
     fn is_emergency(&self, key: &TokenKey, request: &Message) -> bool {
         emergency::is_part(&self.config.pcscf, key, request)

@@ -16,6 +16,7 @@ use crate::waiting::{Command, Notice, Timer, Waiting};
 use ambient::Now;
 use cscf::config::{Config, ConfigError, Reauthenticate};
 use cscf::flow::Trust;
+use cscf::metrics::{Case, Gauge, Holding};
 use cscf::node::ClientId;
 use cscf::query::{Query, Record};
 use cscf::role::Outcome;
@@ -137,6 +138,19 @@ impl Role for Scscf {
     type Notice = Notice;
 
     const NAME: &'static str = "scscf";
+    const COUNTS_TRAFFIC: bool = true;
+
+    fn gauges(&self) -> Vec<Gauge> {
+        vec![
+            Gauge::new(Holding::Registrations, "kept", self.registrations.len()),
+            Gauge::new(Holding::Dialogs, "remembered", self.sessions.len()),
+            Gauge::new(Holding::Subscriptions, "served", self.subscriptions.len()),
+        ]
+    }
+
+    fn case(data: &Data) -> Case {
+        data.case()
+    }
 
     fn check(config: &Config) -> Result<(), ConfigError> {
         SharedSets::configured(config).map(|_| ())

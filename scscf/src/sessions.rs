@@ -26,6 +26,7 @@ use chain::ChainId;
 use cscf::charging::{ChargingVector, Icid};
 use cscf::flow::Trust;
 use cscf::identity::Impu;
+use cscf::metrics;
 use cscf::trust::{self, Outsider};
 use cscf::user_data::SessionCase;
 use cscf::{Branch, Incoming, Reject, Target, Turn};
@@ -128,6 +129,15 @@ impl Data {
     /// Whether every branch has failed, and none is left to try.
     pub(crate) fn is_over(&self) -> bool {
         self.open == 0 && self.further.is_empty() && !self.is_cancelled
+    }
+
+    /// Whom the request is of, where it opens a dialog.
+    pub(crate) fn case(&self) -> metrics::Case {
+        match self.served.as_ref().map(|served| served.case) {
+            Some(ServedCase::Originating | ServedCase::Diverting) => metrics::Case::Originating,
+            Some(ServedCase::Terminating) => metrics::Case::Terminating,
+            None => metrics::Case::None,
+        }
     }
 
     /// The caller gave up: nobody else is tried.

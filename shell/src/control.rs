@@ -1,7 +1,7 @@
 //! The control channel: a Unix-domain socket at which a person commands a running process.
 //!
-//! One line asks, a [`Reply`] answers, one connection at a time. What a line means is the [`Wording`]'s to say; three words
-//! are every process's own: `help`, `counters` and `reload`. The socket is its owner's alone (0600): who may write to it may read
+//! One line asks, a [`Reply`] answers, one connection at a time. What a line means is the [`Wording`]'s to say; four words
+//! are every process's own: `help`, `counters`, `log` and `reload`. The socket is its owner's alone (0600): who may write to it may read
 //! and change subscribers.
 
 mod client;
@@ -193,7 +193,7 @@ impl<C: Clone, N> Desk<C, N> {
     fn reply(&mut self, line: &str) -> Reply {
         match line {
             "help" => {
-                let own = ["counters", "reload", "help"].map(str::to_owned);
+                let own = ["counters", "log FILTER | configured", "reload", "help"].map(str::to_owned);
                 Reply::done(self.wording.help.iter().map(|line| (*line).to_owned()).chain(own))
             }
             "counters" => {
@@ -202,6 +202,7 @@ impl<C: Clone, N> Desk<C, N> {
                 Reply::done(counters.into_iter().map(line))
             }
             "reload" => self.reload.reload(),
+            _ if line.starts_with("log ") => self.reload.log(line.trim_start_matches("log ").trim()),
             _ => match (self.wording.read)(line) {
                 Ok(command) => self.carry_out(command),
                 Err(why) => Reply::of(Outcome::Usage(why)),

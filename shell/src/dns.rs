@@ -70,7 +70,8 @@ impl Dns {
         }
     }
 
-    async fn ask(&self, question: &Question) -> Records {
+    /// The answer to one question.
+    pub async fn ask(&self, question: &Question) -> Records {
         let Some(resolver) = &self.resolver else { return Records::Unreachable };
         match question {
             Question::Naptr(name) => match data(resolver, name, RecordType::NAPTR).await {

@@ -17,7 +17,7 @@ mod shard;
 mod world;
 
 pub use colocated::Operators;
-pub use handle::{Ended, Gone, Handle, Operator};
+pub use handle::{Ended, Gone, Handle, Meter, Operator};
 pub(crate) use inbox::{Accepted, Inbox};
 pub(crate) use marks::is_own;
 pub use security::Security;
@@ -168,7 +168,7 @@ impl Driver {
         let parts = machines.into_iter().zip(setups).zip(polls).zip(places);
         for (number, (((mut machine, setup), poll), membership)) in (0..).zip(parts) {
             let number = ShardId(number);
-            let reports = Reports { notice: notice.clone(), trace: trace.clone() };
+            let reports = Reports { notice: notice.clone(), trace: trace.clone(), lost: 0 };
             let (started, posts) = (started.clone(), Arc::clone(&posts));
             let (company, names) = (Arc::clone(&company), Arc::clone(&names));
             let name = if count == 1 { name.to_owned() } else { format!("{name}-{}", number.0) };

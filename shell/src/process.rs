@@ -8,6 +8,7 @@ use crate::colocated;
 use crate::control::{Control, ControlError, ControlSocket};
 use crate::driver::{Driver, Ended, Handle, Security, Setup};
 use crate::logging;
+use crate::metrics::{Expected, MetricsSocket, Subject};
 use crate::open_files;
 use crate::reload::Reload;
 use crate::sctp;
@@ -175,7 +176,10 @@ fn act(
     check(&config).map_err(Failure::usage)?;
     match arguments.action {
         Action::Serve => {
-            logging::start(logging::word(config.log.level));
+            logging::start_in(
+                config.log.format,
+                &logging::filter_of(config.log.level, config.log.transactions),
+            );
             serve(Deployment { config: Arc::new(config), file: arguments.config.clone() })
         }
         Action::Check => {
@@ -263,6 +267,11 @@ pub(crate) fn check_transports(config: &Config) -> Result<(), Failure> {
         }),
         None => Ok(()),
     }
+}
+
+/// Whether this program and its system have SCTP; if not, the error says what to do.
+pub fn has_sctp() -> io::Result<()> {
+    sctp::probe()
 }
 
 /// The store that `[store]` asks for, and what it holds.
@@ -384,6 +393,8 @@ where
         controls.names.iter().map(bind).collect::<Result<Vec<_>, _>>()
     };
     let sockets_of_control = config.control.path.as_deref().map(bind).transpose().map_err(Failure::failed)?;
+    let metrics = config.metrics.of(name).map(MetricsSocket::bind).transpose().map_err(Failure::failed)?;
+    let expected: Vec<Expected> = controls.names.iter().map(|name| Expected::of(name)).collect();
     let shards = u16::try_from(machines.len()).ok().and_then(NonZeroU16::new).unwrap_or(NonZeroU16::MIN);
     let sockets = Sockets::bind_for(shards, bindings).map_err(Failure::failed)?;
     let tls = setup.tls.clone();
@@ -416,11 +427,22 @@ where
                 Vec::new()
             }
         };
+        let metrics = match metrics {
+            Some(socket) => {
+                let subject = Subject { meters: vec![handle.meter()], expected };
+                Some(socket.serve(subject).map_err(Failure::failed)?)
+            }
+            None => None,
+        };
+        if let Some(metrics) = &metrics {
+            tracing::info!(address = %metrics.address(), "{name} tells its metrics");
+        }
         for control in &control {
             tracing::info!(path = %control.path().display(), "{name} takes commands");
         }
         stop.reload = Some(reload);
         until_stopped(&handle, &mut stop).await;
+        drop(metrics);
         drop(control);
         tracing::info!("{name} takes no new work and finishes what it has");
         handle.drain();

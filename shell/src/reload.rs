@@ -72,12 +72,23 @@ impl Reload {
         }
     }
 
+    /// Logs by another filter until it is told again: `configured` is what the file said last.
+    pub fn log(&self, filter: &str) -> Reply {
+        let level = *self.level.lock().unwrap_or_else(PoisonError::into_inner);
+        let configured = logging::filter_of(level, self.running.log.transactions);
+        let wanted = if filter == "configured" { configured.as_str() } else { filter };
+        match logging::set_filter(wanted) {
+            Ok(()) => Reply::done([format!("logs by {wanted}")]),
+            Err(why) => Reply::of(Outcome::Usage(why)),
+        }
+    }
+
     fn take_over(&self, edited: &Config, has_files: bool) -> Vec<String> {
         let mut lines = Vec::new();
         let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
         if *level != edited.log.level {
             *level = edited.log.level;
-            lines.push(match logging::set_level(logging::word(edited.log.level)) {
+            lines.push(match logging::set_configured(edited.log.level, self.running.log.transactions) {
                 true => format!("{LEVEL}: in effect"),
                 false => format!("{LEVEL}: the environment has the last word on it"),
             });

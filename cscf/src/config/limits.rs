@@ -1,7 +1,7 @@
 //! `[store]`, `[limits]`, `[timers]` and `[log]`: how much, how long, how loud.
 
 use super::reader::{Fallback, Reader};
-use super::value::{Fault, LogLevel, StoreKind};
+use super::value::{Fault, LogFormat, LogLevel, StoreKind};
 use sip_core::transaction::Timing;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -124,12 +124,20 @@ impl TimersSection {
 pub struct LogSection {
     /// How much.
     pub level: LogLevel,
+    /// In which form.
+    pub format: LogFormat,
+    /// Whether each transaction that ends is told in a line.
+    pub transactions: bool,
 }
 
 impl LogSection {
     pub(super) fn read(reader: &mut Reader<'_>) -> LogSection {
         let mut section = reader.section("log");
-        let read = LogSection { level: section.get("level", Fallback::Default(LogLevel::Info)) };
+        let read = LogSection {
+            level: section.get("level", Fallback::Default(LogLevel::Info)),
+            format: section.get("format", Fallback::Default(LogFormat::Text)),
+            transactions: section.get("transactions", Fallback::Default(false)),
+        };
         section.end();
         read
     }

@@ -391,6 +391,13 @@ words! {
         /// An append-only journal in a directory.
         File "file",
     }
+    /// How a line of the log is written.
+    LogFormat {
+        /// For people.
+        Text "text",
+        /// An object a line, for programs.
+        Json "json",
+    }
     /// How much is logged.
     LogLevel {
         /// Broken things.

@@ -7,6 +7,7 @@ mod hops;
 use crate::context::ContextId;
 use crate::flow::{Flow, Hop};
 use crate::input::{Output, Ticket};
+use crate::metrics::{Flowing, Kind};
 use crate::node::branch_id::BranchId;
 use crate::node::server::arm;
 use crate::node::{Core, Key, Pending};
@@ -222,6 +223,12 @@ impl<R: Role> Core<R> {
             client.has_provisional = true;
         }
         let actions = client.step(event);
+        if matches!(event, ClientEvent::Timer(_))
+            && actions.contains(&Action::Send)
+            && let Some(traffic) = &mut self.traffic
+        {
+            traffic.again(Flowing::Out, Kind::of_request(&client.request));
+        }
         if event == ClientEvent::TransportError && !actions.is_empty() {
             self.pending.push_back(Pending::ClientFailed(id, "next hop cannot be reached"));
             return;

@@ -2,6 +2,7 @@
 
 use crate::context::ContextId;
 use crate::flow::Source;
+use crate::metrics::{Flowing, Kind};
 use crate::node::client::ClientEvent;
 use crate::node::lingering::Holder;
 use crate::node::server::{ServerEvent, response_exit, transaction_key};
@@ -61,6 +62,10 @@ impl<R: Role> Node<R> {
         let Some(id) = self.core.match_response(&message, &via) else {
             return self.core.counters.add("dropped", "response to no transaction");
         };
+        if let Some(traffic) = &mut self.core.traffic {
+            let kind = Kind::of(&message.method());
+            traffic.response(Flowing::In, kind, source.transport, status.code());
+        }
         let event = ClientEvent::Response(Class::of(status.code()));
         self.core.client_event(now, id, event, Some(Incoming { message, source }));
     }
@@ -80,6 +85,7 @@ impl<R: Role> Node<R> {
         let key = transaction_key(self.core.hash_key, &message, &via, &key_method);
         let exit = response_exit(&source, &via);
         let holder = self.core.server_keys.get(&key).copied();
+        let came = self.core.came(now, &source, &message, &method, holder.is_some() && !is_ack);
         if holder.is_some() && !is_ack {
             self.core.counters.add("retransmission", "request");
         }
@@ -133,7 +139,7 @@ impl<R: Role> Node<R> {
         }
         let refusal = self.core.screen(&message, &via, R::SUPPORTED).err();
         let is_inside = self.core.colocated.contains(&source.remote);
-        let id = self.core.open_context(Incoming { message, source }, key, is_invite, exit);
+        let id = self.core.open_context(Incoming { message, source }, key, came, exit);
         if let Some(reject) = refusal {
             self.hook(now, Some(id), |_, _, _| Err::<(), _>(reject));
         } else if let Some(invite_key) = invite_key {

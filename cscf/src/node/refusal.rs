@@ -1,16 +1,36 @@
 //! Refusals: the one place that turns a [`Reject`] into a response.
 
-use crate::context::ContextId;
+use crate::context::{Came, ContextId};
 use crate::flow::Source;
 use crate::input::{Output, Ticket};
+use crate::metrics::{Flowing, Kind};
 use crate::node::Core;
 use crate::node::server::response_exit;
 use crate::reject::Reject;
 use crate::role::{Incoming, Role};
 use ambient::Now;
-use sip_core::{Method, Name, ParseError, ResponseBuilder};
+use sip_core::{Message, Method, Name, ParseError, ResponseBuilder};
 
 impl<R: Role> Core<R> {
+    /// Counts a request that came, and notes how it did; a repeated one, which a transaction absorbs, as such.
+    pub(super) fn came(
+        &mut self,
+        now: Now,
+        source: &Source,
+        message: &Message,
+        method: &Method<'_>,
+        is_again: bool,
+    ) -> Came {
+        let kind = Kind::of(method);
+        let is_initial = *method == Method::Invite && message.to().is_ok_and(|to| to.tag().is_none());
+        match &mut self.traffic {
+            Some(traffic) if is_again => traffic.again(Flowing::In, kind),
+            Some(traffic) => traffic.request(Flowing::In, kind, source.transport),
+            None => {}
+        }
+        Came { at: now.instant, kind, transport: source.transport, is_initial, has_rung: false }
+    }
+
     /// A message that could not be parsed: answered where that is possible (RFC 3261 §8.2, RFC 4475).
     pub(super) fn malformed(&mut self, source: Source, error: ParseError) {
         self.counters.add("malformed", error.reason.label());
@@ -51,6 +71,10 @@ impl<R: Role> Core<R> {
         let Ok(via) = request.message.top_via() else { return };
         if request.message.method() == Method::Ack {
             return;
+        }
+        if let Some(traffic) = &mut self.traffic {
+            let kind = Kind::of(&request.message.method());
+            traffic.response(Flowing::Out, kind, request.source.transport, reject.status.code());
         }
         let exit = response_exit(&request.source, &via);
         let mut builder = ResponseBuilder::for_request(&request.message, reject.status);

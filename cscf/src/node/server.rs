@@ -1,7 +1,8 @@
 //! Server transactions of a node: matching (RFC 3261 §17.2.3), responses and their retransmission.
 
-use crate::context::{Context, ContextId};
+use crate::context::{Came, Context, ContextId};
 use crate::flow::{Hop, Source, Transport, Trust};
+use crate::identity::Impu;
 use crate::input::{Exit, Output, Ticket};
 use crate::node::branch_id::MAGIC_COOKIE;
 use crate::node::lingering::{Holder, LingeringId};
@@ -328,19 +329,14 @@ impl<R: Role> Core<R> {
     }
 
     /// Opens the server transaction and context of a request.
-    pub(crate) fn open_context(
-        &mut self,
-        request: Incoming,
-        key: u128,
-        is_invite: bool,
-        exit: Exit,
-    ) -> ContextId {
+    pub(crate) fn open_context(&mut self, request: Incoming, key: u128, came: Came, exit: Exit) -> ContextId {
         let timing = self.timing_of(request.source.trust);
         let holder = self.quota.enter(&request.source);
         let Source { transport, remote, .. } = request.source;
         let is_reliable = transport.is_reliable() || self.colocated.contains(&remote);
+        let is_invite = request.message.method() == Method::Invite;
         let server = Server::new(is_invite, key, timing, is_reliable);
-        let id = self.contexts.insert(Context::new(request, Some(server), exit, holder));
+        let id = self.contexts.insert(Context::new(request, Some(server), came, exit, holder));
         self.server_keys.insert(key, Holder::Context(id));
         id
     }
@@ -372,7 +368,10 @@ impl<R: Role> Core<R> {
         let mut bytes = self.buffers.take();
         fill(builder).write_into(&mut bytes);
         match id {
-            Some(id) => self.respond(now, id, status.code(), bytes),
+            Some(id) => {
+                self.tell_end(now, id, status.code(), &request.message);
+                self.respond(now, id, status.code(), bytes);
+            }
             // An ACK is never answered; anything else has a context.
             None => self.counters.add("dropped", "reply without a transaction"),
         }
@@ -398,12 +397,38 @@ impl<R: Role> Core<R> {
         true
     }
 
+    /// Tells the log, where somebody wants it, that a request has its final response; `message` is either.
+    pub(crate) fn tell_end(&self, now: Now, id: ContextId, code: u16, message: &Message) {
+        if code < 200 || !tracing::enabled!(target: "transaction", tracing::Level::DEBUG) {
+            return;
+        }
+        let Some(context) = self.contexts.get(id).filter(|context| !context.is_answered) else { return };
+        let method = message.method();
+        let user = if method == Method::Register { message.to() } else { message.from() };
+        let user = user.ok().and_then(|user| Impu::parse(user.uri()));
+        let vector = message.charging_vector().and_then(Result::ok);
+        let icid = vector.map(|vector| String::from_utf8_lossy(&vector.icid_value()).into_owned());
+        tracing::debug!(
+            target: "transaction",
+            role = R::NAME,
+            %method,
+            code,
+            took_ms = now.instant.since(context.came.at).as_micros() as f64 / 1000.0,
+            transport = %context.came.transport,
+            user = user.map(tracing::field::display),
+            call_id = %String::from_utf8_lossy(message.call_id()),
+            icid,
+        );
+    }
+
     /// Sends a response, ours or a peer's, through the server transaction.
     pub(crate) fn respond(&mut self, now: Now, id: ContextId, code: u16, bytes: Vec<u8>) {
-        if code >= 200
-            && let Some(context) = self.contexts.get_mut(id)
-        {
-            context.is_answered = true;
+        if let Some(context) = self.contexts.get_mut(id) {
+            let is_first = code >= 200 && !context.is_answered;
+            context.is_answered |= code >= 200;
+            if let Some(traffic) = &mut self.traffic {
+                traffic.told(&mut context.came, now.instant, code, is_first.then(|| R::case(&context.data)));
+            }
         }
         self.server_event(now, id, ServerEvent::Respond(Class::of(code)), Some(bytes));
     }

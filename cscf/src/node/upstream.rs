@@ -314,6 +314,7 @@ impl<R: Role> Core<R> {
         edits.render(message, &mut bytes);
         edits.clear();
         self.edits_pool.push(edits);
+        self.tell_end(now, id, code, message);
         self.respond(now, id, code, bytes);
     }
 }

@@ -16,6 +16,7 @@ use super::{LinkId, Machine, Operated, Parcel, Protocol, ShardId, Station, WireI
 use crate::assembly::Part;
 use crate::config::Config;
 use crate::flow::{Side, Transport};
+use crate::metrics::Snapshot;
 use crate::node::{Count, Node};
 use crate::query::{Answer, Query, QueryId, Record, StoreFailure};
 use crate::role::Role;
@@ -499,6 +500,13 @@ where
     fn poll_trace(&mut self) -> Option<trace::Event> {
         let Colocation { pcscf, icscf, scscf, .. } = self;
         pcscf.poll_trace().or_else(|| icscf.poll_trace()).or_else(|| scscf.poll_trace())
+    }
+
+    fn snapshots(&self) -> Vec<Snapshot> {
+        [self.pcscf.snapshots(), self.icscf.snapshots(), self.scscf.snapshots()]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     fn counters(&self, of: Option<Part>) -> Vec<Count> {

@@ -6,6 +6,7 @@
 
 use super::{LinkId, Machine, Operated, Parcel, Protocol, ShardId, Station, WireInput, WireOutput};
 use crate::assembly::Part;
+use crate::metrics::{self, Snapshot};
 use crate::node::{Count, Node};
 use crate::query::QueryId;
 use crate::role::Role;
@@ -261,6 +262,10 @@ where
 
     fn poll_trace(&mut self) -> Option<trace::Event> {
         self.stations.iter_mut().find_map(Station::poll_trace)
+    }
+
+    fn snapshots(&self) -> Vec<Snapshot> {
+        metrics::merged(self.stations.iter().flat_map(Operated::snapshots))
     }
 
     fn counters(&self, of: Option<Part>) -> Vec<Count> {

@@ -4,6 +4,7 @@
 
 use crate::assembly::Part;
 use crate::bucket::ShardId;
+use crate::metrics::Snapshot;
 use crate::node::Count;
 use crate::query::{Answer, Query, QueryId, Record};
 use crate::station::Parcel;
@@ -66,6 +67,11 @@ pub trait Operated: Machine {
 
     /// The next message that was sent or received, in order; `None` while the tap is off.
     fn poll_trace(&mut self) -> Option<crate::trace::Event>;
+
+    /// What its functions have counted and hold, one for each.
+    fn snapshots(&self) -> Vec<Snapshot> {
+        Vec::new()
+    }
 
     /// What it has counted since it started; of functions that share a machine, one tells its own if it is named.
     fn counters(&self, _of: Option<Part>) -> Vec<Count> {

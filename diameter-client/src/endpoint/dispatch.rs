@@ -120,6 +120,7 @@ impl Endpoint {
             Ok(read) => read,
             Err(fault) => {
                 self.counters.refused_requests += 1;
+                self.traffic.answered(header.command, fault.result);
                 tracing::debug!(command = header.command, %fault, "request of a peer refused");
                 let bytes = self.refuse(message, &fault);
                 return self.outputs.push_back(EndpointOutput::Send { conn, bytes });
@@ -137,6 +138,7 @@ impl Endpoint {
                 self.counters.overloads += 1;
                 let reason = "too many requests wait for an answer".to_owned();
                 let fault = Fault { result: CxResult::TOO_BUSY, failed_avp: None, reason };
+                self.traffic.answered(header.command, fault.result);
                 let bytes = self.refuse(message, &fault);
                 self.outputs.push_back(EndpointOutput::Send { conn, bytes });
             }
@@ -172,6 +174,7 @@ impl Endpoint {
                 fault.answer(&header, wire::Avps::new(&[]), &envelope.origin_host, &envelope.origin_realm);
             return self.outputs.push_back(EndpointOutput::Send { conn, bytes });
         }
+        self.traffic.answered(header.command, answer.result());
         let bytes = answer.encode(&header, &envelope);
         self.outputs.push_back(EndpointOutput::Send { conn, bytes });
     }

@@ -19,6 +19,7 @@ pub(super) struct Pending {
     pub conn: ConnId,
     /// The peers that had it, in order; none gets it twice.
     tried: Vec<usize>,
+    since: Instant,
     deadline: Instant,
     timer: Option<TimerId>,
 }
@@ -59,9 +60,11 @@ impl Endpoint {
     ) {
         if self.pending.is_full() {
             self.counters.overloads += 1;
+            self.traffic.unsent(request.command(), &CxFailure::Overload);
             return self.finish(id, Err(CxFailure::Overload), None);
         }
         let Some((peer, conn)) = self.choose(&destination, &[]) else {
+            self.traffic.unsent(request.command(), &CxFailure::NoPeer);
             return self.finish(id, Err(CxFailure::NoPeer), None);
         };
         let end_to_end = self.next_end_to_end();
@@ -74,10 +77,19 @@ impl Endpoint {
             ..Envelope::default()
         };
         let deadline = self.now + self.config.request_timeout;
-        let tried = vec![peer];
-        let timer = None;
-        let first =
-            Pending { id, request, envelope, destination, end_to_end, peer, conn, tried, deadline, timer };
+        let first = Pending {
+            id,
+            request,
+            envelope,
+            destination,
+            end_to_end,
+            peer,
+            conn,
+            tried: vec![peer],
+            since: self.now,
+            deadline,
+            timer: None,
+        };
         self.send(first, Attempt::First);
     }
 
@@ -242,6 +254,8 @@ impl Endpoint {
     ) {
         if let Some(pending) = self.pending.remove(hop_by_hop) {
             self.disarm(pending.timer);
+            let told = result.as_ref().map(CxAnswer::result);
+            self.traffic.ended(pending.request.command(), told, self.now.since(pending.since));
             self.finish(pending.id, result, origin_host);
         }
     }

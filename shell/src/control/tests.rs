@@ -108,7 +108,10 @@ fn a_line_is_a_command_and_its_notice_is_the_reply() {
     assert_eq!(connection.ask("1"), reply("8 after 3"));
     assert_eq!(connection.ask("1"), reply("9 after 4"), "on the same connection");
     drop(connection);
-    assert_eq!(lab.ask("help").unwrap().lines, ["a number", "counters", "reload", "help"]);
+    assert_eq!(
+        lab.ask("help").unwrap().lines,
+        ["a number", "counters", "log FILTER | configured", "reload", "help"]
+    );
     assert!(matches!(lab.ask("reload").unwrap().outcome, Outcome::Failed(_)), "there is no file");
 }
 

@@ -4,6 +4,7 @@ use super::company::Company;
 use super::inbox::Inbox;
 use crate::sockets::Binding;
 use cscf::assembly::Part;
+use cscf::metrics::Snapshot;
 use cscf::node::Count;
 use cscf::station::Operated;
 use cscf::trace;
@@ -38,6 +39,10 @@ pub(super) enum Order<C> {
     Count {
         of: Option<Part>,
         asker: SyncSender<Vec<Count>>,
+    },
+    /// Each shard tells what its functions have counted and hold.
+    Measure {
+        asker: SyncSender<Vec<Snapshot>>,
     },
     Drain,
     Abort,
@@ -89,6 +94,19 @@ impl<C, N> Handle<C, N> {
         let count = posts.clone().count(None);
         let command = Box::new(move |command| posts.command(command));
         Operator { command, count, company, shards, notices }
+    }
+
+    /// The end that asks the machine for its numbers, to be used elsewhere. It keeps no machine alive.
+    pub fn meter(&self) -> Meter
+    where
+        C: Send + 'static,
+    {
+        let posts = self.orders.0.clone();
+        let (company, shards) = (Arc::clone(&posts.company), posts.posts.len());
+        let measure = Box::new(move |asker: SyncSender<_>| {
+            posts.order(|| Order::Measure { asker: asker.clone() });
+        });
+        Meter { measure, company, shards }
     }
 
     pub(super) fn take_notices(&mut self) -> Receiver<N> {
@@ -207,6 +225,34 @@ impl<C, N> fmt::Debug for Operator<C, N> {
     }
 }
 
+/// Who asks a running machine for its numbers.
+pub struct Meter {
+    measure: Box<dyn Fn(SyncSender<Vec<Snapshot>>) + Send + Sync>,
+    company: Arc<Company>,
+    shards: usize,
+}
+
+impl Meter {
+    /// What each function of each shard tells; those that do not answer in time are left out.
+    pub fn snapshots(&self, within: Duration) -> Vec<Snapshot> {
+        if self.company.running() < self.shards {
+            return Vec::new();
+        }
+        let (sender, measured) = sync_channel(self.shards.max(1));
+        let until = Instant::now() + within;
+        (self.measure)(sender);
+        let answers = (0..self.shards)
+            .map_while(|_| measured.recv_timeout(until.saturating_duration_since(Instant::now())).ok());
+        answers.flatten().collect()
+    }
+}
+
+impl fmt::Debug for Meter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Meter").field("shards", &self.shards).finish_non_exhaustive()
+    }
+}
+
 /// The owner's right to command: when it is dropped, the machine stops in good order.
 #[derive(Debug)]
 pub(super) struct Orders<C>(pub(super) Posts<C>);
@@ -287,6 +333,8 @@ impl<C> Post<C> {
 pub(super) struct Reports<N> {
     pub(super) notice: SyncSender<N>,
     pub(super) trace: SyncSender<trace::Event>,
+    /// Messages that no reader took.
+    pub(super) lost: u64,
 }
 
 impl<N> Reports<N> {
@@ -296,7 +344,7 @@ impl<N> Reports<N> {
             let _ = self.notice.try_send(notice);
         }
         while let Some(event) = machine.poll_trace() {
-            let _ = self.trace.try_send(event);
+            self.lost += u64::from(self.trace.try_send(event).is_err());
         }
     }
 }

@@ -8,8 +8,11 @@ use super::company::Membership;
 use super::handle::{Ended, Order, Post, Reports};
 use super::inbox::Accepted;
 use super::world::World;
+use crate::metrics::{READER_BEHIND, TRACE_DROPPED};
 use ambient::{Instant, Now};
 use cscf::assembly::Part;
+use cscf::metrics::Snapshot;
+use cscf::node::Count;
 use cscf::query::{Answer, QueryId};
 use cscf::station::{Operated, Parcel, ShardId, WireInput};
 use mio::{Events, Poll};
@@ -163,6 +166,10 @@ impl<M: Operated> Shard<M> {
                     // Who asked may have gone.
                     let _ = asker.try_send(counts);
                 }
+                Order::Measure { asker } => {
+                    // Who asked may have gone.
+                    let _ = asker.try_send(self.snapshots());
+                }
                 Order::Drain if self.drain_until.is_none() => {
                     self.drain_until = Some(now.instant + self.world.drain_max());
                     self.input(now, WireInput::Drain);
@@ -172,6 +179,21 @@ impl<M: Operated> Shard<M> {
             }
         }
         None
+    }
+
+    /// What the functions of this shard tell, and what the driver has counted for them.
+    fn snapshots(&self) -> Vec<Snapshot> {
+        let mut snapshots = self.machine.snapshots();
+        if let Some(first) = snapshots.first_mut() {
+            let lost = Count { name: TRACE_DROPPED, cause: READER_BEHIND, count: self.reports.lost };
+            first.counts.extend((lost.count > 0).then_some(lost));
+        }
+        let pcscf = snapshots.iter_mut().find(|snapshot| snapshot.role == Part::Pcscf.name());
+        // The kernel counts for all shards, and our own ESP is one shard's.
+        if let Some(pcscf) = pcscf.filter(|_| self.number == ShardId(0)) {
+            pcscf.counts.extend(self.world.counters());
+        }
+        snapshots
     }
 
     fn handle_mail(&mut self, now: Now) {

@@ -4,6 +4,7 @@ use super::hops::line_end;
 use super::{Cancelling, Client, ClientId, ClientState, Owner};
 use crate::context::ContextId;
 use crate::input::{Output, Ticket};
+use crate::metrics::{Flowing, Kind};
 use crate::node::{Core, Key, Pending};
 use crate::role::Role;
 use crate::turn::LifeSign;
@@ -22,6 +23,9 @@ impl<R: Role> Core<R> {
         let Some(bytes) = derived_request(&client.request, Method::Ack, Some(&to)) else {
             return;
         };
+        if let Some(traffic) = &mut self.traffic {
+            traffic.request(Flowing::Out, Kind::of(&Method::Ack), attempt.hop.transport);
+        }
         let exit = self.exit_of(attempt);
         self.outputs.push_back(Output::Send { exit, bytes, ticket: Ticket::default() });
     }
@@ -81,6 +85,9 @@ impl<R: Role> Core<R> {
             if let Some(timer_c) = client.timer_c.replace(armed) {
                 self.timers.cancel(timer_c);
             }
+        }
+        if let Some(traffic) = &mut self.traffic {
+            traffic.request(Flowing::Out, Kind::of(&Method::Cancel), attempt.hop.transport);
         }
         self.client_actions(now, cancel, non_invite_client::START, None);
     }

@@ -6,6 +6,7 @@ use crate::bucket::Bucket;
 use crate::context::{BranchEntry, BranchState, ContextId};
 use crate::flow::{Hop, Transport};
 use crate::input::{Output, Ticket};
+use crate::metrics::{Flowing, Kind};
 use crate::node::branch_id::{BranchId, LOOP_MASK};
 use crate::node::strict_routing::yield_to_strict_router;
 use crate::node::{Core, Pending, Wait, breadth_of};
@@ -190,6 +191,9 @@ impl<R: Role> Core<R> {
         let local = self.local_address(attempt);
         self.write_via(attempt.hop.transport, local, &branch);
         install_via(&mut request, &mut via, &self.scratch);
+        if let Some(traffic) = &mut self.traffic {
+            traffic.request(Flowing::Out, Kind::of_request(&request), attempt.hop.transport);
+        }
         let exit = self.exit_of(attempt);
         self.outputs.push_back(Output::Send { exit, bytes: request, ticket: Ticket::default() });
     }

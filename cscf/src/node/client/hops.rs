@@ -4,6 +4,7 @@ use super::{Attempt, Cancelling, Client, ClientId, ClientState, Owner};
 use crate::bucket::Bucket;
 use crate::flow::{Hop, Side, Transport};
 use crate::input::Exit;
+use crate::metrics::{Flowing, Kind};
 use crate::node::branch_id::BranchId;
 use crate::node::{Core, Key, Pending};
 use crate::query::Answer;
@@ -116,6 +117,9 @@ impl<R: Role> Core<R> {
         self.write_via(attempt.hop.transport, local, &branch);
         let Some(client) = self.clients.get_mut((id.0, id.1)) else { return };
         install_via(&mut client.request, &mut client.via, &self.scratch);
+        if let Some(traffic) = &mut self.traffic {
+            traffic.request(Flowing::Out, Kind::of_request(&client.request), attempt.hop.transport);
+        }
         // A proxy's Timer C. A UA waits as long for a sign of life: a UAS that keeps a call ringing repeats its
         // provisional response every minute (RFC 3261 §13.3.1.1), so that no lost peer leaves a transaction behind.
         if client.is_invite && client.timer_c.is_none() {
