@@ -356,7 +356,7 @@ fn a_strict_phone_finds_nothing_wrong_with_a_notify() {
         let ends = Ends::of(&notify);
         // The last answer of the notifier to the SUBSCRIBE that made the dialog, and that SUBSCRIBE as it came to it.
         let is_it = |text: &&String| header(text, "Call-ID") == Some(ends.call_id.as_str());
-        let (subscribe, ok) = (asked.iter().filter(is_it).next_back(), granted.iter().find(is_it));
+        let (subscribe, ok) = (asked.iter().rfind(is_it), granted.iter().find(is_it));
         let (subscribe, ok) = (subscribe.expect("a SUBSCRIBE"), ok.expect("a 200"));
         assert_eq!(ends, Ends::towards_caller(subscribe, ok), "{notify}");
         let before = latest.insert(ends.call_id, number(&notify));

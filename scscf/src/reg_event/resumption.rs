@@ -43,7 +43,7 @@ impl Scscf {
                 let last = document::ended(version, subscription.impu.as_str());
                 subscription.ending = Some(Ending::Gone(last));
             }
-            after = after + APART;
+            after += APART;
             self.take_up(turn, id, subscription, left, after);
         }
         if !over.is_empty() {

@@ -71,7 +71,7 @@ pub fn of(
     Some(ScscfRestorationInfo {
         user_name: impi.as_str().to_owned(),
         registrations: own().map(|binding| one(binding, watched, now)).collect(),
-        registration_time_out: u32::try_from(latest.as_millis().div_ceil(1000) + UNIX_EPOCH_S & NTP_MASK)
+        registration_time_out: u32::try_from((latest.as_millis().div_ceil(1000) + UNIX_EPOCH_S) & NTP_MASK)
             .ok(),
         scheme: None,
     })

@@ -44,9 +44,8 @@ pub(super) async fn serve(listener: TcpListener, subject: Arc<Subject>, mut stop
                 .max_buf_size(REQUEST_OCTETS_MAX)
                 .serve_connection(TokioIo::new(stream), service);
             // A client that does not read what it asked for must not keep its place.
-            match tokio::time::timeout(CONNECTION_MAX, served).await {
-                Ok(Err(error)) => tracing::debug!(%error, "a connection for metrics has failed"),
-                Ok(Ok(())) | Err(_) => {}
+            if let Ok(Err(error)) = tokio::time::timeout(CONNECTION_MAX, served).await {
+                tracing::debug!(%error, "a connection for metrics has failed");
             }
             drop(place);
         });
