@@ -123,25 +123,37 @@ impl Default for LabAddresses {
     }
 }
 
+/// The text of a lab.
+fn lab(plmn: &Plmn, lab: &LabAddresses) -> String {
+    format!(
+        "[plmn]\nmcc = \"{}\"\nmnc = \"{}\"\n\
+         [pcscf]\nlisten = \"{}\"\n[icscf]\nlisten = \"{}\"\n[scscf]\nlisten = \"{}\"\n[hss]\nlisten = \"{}\"\n",
+        plmn.mcc(),
+        plmn.mnc(),
+        lab.pcscf,
+        lab.icscf,
+        lab.scscf,
+        lab.hss
+    )
+}
+
 impl Config {
     /// A complete configuration without a file.
     pub fn lab(plmn: &Plmn) -> Config {
-        Config::lab_at(plmn, &LabAddresses::default())
+        let text = lab(plmn, &LabAddresses::default());
+        // As `ims psap` listens.
+        let emergencies =
+            "[ecscf]\nlisten = \"127.0.0.14:7060\"\npsap = [{ uri = \"sip:127.0.0.15:5060\" }]\n";
+        Config::of_lab(&format!("{text}{emergencies}"))
     }
 
     /// As [`Config::lab`], at other addresses: what a demonstration on free ports wants.
     pub fn lab_at(plmn: &Plmn, lab: &LabAddresses) -> Config {
-        let text = format!(
-            "[plmn]\nmcc = \"{}\"\nmnc = \"{}\"\n\
-             [pcscf]\nlisten = \"{}\"\n[icscf]\nlisten = \"{}\"\n[scscf]\nlisten = \"{}\"\n[hss]\nlisten = \"{}\"\n",
-            plmn.mcc(),
-            plmn.mnc(),
-            lab.pcscf,
-            lab.icscf,
-            lab.scscf,
-            lab.hss
-        );
-        Config::parse(&text, "lab").unwrap_or_else(|errors| {
+        Config::of_lab(&self::lab(plmn, lab))
+    }
+
+    fn of_lab(text: &str) -> Config {
+        Config::parse(text, "lab").unwrap_or_else(|errors| {
             panic!(
                 "a PLMN and four addresses are a valid configuration: {}",
                 errors.first().map_or(String::new(), ToString::to_string)

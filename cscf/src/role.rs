@@ -87,7 +87,7 @@ pub trait Role: Sized {
     /// Whether a request is of an emergency, so that there is room for it in a reserve when the others are refused.
     fn is_emergency(&self, key: &TokenKey, request: &Message) -> bool {
         let _ = key;
-        emergency::service(request.uri()).is_some()
+        emergency::service(request.uri()).is_some() || emergency::is_registration(request)
     }
 
     /// A request that belongs to no transaction: anything but a retransmission, a CANCEL, or the ACK to a non-2xx.

@@ -128,6 +128,9 @@ pub struct Entry {
     /// Authenticate by SIP digest with this password.
     #[arg(long, value_name = "PASSWORD")]
     pub password: Option<String>,
+    /// Register for emergencies alone: the phone calls for help, and nobody is called by it or calls it.
+    #[arg(long)]
+    pub emergency: bool,
 }
 
 /// A transport of Gm.
@@ -169,7 +172,7 @@ pub struct Register {
 pub struct Call {
     /// Who calls: a name, number or identity of a subscriber.
     pub caller: String,
-    /// Who is called.
+    /// Who is called: a name, number or identity of a subscriber; or a service that helps, as urn:service:sos.police.
     pub called: String,
     /// How long the call lasts.
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]

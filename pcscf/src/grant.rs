@@ -8,7 +8,7 @@ use crate::record;
 use ambient::Now;
 use cscf::identity::Impu;
 use cscf::query::Record;
-use cscf::{Hop, Source};
+use cscf::{Hop, Source, emergency};
 use sip_core::{Message, Name};
 use smallvec::SmallVec;
 use std::time::Duration;
@@ -75,7 +75,10 @@ impl Asked<'_> {
         if before.is_some() || !contacts.is_empty() {
             change.leave(self.binding(before, response, contacts));
         }
-        for other in bindings.of_impu(&self.aor).filter(|other| other.id() != self.id) {
+        // The registrar lists contacts of one kind: those for emergencies, or the others.
+        let is_emergency = emergency::is_registration(self.request);
+        let is_other = |other: &&Kept| other.id() != self.id && other.is_emergency() == is_emergency;
+        for other in bindings.of_impu(&self.aor).filter(is_other) {
             let Some(mut left) = other.unpacked() else { continue };
             let count = left.contacts.len();
             if left.aor == self.aor {

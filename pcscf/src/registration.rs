@@ -9,7 +9,7 @@ use crate::grant::{Asked, Change};
 use crate::path::ID_BITS;
 use crate::scheme::{self, Credentials, Facts, Way};
 use crate::tls_session::TlsSession;
-use crate::{Data, Pcscf, Timer, Waiting, nat, record, reg_event, securing};
+use crate::{Data, Pcscf, Timer, Waiting, emergency, nat, record, reg_event, securing};
 use ambient::Now;
 use cscf::identity::Impu;
 use cscf::{Answer, Incoming, Query, Reject, Target, Transport, Trust, Turn};
@@ -50,10 +50,12 @@ pub fn begin(pcscf: &Pcscf, turn: &mut Turn<'_, Pcscf>, request: &Incoming) -> R
         let mut contacts = message.contacts().filter_map(|(_, contact)| Some(contact.ok()?.uri()));
         contacts.any(|contact| is_same_contact(contact, uri.as_bytes()))
     };
-    let refreshed = pcscf.bindings.refreshed_by(&source, &aor);
+    let is_emergency = cscf::emergency::is_registration(message);
+    let refreshed = pcscf.bindings.refreshed_by(&source, &aor, is_emergency);
     let known = refreshed.or_else(|| pcscf.bindings.returned(&source, &aor, has_contact));
     let known = known.map(|binding| binding.id());
-    if known.is_none() && pcscf.bindings.len() >= pcscf.config.pcscf.registrations_max {
+    let reserve = if is_emergency { emergency::reserve(pcscf.config.pcscf.registrations_max) } else { 0 };
+    if known.is_none() && pcscf.bindings.len() >= pcscf.config.pcscf.registrations_max + reserve {
         return Err(
             Reject::new(Status::SERVICE_UNAVAILABLE, "too many registrations").header(Name::RetryAfter, "60")
         );

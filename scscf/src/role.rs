@@ -32,6 +32,7 @@ pub struct Scscf {
     pub(crate) config: Arc<Config>,
     pub(crate) own_name: OwnName,
     pub(crate) bounds: Bounds,
+    pub(crate) emergency_bounds: Bounds,
     pub(crate) policy: Policy,
     pub(crate) registrations: Registrations,
     pub(crate) authentications: Authentications,
@@ -56,6 +57,8 @@ impl Scscf {
             default_s: seconds(section.expires_default),
             max_s: seconds(section.expires_max),
         };
+        let emergency_s = seconds(section.emergency_expires);
+        let emergency_bounds = Bounds { min_s: 1, default_s: emergency_s, max_s: emergency_s };
         let policy = Policy {
             reauthenticate: match section.reauthenticate {
                 Reauthenticate::Always => registration::Reauthenticate::Always,
@@ -78,6 +81,7 @@ impl Scscf {
         };
         Scscf {
             bounds,
+            emergency_bounds,
             policy,
             registrations: Registrations::new(shared_sets),
             authentications: Authentications::default(),

@@ -3,7 +3,7 @@
 use crate::authentication::Authenticator;
 use crate::call::Calls;
 use crate::command::{CallNumber, Command, Notice};
-use crate::config::{Policy, UeConfig};
+use crate::config::{Policy, RegistersFor, UeConfig};
 use crate::handset::{ContactForm, ContactTransport, ContactUser};
 use crate::registration::Registration;
 use crate::security::Security;
@@ -171,6 +171,15 @@ impl Ue {
         }
     }
 
+    /// The Contact URI of a REGISTER.
+    pub(crate) fn registered_contact_uri(&self, turn: &Turn<'_, Ue>) -> String {
+        let uri = self.contact_uri(turn, &self.config.handset.register_contact);
+        match self.config.registers_for {
+            RegistersFor::Everything => uri,
+            RegistersFor::Emergencies => format!("{uri};sos"),
+        }
+    }
+
     /// A token that nobody can guess, for tags and Call-IDs.
     pub(crate) fn token(turn: &mut Turn<'_, Ue>) -> String {
         format!("{:016x}", turn.entropy().next_u64())
@@ -302,7 +311,7 @@ impl Role for Ue {
 
     fn timer(&mut self, turn: &mut Turn<'_, Ue>, timer: Timer) {
         match timer {
-            Timer::Refresh => self.refresh(turn),
+            Timer::Refresh => self.refresh_point_came(turn),
             Timer::Expired => self.expired(turn),
             Timer::Retry => self.retry(turn),
             Timer::RefreshWatch => self.refresh_watch(turn),

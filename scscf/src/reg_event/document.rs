@@ -38,7 +38,7 @@ fn written(
 ) -> String {
     let extent = if due.is_all { Extent::Full } else { Extent::Partial };
     let mut document = Document::new(version, extent);
-    let state = if registration.bindings.is_empty() { State::Terminated } else { State::Active };
+    let state = if registration.ordinary().next().is_none() { State::Terminated } else { State::Active };
     for identity in registration.set.associated() {
         if document.len() > OCTETS_MAX {
             break;
@@ -49,7 +49,7 @@ fn written(
             let mut tell =
                 |binding: &Binding, event| contacts.contact(&fields(aor, binding, event, now, parameters));
             if due.is_all {
-                for binding in &registration.bindings {
+                for binding in registration.ordinary() {
                     let changed = due.changes.iter().find(|(changed, _)| changed == binding);
                     let change = changed.map_or(Change::Registered, |(_, change)| *change);
                     tell(binding, event(change, is_explicit));
@@ -64,7 +64,7 @@ fn written(
     }
     for aor in &due.gone {
         document.registration(aor, hash(&[aor.as_bytes()]), State::Terminated, |contacts| {
-            for binding in &registration.bindings {
+            for binding in registration.ordinary() {
                 contacts.contact(&fields(aor, binding, ContactEvent::Rejected, now, parameters));
             }
         });

@@ -17,7 +17,8 @@ use sip_core::{Method, Name, NameAddr, RequestBuilder};
 impl Scscf {
     /// Notes for each subscription that a contact of a registration has changed; [`Scscf::tell_subscribers`] tells it.
     pub(crate) fn note(&mut self, registration: RegistrationId, binding: &Binding, change: Change) {
-        if self.subscriptions.is_empty() {
+        // TS 24.229 §5.4.2.1.2: of contacts for emergencies nobody is told.
+        if self.subscriptions.is_empty() || binding.is_emergency {
             return;
         }
         self.each(registration, |subscription| subscription.due.changed(binding, change));

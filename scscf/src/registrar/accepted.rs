@@ -36,16 +36,26 @@ impl Accepted<'_> {
         for (_, path) in request.all(Name::Path) {
             response = response.header(Name::Path, path);
         }
-        if let Some(registration) = self.registration.filter(|registration| !registration.bindings.is_empty())
-        {
-            for binding in &registration.bindings {
+        let is_emergency = self.register.is_emergency();
+        let listed = |registration: &&'_ Registration| {
+            registration.bindings.iter().any(|binding| binding.is_emergency == is_emergency)
+        };
+        if let Some(registration) = self.registration.filter(listed) {
+            // A contact for emergencies is told to its own UE, and it is told of no other (TS 24.229 §5.4.8.2).
+            for binding in registration.bindings.iter().filter(|binding| binding.is_emergency == is_emergency)
+            {
                 response = response.header(Name::Contact, Listed { binding, now: self.now });
             }
-            if !self.register.removes_only() {
+            if !self.register.removes_only() && !is_emergency {
                 response = response.header(Name::ServiceRoute, format_args!("<{}>", self.service_route));
             }
             for identity in registration.set.associated() {
                 response = response.header(Name::PAssociatedUri, format_args!("<{}>", identity.as_str()));
+            }
+            if is_emergency && registration.set.associated().next().is_none() {
+                // Whoever is barred is helped under the name that it came by.
+                let named = self.register.impu.as_str();
+                response = response.header(Name::PAssociatedUri, format_args!("<{named}>"));
             }
             if let Some(functions) =
                 registration.charging.as_deref().map(Functions).filter(Functions::has_any)

@@ -5,8 +5,8 @@
 
 use super::path::{self, Path};
 use ambient::Instant;
-use cscf::Reject;
 use cscf::identity::Impi;
+use cscf::{Reject, emergency};
 use sip_core::Status;
 use smallvec::SmallVec;
 use std::num::NonZeroU32;
@@ -26,6 +26,8 @@ pub struct Contact {
     pub instance: SmallVec<[u8; 64]>,
     /// The value of `reg-id`; counts only with an instance (RFC 5626 §4.2).
     pub reg_id: Option<NonZeroU32>,
+    /// Whether it is for emergencies.
+    pub is_emergency: bool,
     /// Seconds granted; zero removes.
     pub expires_s: u32,
 }
@@ -54,6 +56,8 @@ pub struct Binding {
     ends: [u32; 5],
     /// The preference in thousandths.
     pub q: u16,
+    /// Whether the UE may be helped by it and nothing else: its URI has `sos` (TS 24.229 §5.4.8.2).
+    pub is_emergency: bool,
     /// The value of `reg-id`.
     pub reg_id: Option<NonZeroU32>,
     /// Of the REGISTER that updated it last.
@@ -95,7 +99,8 @@ impl Binding {
             *end = u32::try_from(text.len()).unwrap_or(u32::MAX);
         }
         text.extend_from_slice(path);
-        Binding { text: Arc::from(&text[..]), ends, q, reg_id, cseq, expires_at }
+        let is_emergency = emergency::is_contact(uri);
+        Binding { text: Arc::from(&text[..]), ends, q, is_emergency, reg_id, cseq, expires_at }
     }
 
     fn part(&self, number: usize) -> &[u8] {
@@ -152,7 +157,8 @@ impl Binding {
     }
 
     fn key(&self) -> Key<'_> {
-        Key { uri: self.part(1), instance: self.part(3), reg_id: self.reg_id }
+        let (uri, instance) = (self.part(1), self.part(3));
+        Key { uri, instance, reg_id: self.reg_id, is_emergency: self.is_emergency }
     }
 }
 
@@ -162,6 +168,7 @@ struct Key<'a> {
     uri: &'a [u8],
     instance: &'a [u8],
     reg_id: Option<NonZeroU32>,
+    is_emergency: bool,
 }
 
 impl<'a> Key<'a> {
@@ -239,7 +246,8 @@ pub fn update(
     match wish {
         Wish::Fetch => {}
         Wish::RemoveAll => {
-            let own = |binding: &Binding| binding.is_of(&origin.impi);
+            // TS 24.229 §5.4.8: an emergency registration ends by its time alone.
+            let own = |binding: &Binding| binding.is_of(&origin.impi) && !binding.is_emergency;
             if updated.bindings.iter().any(|binding| own(binding) && is_late(binding, origin)) {
                 return Err(late());
             }
@@ -259,7 +267,9 @@ pub fn update(
             displace(&mut updated, origin, contacts, &same_uri);
         }
     }
-    if updated.bindings.len() > bindings_max && updated.bindings.len() > bindings.len() {
+    // Help is not refused for the number of phones.
+    let count = |bindings: &[Binding]| bindings.iter().filter(|binding| !binding.is_emergency).count();
+    if count(&updated.bindings) > bindings_max && count(&updated.bindings) > count(bindings) {
         return Err(too_many());
     }
     if octets(&updated.bindings) > OCTETS_MAX && octets(&updated.bindings) > octets(bindings) {
@@ -287,8 +297,8 @@ pub fn is_known(
 
 /// The bindings in the order in which to try them, the most wanted first; those of equal preference all at once
 /// (RFC 3261 §16.6).
-pub fn by_preference(bindings: &[Binding]) -> SmallVec<[Binding; 1]> {
-    let mut sorted: SmallVec<[&Binding; 4]> = bindings.iter().collect();
+pub fn by_preference(bindings: &[Binding], may: impl Fn(&Binding) -> bool) -> SmallVec<[Binding; 1]> {
+    let mut sorted: SmallVec<[&Binding; 4]> = bindings.iter().filter(|binding| may(binding)).collect();
     // Stable: among equals the oldest stays first.
     sorted.sort_by_key(|binding| std::cmp::Reverse(binding.q));
     let mut wanted: SmallVec<[Binding; 1]> = SmallVec::new();
@@ -370,9 +380,11 @@ fn displace(
     same_uri: &impl Fn(&[u8], &[u8]) -> bool,
 ) {
     let Updated { bindings, changes } = updated;
+    let is_emergency = contacts.iter().any(|contact| contact.is_emergency);
     bindings.retain(|binding| {
         let old = binding.key();
         let stays = !binding.is_of(&origin.impi)
+            || binding.is_emergency != is_emergency
             || old.reg_id.is_some()
             || contacts.iter().any(|contact| is_same(old, contact.key(), same_uri))
             || !contacts.iter().any(|contact| {
@@ -390,12 +402,16 @@ fn is_one_device(a: Key<'_>, b: Key<'_>) -> bool {
 }
 
 /// RFC 5626 §6: instance and reg-id name a binding where both are given; else the URI does.
+///
+/// A contact for emergencies is another than the same one without `sos`, which RFC 3261 §19.1.4 holds for equal
+/// (TS 24.229 §7.2A.13).
 fn is_same(a: Key<'_>, b: Key<'_>, same_uri: &impl Fn(&[u8], &[u8]) -> bool) -> bool {
-    match (a.flow(), b.flow()) {
+    let is_one_contact = match (a.flow(), b.flow()) {
         (Some(a), Some(b)) => a == b,
         (None, None) => same_uri(a.uri, b.uri),
         _ => false,
-    }
+    };
+    a.is_emergency == b.is_emergency && is_one_contact
 }
 
 impl Contact {
@@ -405,7 +421,8 @@ impl Contact {
     }
 
     fn key(&self) -> Key<'_> {
-        Key { uri: &self.uri, instance: &self.instance, reg_id: self.reg_id }
+        let is_emergency = self.is_emergency;
+        Key { uri: &self.uri, instance: &self.instance, reg_id: self.reg_id, is_emergency }
     }
 }
 
@@ -432,6 +449,7 @@ mod tests {
             q: 1000,
             instance: SmallVec::new(),
             reg_id: None,
+            is_emergency: emergency::is_contact(uri.as_bytes()),
             expires_s: 600,
         }
     }
@@ -563,7 +581,7 @@ mod tests {
         let with_q = |uri: &str, q| Contact { q, ..contact(uri) };
         let wished = wish(vec![with_q("sip:a@1", 500), with_q("sip:a@2", 900), with_q("sip:a@3", 900)]);
         let bound = apply(&[], &origin(IMPI, "c1", 1), wished).unwrap().bindings;
-        let mut wanted = by_preference(&bound);
+        let mut wanted = by_preference(&bound, |_| true);
         for expected in [&["sip:a@2", "sip:a@3"][..], &["sip:a@1"], &[]] {
             let group = next_group(&mut wanted);
             assert!(
@@ -577,6 +595,6 @@ mod tests {
             device("sip:a@2", "<urn:uuid:1>", Some(2)),
         ]);
         let bound = apply(&[], &origin(IMPI, "c1", 1), flows).unwrap().bindings;
-        assert_eq!(by_preference(&bound).len(), 1);
+        assert_eq!(by_preference(&bound, |_| true).len(), 1);
     }
 }

@@ -33,11 +33,16 @@ impl Scscf {
         register: Box<Register>,
         authenticated: Option<Option<String>>,
     ) -> Result<(), Reject> {
+        if register.is_emergency() {
+            return self.assign_for_emergency(turn, register, authenticated.flatten());
+        }
         let updated = self.binding_update(turn, &register)?;
         let found = self.registrations.find(&register.impu);
         let had = found.is_some_and(|(_, registration)| registration.has_binding_of(register.impi()));
-        let has = updated.bindings.iter().any(|binding| binding.is_of(register.impi()));
+        let is_own = |binding: &Binding| binding.is_of(register.impi()) && !binding.is_emergency;
+        let has = updated.bindings.iter().any(is_own);
         let is_registered = found.is_some_and(|(_, registration)| registration.state == State::Registered);
+        let found = found.map(|(id, _)| id);
         let is_new = found.is_none();
         let is_challenged = authenticated.is_some();
         let authentication_info = authenticated.flatten();
@@ -51,11 +56,9 @@ impl Scscf {
         if !has {
             // The last contact of this private identity, or none to begin with.
             if had || is_challenged {
-                let sar = self.assignment(
-                    ServerAssignmentType::UserDeregistration,
-                    Some(register.impi()),
-                    &register.impu,
-                );
+                let asked = ServerAssignmentType::UserDeregistration;
+                let asked = found.map_or(asked, |id| self.ending(id, asked));
+                let sar = self.assignment(asked, Some(register.impi()), &register.impu);
                 self.ask(turn, sar, |register| Waiting::Released { register, authentication_info }, register);
             } else {
                 self.accept(turn, request, &register, None);
@@ -78,7 +81,7 @@ impl Scscf {
         Ok(())
     }
 
-    fn ask_assignment(
+    pub(super) fn ask_assignment(
         &mut self,
         turn: &mut Turn<'_, Scscf>,
         register: Box<Register>,
@@ -168,7 +171,7 @@ impl Scscf {
     }
 
     /// Changes the bindings, and stores them.
-    fn commit(
+    pub(super) fn commit(
         &mut self,
         turn: &mut Turn<'_, Scscf>,
         register: Box<Register>,
@@ -191,8 +194,11 @@ impl Scscf {
             return Err(Reject::new(Status::SERVER_INTERNAL_ERROR, "registration ended meanwhile"));
         };
         let was_registered = registration.state == State::Registered;
-        registration.state = State::Registered;
-        registration.named_explicitly(&register.impu);
+        let is_emergency = register.is_emergency();
+        if !is_emergency {
+            registration.state = State::Registered;
+            registration.named_explicitly(&register.impu);
+        }
         let created = changes
             .into_iter()
             .filter(|(_, change)| *change == Change::Registered)
@@ -202,7 +208,8 @@ impl Scscf {
             true => RegistrationType::ReRegistration,
             false => RegistrationType::Initial,
         };
-        let heard = self.heard(id, &register.impu, kind);
+        // TS 24.229 §5.4.8.2: application servers do not hear of it.
+        let heard = (!is_emergency).then(|| self.heard(id, &register.impu, kind)).flatten();
         self.arm_expiry(turn, id);
         let records = self.stored_form(turn, id).into_iter().collect();
         turn.query(
@@ -264,7 +271,8 @@ impl Scscf {
             self.tell_subscribers(turn, id);
             return Err(Reject::new(Status::TEMPORARILY_UNAVAILABLE, "registration ended meanwhile"));
         }
-        turn.count("registration", "accepted");
+        let accepted = if register.is_emergency() { "accepted for emergencies" } else { "accepted" };
+        turn.count("registration", accepted);
         self.accept(turn, request, &register, authentication_info);
         self.tell_subscribers(turn, id);
         if let Some(heard) = heard {
@@ -290,6 +298,10 @@ impl Scscf {
         let stay: SmallVec<[Binding; 1]> = registration.bindings.iter().filter(stays).cloned().collect();
         created.iter().for_each(|binding| self.note(id, binding, Change::Deactivated));
         self.registrations.bind(id, stay);
+        if register.is_emergency() {
+            // The HSS has nobody registered for it.
+            return self.arm_expiry(turn, id);
+        }
         self.settle(
             turn,
             id,

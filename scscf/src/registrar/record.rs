@@ -97,6 +97,9 @@ pub fn read(record: &Record, known: &Shared<Services>, sets: &SharedSets, now: N
     for _ in 0..read_number(&mut rest)? {
         registration.bindings.push(read_binding(&mut rest, now)?);
     }
+    if registration.ordinary().next().is_none() {
+        registration.state = State::Unregistered;
+    }
     registration.home = Bucket::new(u16::try_from(read_number(&mut rest)?).ok()?);
     registration.named_by(record.key.get(1..)?)?;
     rest.is_empty().then_some(registration)
@@ -108,7 +111,7 @@ pub fn anew(failed: &Record, registrations: &Registrations, now: Now) -> Record 
     let named = failed.key.split_first().filter(|(kind, _)| **kind == KEY_REGISTRATION);
     let key = named.and_then(|(_, key)| std::str::from_utf8(key).ok());
     let standing = key.and_then(|key| registrations.by_key(key));
-    match standing.filter(|registration| registration.state == State::Registered) {
+    match standing.filter(|registration| !registration.bindings.is_empty()) {
         Some(registration) => of(registration, now),
         None => Record { key: failed.key.clone(), value: None },
     }

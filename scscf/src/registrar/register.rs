@@ -4,9 +4,9 @@ use super::authorization::Authorization;
 use super::binding::{Contact, Origin, Wish};
 use super::expiry::Bounds;
 use super::path::Path;
-use cscf::Reject;
 use cscf::charging;
 use cscf::identity::{Impi, Impu};
+use cscf::{Reject, emergency};
 use sip_core::{Message, Name, NameAddr, Status, Uri};
 use smallvec::SmallVec;
 use std::num::NonZeroU32;
@@ -79,6 +79,11 @@ impl Register {
         }
     }
 
+    /// Whether it asks for an emergency registration (TS 24.229 §5.1.6.2).
+    pub fn is_emergency(&self) -> bool {
+        self.contacts().iter().any(|contact| contact.is_emergency)
+    }
+
     /// Whether it only removes.
     pub fn removes_only(&self) -> bool {
         match &self.wish {
@@ -124,6 +129,15 @@ fn read_wish(message: &Message, bounds: Bounds, outbound: Outbound) -> Result<Wi
             continue;
         }
         contacts.push(read_contact(&contact, expires, bounds, outbound)?);
+    }
+    if contacts.iter().any(|contact: &Contact| contact.is_emergency) {
+        if !contacts.iter().all(|contact| contact.is_emergency) {
+            return Err(malformed("contacts for emergencies and others"));
+        }
+        if contacts.iter().any(|contact| contact.expires_s == 0) {
+            // TS 24.229 §5.1.6.5: its UE does not ask for it, and nobody else may.
+            return Err(Reject::new(Status::FORBIDDEN, "emergency registration ends by its time alone"));
+        }
     }
     match (wildcards, contacts.is_empty()) {
         (0, true) => Ok(Wish::Fetch),
@@ -173,6 +187,7 @@ fn read_contact(
         q: contact.param(b"q").map_or(1000, thousandths),
         instance: SmallVec::from_slice(&instance),
         reg_id,
+        is_emergency: emergency::is_contact(contact.uri()),
         expires_s: bounds.grant(contact.expires().or(expires))?,
     })
 }

@@ -127,26 +127,41 @@ impl Registration {
         self.set.identity(impu.as_str()).is_none_or(|identity| identity.is_barred)
     }
 
-    /// Whether a private identity has a binding in the set.
+    /// The contacts by which the user is registered: all but those for emergencies, which make nobody registered
+    /// (TS 29.228 Annex G).
+    pub fn ordinary(&self) -> impl Iterator<Item = &Binding> {
+        self.bindings.iter().filter(|binding| !binding.is_emergency)
+    }
+
+    /// Whether a private identity is registered by a contact in the set.
     pub fn has_binding_of(&self, impi: &Impi) -> bool {
-        self.bindings.iter().any(|binding| binding.is_of(impi))
+        self.ordinary().any(|binding| binding.is_of(impi))
     }
 
-    /// Whether a private identity has a binding in the set, or is the one that the HSS gave the set for.
+    /// Whether a private identity has a contact in the set, or is the one that the HSS gave the set for.
     pub fn belongs_to(&self, impi: &Impi) -> bool {
-        self.set.private_id == *impi || self.has_binding_of(impi)
+        self.set.private_id == *impi || self.bindings.iter().any(|binding| binding.is_of(impi))
     }
 
-    /// The private identities with a binding, each once.
-    pub fn impis(&self) -> Vec<Impi> {
-        let mut impis: Vec<Impi> = Vec::new();
-        for binding in &self.bindings {
-            if !impis.iter().any(|impi| binding.is_of(impi)) {
-                impis.push(binding.impi());
-            }
-        }
-        impis
+    /// The private identities that are registered, each once.
+    pub fn registered_impis(&self) -> Vec<Impi> {
+        each_impi(self.ordinary())
     }
+
+    /// The private identities with a contact, each once.
+    pub fn impis(&self) -> Vec<Impi> {
+        each_impi(self.bindings.iter())
+    }
+}
+
+fn each_impi<'b>(bindings: impl Iterator<Item = &'b Binding>) -> Vec<Impi> {
+    let mut impis: Vec<Impi> = Vec::new();
+    for binding in bindings {
+        if !impis.iter().any(|impi| binding.is_of(impi)) {
+            impis.push(binding.impi());
+        }
+    }
+    impis
 }
 
 /// All registrations. What is asked for by name costs the same whatever their number.

@@ -122,7 +122,8 @@ impl Scscf {
             // The package of RFC 3680 is served here and nowhere else.
             return self.subscribe(turn, request, &served.impu);
         }
-        match Progress::of(registration, &served) {
+        // TS 24.229 §5.4.3.3: whoever called for help is called back past all services.
+        match Progress::of(registration, &served).filter(|_| !is_psap_callback(message)) {
             Some(progress) => {
                 let own = own.unwrap_or_else(|| self.own_routes(turn, message));
                 self.advance(turn, request, own, progress)
@@ -141,7 +142,9 @@ impl Scscf {
         let message = &request.message;
         let unavailable = || Reject::new(Status::TEMPORARILY_UNAVAILABLE, "not registered");
         let (_, registration) = self.registrations.find(&served.impu).ok_or_else(unavailable)?;
-        let mut wanted = binding::by_preference(&registration.bindings);
+        let calls_back = is_psap_callback(message);
+        let mut wanted =
+            binding::by_preference(&registration.bindings, |binding| !binding.is_emergency || calls_back);
         if asks(message, b"no-fork") {
             // RFC 3841 §9.1: one contact, the most wanted.
             wanted.truncate(1);
@@ -254,6 +257,11 @@ impl Value for InBrackets<'_> {
         out.extend_from_slice(self.0);
         out.push(b'>');
     }
+}
+
+/// Whether a request comes from a PSAP that was called for help (RFC 7090), which a trusted element says alone.
+fn is_psap_callback(message: &Message) -> bool {
+    message.first(Name::Priority).is_some_and(|priority| priority.eq_ignore_ascii_case(b"psap-callback"))
 }
 
 /// Whether Request-Disposition asks for `directive` (RFC 3841 §9.1).
