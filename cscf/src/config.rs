@@ -5,6 +5,7 @@
 
 mod access;
 mod address;
+mod bgcf;
 mod change;
 mod check;
 mod control;
@@ -25,6 +26,7 @@ mod value;
 
 pub use access::{AccessNetwork, AccessSection};
 pub use address::{DiameterPeer, DiameterPoint, Points, StoreUrl, TrustedNet};
+pub use bgcf::{BgcfSection, BreakoutRule};
 pub use control::ControlSection;
 pub use criteria::{SharedIfcSet, WrittenCriteria};
 pub use ecscf::{EcscfSection, Psap};
@@ -72,6 +74,8 @@ pub struct Config {
     pub scscf: ScscfSection,
     /// The E-CSCF.
     pub ecscf: EcscfSection,
+    /// Where calls break out to other networks.
+    pub bgcf: BgcfSection,
     /// The mock HSS.
     pub hss: HssSection,
     /// Diameter, at whoever speaks it.
@@ -140,6 +144,11 @@ fn lab(plmn: &Plmn, lab: &LabAddresses) -> String {
 impl Config {
     /// A complete configuration without a file.
     pub fn lab(plmn: &Plmn) -> Config {
+        Config::lab_at(plmn, &LabAddresses::default())
+    }
+
+    /// As [`Config::lab`], with an E-CSCF, and a PSAP where `ims psap` listens.
+    pub fn lab_with_emergencies(plmn: &Plmn) -> Config {
         let text = lab(plmn, &LabAddresses::default());
         // As `ims psap` listens.
         let emergencies =
@@ -171,6 +180,7 @@ impl Config {
         let directory = Path::new(file).parent().unwrap_or(Path::new(""));
         let home = read_home(&mut reader);
         let ecscf = EcscfSection::read(&mut reader, &home);
+        let bgcf = BgcfSection::read(&mut reader);
         let pcscf = PcscfSection::read(&mut reader, &home, &ecscf);
         let access = AccessSection::read(&mut reader);
         let ipsec = IpsecSection::read(&mut reader);
@@ -196,6 +206,7 @@ impl Config {
             tls,
             icscf,
             scscf,
+            bgcf,
             ecscf,
             hss,
             diameter,

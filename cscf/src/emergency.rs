@@ -21,8 +21,9 @@ pub fn service(uri: &[u8]) -> Option<&[u8]> {
 
 /// Whether a contact is one for emergencies: its URI has `sos` (TS 24.229 §5.1.6.2, §7.2A.13).
 pub fn is_contact(uri: &[u8]) -> bool {
-    let may_be = uri.windows(4).any(|part| part.eq_ignore_ascii_case(b";sos"));
-    may_be && Uri::parse(uri).is_ok_and(|uri| uri.params().has(b"sos"))
+    // Nearly every contact ends here.
+    let is_sos = |at: usize| uri.get(at + 1..at + 4).is_some_and(|name| name.eq_ignore_ascii_case(b"sos"));
+    memchr::memchr_iter(b';', uri).any(is_sos) && Uri::parse(uri).is_ok_and(|uri| uri.params().has(b"sos"))
 }
 
 /// Whether a request is a REGISTER for emergencies.

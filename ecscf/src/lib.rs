@@ -111,7 +111,7 @@ impl Role for Ecscf {
     const NAME: &'static str = "ecscf";
 
     /// Everything that comes here is.
-    fn is_emergency(&self, _: &TokenKey, _: &Message) -> bool {
+    fn is_emergency(&self, _: &TokenKey, _: Trust, _: &Message) -> bool {
         true
     }
 

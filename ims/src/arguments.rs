@@ -67,7 +67,7 @@ pub struct Demo {
 /// `ims dev`.
 #[derive(Debug, Args)]
 pub struct Dev {
-    /// The configuration; without it, the lab on 127.0.0.10 to 127.0.0.13 with alice and bob.
+    /// The configuration; without it, the lab on 127.0.0.10 to 127.0.0.14 with alice and bob.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Let the CSCFs talk to each other over sockets, as processes do, and not in memory: Mw can be captured.

@@ -42,7 +42,7 @@ use cscf::bucket::TokenKey;
 use cscf::config::Config;
 use cscf::node::ClientId;
 use cscf::role::Outcome;
-use cscf::{Answer, Branch, Event, Failure, Incoming, Next, Reject, Role, Transport, Trust, Turn};
+use cscf::{Answer, Branch, Event, Failure, Incoming, Next, Reject, Role, Transport, Trust, Turn, priority};
 use gm::Routes;
 use ipsec::Spi;
 use path::Token;
@@ -172,8 +172,9 @@ impl Role for Pcscf {
     const NAME: &'static str = "pcscf";
     const SUPPORTED: &'static [&'static str] = &[gm::SEC_AGREE, "path"];
 
-    fn is_emergency(&self, key: &TokenKey, request: &Message) -> bool {
+    fn is_emergency(&self, key: &TokenKey, trust: Trust, request: &Message) -> bool {
         emergency::is_part(&self.config.pcscf, key, request)
+            || priority::is_granted(&self.config.limits.priority_namespaces, trust, request)
     }
 
     fn request(&mut self, turn: &mut Turn<'_, Self>, request: &Incoming) -> Result<(), Reject> {

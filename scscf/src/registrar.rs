@@ -14,6 +14,7 @@ mod deregistration;
 mod emergency;
 pub mod expiry;
 pub mod giba;
+pub mod gruu;
 mod home;
 pub mod implicit_set;
 mod index;

@@ -4,6 +4,7 @@ use crate::criteria::SharedSets;
 use crate::reg_event::{EXPIRES_DEFAULT_S as SUBSCRIPTION_DEFAULT_S, Subscriptions};
 use crate::registrar::authentication::Authentications;
 use crate::registrar::expiry::Bounds;
+use crate::registrar::gruu::NameSpace;
 use crate::registrar::record;
 use crate::registrar::registration::{self, Answerable, Policy};
 use crate::registrar::registrations::Registrations;
@@ -13,16 +14,18 @@ use crate::sessions::dialog::Sessions;
 use crate::sessions::token::OwnName;
 use crate::waiting::{Command, Notice, Timer, Waiting};
 use ambient::Now;
+use cscf::bucket::TokenKey;
 use cscf::config::{Config, ConfigError, Reauthenticate};
 use cscf::flow::Trust;
+use cscf::gruu::Mark;
 use cscf::node::ClientId;
 use cscf::query::Query;
 use cscf::role::Outcome;
-use cscf::{Answer, Branch, Event, Failure, Incoming, Next, Reject, Role, Turn};
+use cscf::{Answer, Branch, Event, Failure, Incoming, Next, Reject, Role, Turn, emergency, priority};
 
 use diameter_client::cx::{CxAnswer, CxRequest};
 use diameter_client::endpoint::{CxFailure, RequestId};
-use sip_core::{Method, Status};
+use sip_core::{Message, Method, Status};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +36,8 @@ pub struct Scscf {
     pub(crate) own_name: OwnName,
     pub(crate) bounds: Bounds,
     pub(crate) emergency_bounds: Bounds,
+    pub(crate) gruu_space: NameSpace,
+    pub(crate) gruu_mark: Mark,
     pub(crate) policy: Policy,
     pub(crate) registrations: Registrations,
     pub(crate) authentications: Authentications,
@@ -82,6 +87,8 @@ impl Scscf {
         Scscf {
             bounds,
             emergency_bounds,
+            gruu_space: NameSpace::of(config.home.domain()),
+            gruu_mark: Mark::of(&config.scscf.uri),
             policy,
             registrations: Registrations::new(shared_sets),
             authentications: Authentications::default(),
@@ -130,6 +137,12 @@ impl Role for Scscf {
 
     const NAME: &'static str = "scscf";
 
+    fn is_emergency(&self, _: &TokenKey, trust: Trust, request: &Message) -> bool {
+        emergency::service(request.uri()).is_some()
+            || emergency::is_registration(request)
+            || priority::is_granted(&self.config.limits.priority_namespaces, trust, request)
+    }
+
     fn check(config: &Config) -> Result<(), ConfigError> {
         SharedSets::configured(config).map(|_| ())
     }
@@ -140,6 +153,7 @@ impl Role for Scscf {
             // Whoever goes round the P-CSCF has nobody who vouches for him.
             self.warn_of_outside_server(turn, request);
             return match method {
+                _ if self.is_within_session(turn, request) => self.serve(turn, request),
                 Method::Ack => Ok(()),
                 _ => Err(Reject::new(Status::FORBIDDEN, "not from the trust domain")),
             };

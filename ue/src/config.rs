@@ -38,6 +38,8 @@ pub struct UeConfig {
     pub policy: Policy,
     /// Whether it watches its registration.
     pub watching: Watching,
+    /// Whether it gives the public GRUU that it was assigned as its Contact (RFC 5627 §4.4), where it was given one.
+    pub uses_gruu: bool,
     /// What it registers for.
     pub registers_for: RegistersFor,
     /// How it writes what it says.
@@ -90,6 +92,7 @@ impl UeConfig {
             security: None,
             policy: Policy::default(),
             watching: Watching::Nothing,
+            uses_gruu: false,
             registers_for: RegistersFor::default(),
             handset: &handset::plain::PLAIN,
         }

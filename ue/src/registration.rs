@@ -14,7 +14,7 @@
 //! One attempt at a time; a binding lives on while a refresh of it is tried.
 
 use crate::authentication::{Answer, Challenge};
-use crate::binding::{Binding, granted, refresh_point};
+use crate::binding::{Binding, granted, public_gruu, refresh_point};
 use crate::command::{Deregistration, Notice, RegistrationFailure};
 use crate::config::{Fault, Persistence, RegistersFor};
 use crate::ue::{Timer, Ue, Waiting};
@@ -455,6 +455,7 @@ impl Ue {
                 .all(Name::Path)
                 .map(|(_, path)| String::from_utf8_lossy(path).into_owned())
                 .collect(),
+            gruu: public_gruu(message, &contact),
             refresh: turn.arm(refresh_point(lifetime), Timer::Refresh, "registration refresh"),
             expiry: turn.arm(lifetime, Timer::Expired, "registration expiry"),
         });

@@ -148,6 +148,10 @@ impl Ue {
 
     /// Our Contact, but for that of a REGISTER.
     pub(crate) fn contact(&self, turn: &Turn<'_, Ue>) -> String {
+        let gruu = self.registration.binding().and_then(|binding| binding.gruu.as_ref());
+        if let Some(gruu) = gruu.filter(|_| self.config.uses_gruu) {
+            return format!("<{gruu}>");
+        }
         let form = &self.config.handset.contact;
         form.value(&self.contact_uri(turn, form), self.config.instance_id.as_deref())
     }

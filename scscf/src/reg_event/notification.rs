@@ -76,7 +76,8 @@ impl Scscf {
             let mut due = std::mem::take(&mut subscription.due);
             due.all();
             let version = subscription.next_version();
-            subscription.ending = Some(Ending::Gone(document::write(version, registration, &due, now)));
+            subscription.ending =
+                Some(Ending::Gone(document::write(version, registration, &due, now, self.gruu_space)));
         }
     }
 
@@ -131,7 +132,7 @@ impl Scscf {
                 let Some(registration) = self.registrations.get(subscription.registration) else { return };
                 let due = std::mem::take(&mut subscription.due);
                 let version = subscription.next_version();
-                document::write(version, registration, &due, now)
+                document::write(version, registration, &due, now, self.gruu_space)
             }
         };
         let icid = Icid::mint(turn.entropy());

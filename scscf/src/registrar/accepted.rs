@@ -1,6 +1,7 @@
 //! The 200 to a REGISTER (TS 24.229 §5.4.1.2.2F).
 
 use super::binding::Binding;
+use super::gruu::Gruus;
 use super::register::Register;
 use super::registrations::Registration;
 use ambient::Instant;
@@ -26,6 +27,8 @@ pub struct Accepted<'a> {
     pub home: &'a HomeNetwork,
     /// Authentication-Info, where the scheme has one.
     pub authentication_info: Option<&'a str>,
+    /// The GRUUs that its UE has asked for.
+    pub gruus: Option<&'a Gruus>,
     /// The time of the answer.
     pub now: Instant,
 }
@@ -44,7 +47,8 @@ impl Accepted<'_> {
             // A contact for emergencies is told to its own UE, and it is told of no other (TS 24.229 §5.4.8.2).
             for binding in registration.bindings.iter().filter(|binding| binding.is_emergency == is_emergency)
             {
-                response = response.header(Name::Contact, Listed { binding, now: self.now });
+                response =
+                    response.header(Name::Contact, Listed { binding, now: self.now, gruus: self.gruus });
             }
             if !self.register.removes_only() && !is_emergency {
                 response = response.header(Name::ServiceRoute, format_args!("<{}>", self.service_route));
@@ -115,6 +119,7 @@ fn is_at_home(path: &[u8], home: &HomeNetwork) -> bool {
 struct Listed<'a> {
     binding: &'a Binding,
     now: Instant,
+    gruus: Option<&'a Gruus>,
 }
 
 impl Value for Listed<'_> {
@@ -127,6 +132,12 @@ impl Value for Listed<'_> {
         let left_s = self.binding.expires_at.since(self.now).as_micros().div_ceil(1_000_000);
         // A buffer in memory takes every write.
         let _ = write!(out, ";expires={left_s}");
+        if let Some(gruus) = self.gruus.filter(|_| self.binding.has_gruu) {
+            let _ = write!(out, ";pub-gruu=\"{}\"", gruus.public(self.binding));
+            if let Some(temporary) = gruus.temporary(self.binding) {
+                let _ = write!(out, ";temp-gruu=\"{temporary}\"");
+            }
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 use super::accepted::Accepted;
 use super::assignment::{self, Profile, Refused};
 use super::binding::{self, Binding, Change, Updated};
+use super::gruu::Gruus;
+use super::implicit_set::ImplicitSet;
 use super::register::Register;
 use super::registrations::{Registration, RegistrationId, State};
 use super::third_party::Heard;
@@ -133,7 +135,21 @@ impl Scscf {
             Ok(profile) => {
                 let charging = saa.ok().and_then(|saa| saa.charging_information.clone());
                 // Anew: others may have come while the HSS was asked.
-                let updated = self.binding_update(turn, &register)?;
+                let given = match &profile {
+                    Profile::Given(set) => Some(&**set),
+                    Profile::Kept => None,
+                };
+                let updated = match self.binding_update_by(turn, &register, given) {
+                    Ok(updated) => updated,
+                    Err(reject) => {
+                        let found = self.registrations.find(&register.impu);
+                        if !found.is_some_and(|(_, found)| found.has_binding_of(register.impi())) {
+                            let undo = ServerAssignmentType::AdministrativeDeregistration;
+                            self.tell(turn, undo, Some(register.impi()), &register.impu);
+                        }
+                        return Err(reject);
+                    }
+                };
                 self.commit(turn, register, updated, profile, charging, authentication_info)
             }
             Err(Refused::Again(asked)) => {
@@ -159,15 +175,27 @@ impl Scscf {
         turn: &Turn<'_, Scscf>,
         register: &Register,
     ) -> Result<Updated, Reject> {
-        let bindings = self.registrations.find(&register.impu).map_or(&[][..], |(_, found)| &found.bindings);
-        binding::update(
-            bindings,
-            &register.origin,
-            &register.wish,
-            turn.now(),
-            self.config.scscf.contacts_max,
-            same_uri,
-        )
+        self.binding_update_by(turn, register, None)
+    }
+
+    /// The same by a profile that has just come.
+    fn binding_update_by(
+        &self,
+        turn: &Turn<'_, Scscf>,
+        register: &Register,
+        given: Option<&ImplicitSet>,
+    ) -> Result<Updated, Reject> {
+        let found = self.registrations.find(&register.impu).map(|(_, found)| found);
+        let bindings = found.map_or(&[][..], |found| &found.bindings);
+        // TS 29.228 Annex E: a subscription may allow fewer.
+        let set = given.or_else(|| found.map(|found| &found.set));
+        let subscribed = set.and_then(|set| {
+            let details = set.identity(register.impu.as_str())?.details()?;
+            usize::try_from(details.max_simultaneous_registrations?).ok()
+        });
+        let configured = self.config.scscf.contacts_max;
+        let contacts_max = subscribed.map_or(configured, |subscribed| subscribed.min(configured));
+        binding::update(bindings, &register.origin, &register.wish, turn.now(), contacts_max, same_uri)
     }
 
     /// Changes the bindings, and stores them.
@@ -280,7 +308,7 @@ impl Scscf {
                 let (tag, now) = (turn.tag(), turn.now());
                 let token = scscf.own_token(turn, &register.impu, Case::ServiceRoute, None);
                 let ok = ResponseBuilder::for_request(&request.message, Status::OK).to_tag(&tag);
-                scscf.accepted((&token, now), &register, authentication_info, |accepted| {
+                scscf.accepted((&token, now), &register, authentication_info, None, |accepted| {
                     accepted.fill(ok, &request.message).build()
                 })
             });
@@ -320,7 +348,8 @@ impl Scscf {
         authentication_info: Option<&str>,
     ) {
         let (token, now) = (self.own_token(turn, &register.impu, Case::ServiceRoute, None), turn.now());
-        self.accepted((&token, now), register, authentication_info, |accepted| {
+        let gruus = self.gruus(turn, register);
+        self.accepted((&token, now), register, authentication_info, gruus.as_ref(), |accepted| {
             turn.reply(request, Status::OK, |response| accepted.fill(response, &request.message));
         });
     }
@@ -330,6 +359,7 @@ impl Scscf {
         (token, now): (&str, Instant),
         register: &Register,
         authentication_info: Option<&str>,
+        gruus: Option<&Gruus>,
         write: impl FnOnce(Accepted<'_>) -> T,
     ) -> T {
         write(Accepted {
@@ -339,6 +369,7 @@ impl Scscf {
             ioi: &self.config.scscf.ioi,
             home: &self.config.home,
             authentication_info,
+            gruus,
             now,
         })
     }

@@ -53,6 +53,7 @@ impl Register {
             impi,
             call_id: message.call_id().into(),
             cseq: message.cseq().map_err(|_| malformed("malformed cseq"))?.number,
+            wants_gruu: message.has_option(Name::Supported, b"gruu"),
             path,
         };
         let edge_is_outbound =
@@ -168,7 +169,9 @@ fn read_contact(
     }
     let mut params = SmallVec::new();
     for (name, value) in contact.params() {
-        if name.eq_ignore_ascii_case(b"expires") {
+        // RFC 5627 §5.1: GRUUs are the registrar's to assign, whatever a UE repeats.
+        let ours = [&b"expires"[..], b"pub-gruu", b"temp-gruu"];
+        if ours.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
             continue;
         }
         params.push(b';');

@@ -214,6 +214,11 @@ impl Registrations {
         })
     }
 
+    /// The registrations that may have an identity with this hash, the latest first.
+    pub(super) fn by_hash(&self, hash: u32) -> impl Iterator<Item = (RegistrationId, &Registration)> {
+        self.by_impu.slots_of(hash).iter().rev().filter_map(|slot| self.at(*slot))
+    }
+
     /// The registrations that belong to a private identity, in no order that means anything.
     pub fn of_impi(&self, impi: &Impi) -> impl Iterator<Item = (RegistrationId, &Registration)> {
         let slots = self.by_impi.slots(impi.as_str());
