@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 use ue::psap::{self, Emergency};
-use ue::{Ending, Fault, Notice, UeConfig};
+use ue::{Deregistration, Ending, Fault, Notice, RegistersFor, UeConfig};
 
 const BERLIN: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const GERMANY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
@@ -71,6 +71,90 @@ fn a_registered_caller_reaches_the_psap_of_its_cell() {
     let call: Vec<&str> = std::iter::once(header).chain(lines.skip(registered)).collect();
     golden("emergency.txt", &format!("{}\n", call.join("\n")));
     settled(ims, &[&alice]);
+}
+
+fn for_help(config: &mut UeConfig) {
+    in_berlin(config);
+    config.registers_for = RegistersFor::Emergencies;
+}
+
+/// TS 24.229 §5.1.6.2, §5.4.8.2: a phone that registers for emergencies calls for help and nobody else, is de-registered by
+/// nobody, and at the HSS its user is not registered. Its time is its own.
+#[test]
+fn a_phone_registers_for_emergencies_and_calls_for_help_alone() {
+    let mut ims = plan(9, "", "").with_scscf_settings("emergency_expires = \"5min\"").start();
+    let alice = ims.phone_with(for_help);
+    let psap = ims.psap("psap", BERLIN);
+    let Notice::Registered { service_route, expires_s, .. } = ims.register(&alice) else {
+        panic!("not registered\n{}", ims.ladder());
+    };
+    assert!(service_route.is_empty() && expires_s == 300, "{service_route:?} {expires_s}");
+    assert_eq!(ims.registered_at(&alice), None, "TS 29.228 Annex G");
+    let notice = ims.call(&alice, "urn:service:sos.police");
+    assert!(matches!(notice, Notice::Established { .. }), "{notice:?}\n{}", ims.ladder());
+    let call = calls(&mut ims, psap).remove(0);
+    assert!(call.callers.iter().any(|caller| caller.contains("tel:+49301000001")), "{call:?}");
+    ims.advance(Duration::from_secs(1));
+    ims.hang_up(&alice);
+    ims.advance(Duration::from_secs(1));
+    assert_eq!(status(&ims.call(&alice, "sip:bob@elsewhere.net")), 403);
+    ims.advance(Duration::from_secs(1));
+    let notice = ims.ask(&alice, ue::Command::Deregister, Duration::from_secs(5), |_| true);
+    assert!(matches!(notice, Notice::Refused { .. }), "{notice:?}");
+    golden("emergency-registration.txt", &ims.ladder());
+    // Nobody is helped: it is not refreshed.
+    let ended =
+        ims.wait_for(&alice, Duration::from_secs(400), |notice| matches!(notice, Notice::Deregistered(_)));
+    assert_eq!(ended, Some(Notice::Deregistered(Deregistration::Expired)));
+    settled(ims, &[]);
+}
+
+/// TS 24.229 §5.1.6.4: it lives on as long as somebody is helped.
+#[test]
+fn a_registration_for_emergencies_outlives_the_call_that_it_is_for() {
+    let mut ims = plan(10, "", "").with_scscf_settings("emergency_expires = \"2min\"").start();
+    let alice = ims.phone_with(for_help);
+    let psap = ims.psap("psap", BERLIN);
+    ims.register_well(&alice);
+    let notice = ims.call(&alice, "urn:service:sos");
+    assert!(matches!(notice, Notice::Established { .. }), "{notice:?}\n{}", ims.ladder());
+    for _ in 0..5 {
+        let refreshed = ims.wait_for(&alice, Duration::from_secs(61), |notice| {
+            matches!(notice, Notice::Registered { refresh: true, .. })
+        });
+        assert!(refreshed.is_some(), "{}", ims.ladder());
+    }
+    assert_eq!(calls(&mut ims, psap).len(), 1);
+    ims.hang_up(&alice);
+    settled(ims, &[]);
+}
+
+/// Both registrations of one user, by one phone each, behind CSCFs of several shards: neither disturbs the other.
+#[test]
+fn an_emergency_registration_stands_beside_an_ordinary_one_in_any_shard() {
+    for shards in [1, 3] {
+        let mut ims = plan(11, "", "").with_shards(shards).with_subscribers(4).start();
+        let psap = ims.psap("psap", BERLIN);
+        let ordinary: Vec<Phone> = (0..4).map(|_| ims.phone()).collect();
+        ordinary.iter().for_each(|phone| ims.register_well(phone));
+        for n in 0..4 {
+            let address = Ipv4Addr::new(10, 2, 0, n + 1);
+            let phone = ims.phone_of(n, &format!("help-{n}"), address, for_help);
+            ims.register_well(&phone);
+            let notice = ims.call(&phone, "urn:service:sos");
+            assert!(matches!(notice, Notice::Established { .. }), "{shards}: {notice:?}\n{}", ims.ladder());
+            ims.hang_up(&phone);
+        }
+        assert_eq!(calls(&mut ims, psap).len(), 4);
+        for (from, to) in ordinary.iter().zip(ordinary.iter().skip(1)) {
+            let notice = ims.call(from, &to.sip);
+            assert!(matches!(notice, Notice::Established { .. }), "{shards}: {notice:?}\n{}", ims.ladder());
+            ims.hang_up(from);
+            let notice = ims.deregister(from);
+            assert_eq!(notice, Notice::Deregistered(Deregistration::Confirmed), "{shards}");
+        }
+        settled(ims, &[&ordinary[3]]);
+    }
 }
 
 /// TS 24.229 §5.2.10.3: a number that is dialled as any other is known at the P-CSCF.

@@ -336,3 +336,25 @@ impl Drop for Database {
 const STOP_MAX: Duration = Duration::from_secs(10);
 /// How long the CSCFs may take to find the HSS again.
 const HEAL_MAX: Duration = Duration::from_secs(20);
+
+/// TS 24.229 §5.11: `ims-core` has an E-CSCF beside the others; a phone registers for emergencies and calls the stand-in of a
+/// PSAP, which tells what it got.
+#[test]
+fn a_phone_registered_for_emergencies_reaches_the_psap_of_a_core_in_one_process() {
+    let mut lab = Lab::by_addresses();
+    let (ecscf, psap) = (lab.loopback().at(14, 7060), lab.loopback().at(15, 5060));
+    lab.add_settings(&format!(
+        "[ecscf]\nlisten = \"{ecscf}\"\nhost = \"{}\"\npsap = [{{ uri = \"sip:{psap}\" }}]\n",
+        ecscf.ip()
+    ));
+    lab.start_in_one_process();
+    let mut command = Command::new(binary("ims"));
+    command.args(["psap", "--listen", &psap.to_string(), "--config"]).arg(lab.config_file());
+    let mut stand_in = Process::start("psap", &mut command, lab.folder());
+    stand_in.wait_for_output("a PSAP answers at", START_MAX);
+    let told = lab.ims(&["call", "alice", "urn:service:sos.fire", "--emergency"]).unwrap();
+    assert!(told.contains("a PSAP has answered"), "{told}");
+    stand_in.wait_for_output("a call has ended", START_MAX);
+    let got = stand_in.output();
+    assert!(got.contains("a call for urn:service:sos.fire") && got.contains("tel:+49301000001"), "{got}");
+}

@@ -451,3 +451,44 @@ fn an_hss_that_starts_again_uses_no_sequence_number_twice() {
     assert!(resyncs.iter().all(|register| !register.contains("auts=")), "{}", ims.ladder());
     settled(ims, &[&alice]);
 }
+
+/// RFC 5627: a call to the public GRUU of one of two phones of a user rings there alone, and what is sent within the call to
+/// the GRUU that it gave as its Contact finds it; at one shard as at three.
+#[test]
+fn a_call_to_a_gruu_rings_at_one_phone_and_goes_on_by_it() {
+    for shards in [1, 3] {
+        let mut ims = Plan::seeded(560).with_shards(shards).with_subscribers(3).start();
+        let with_instance = |instance: &str| {
+            let instance = instance.to_owned();
+            move |config: &mut ue::UeConfig| {
+                config.instance_id = Some(instance);
+                config.uses_gruu = true;
+            }
+        };
+        let alice = ims.phone_with(with_instance("urn:uuid:00000000-0000-4000-8000-000000000001"));
+        let tablet = ims.phone_of(
+            0,
+            "tablet",
+            Ipv4Addr::new(10, 3, 0, 1),
+            with_instance("urn:uuid:00000000-0000-4000-8000-000000000002"),
+        );
+        let bob = ims.phone();
+        [&alice, &tablet, &bob].into_iter().for_each(|phone| ims.register_well(phone));
+        let domain = ims.config().home.domain().to_owned();
+        let gruu = format!("{};gr=urn:uuid:00000000-0000-4000-8000-000000000002", tablet.sip);
+        assert!(gruu.contains(&domain));
+        let notice = ims.call(&bob, &gruu);
+        assert!(matches!(notice, Notice::Established { .. }), "{notice:?}\n{}", ims.ladder());
+        let heard = |ims: &mut Ims, phone: &Phone| {
+            let notices = ims.world.take_notices::<Notice>(phone.host);
+            notices.iter().any(|(_, notice)| matches!(notice, Notice::IncomingCall { .. }))
+        };
+        assert!(heard(&mut ims, &tablet) && !heard(&mut ims, &alice), "{}", ims.ladder());
+        let held = ims.ask(&bob, ue::Command::Hold { call: None }, Duration::from_secs(10), |notice| {
+            matches!(notice, Notice::Changed { .. } | Notice::ChangeRefused { .. } | Notice::Refused { .. })
+        });
+        assert!(matches!(held, Notice::Changed { .. }), "{held:?}\n{}", ims.ladder());
+        ims.hang_up(&bob);
+        settled(ims, &[&alice, &bob]);
+    }
+}

@@ -217,6 +217,15 @@ impl TokenKey {
         self.hash.hash_one((text, "seal")) & ((1 << 40) - 1)
     }
 
+    /// A key for one purpose, which tells nothing of another.
+    pub fn derive(&self, purpose: &[u8]) -> [u8; 16] {
+        let mut derived = [0; 16];
+        for (half, number) in derived.chunks_exact_mut(8).zip(0_u8..) {
+            half.copy_from_slice(&self.hash.hash_one((purpose, "derive", number)).to_be_bytes());
+        }
+        derived
+    }
+
     fn check(&self, body: &[u8]) -> u64 {
         // A second domain, so that a bucket number tells nothing of a checksum.
         self.hash.hash_one((body, "token")) & ((1 << 40) - 1)

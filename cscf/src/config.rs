@@ -5,6 +5,7 @@
 
 mod access;
 mod address;
+mod bgcf;
 mod change;
 mod check;
 mod control;
@@ -26,6 +27,7 @@ mod value;
 
 pub use access::{AccessNetwork, AccessSection};
 pub use address::{DiameterPeer, DiameterPoint, Points, StoreUrl, TrustedNet};
+pub use bgcf::{BgcfSection, BreakoutRule};
 pub use control::ControlSection;
 pub use criteria::{SharedIfcSet, WrittenCriteria};
 pub use ecscf::{EcscfSection, Psap};
@@ -74,6 +76,8 @@ pub struct Config {
     pub scscf: ScscfSection,
     /// The E-CSCF.
     pub ecscf: EcscfSection,
+    /// Where calls break out to other networks.
+    pub bgcf: BgcfSection,
     /// The mock HSS.
     pub hss: HssSection,
     /// Diameter, at whoever speaks it.
@@ -127,25 +131,42 @@ impl Default for LabAddresses {
     }
 }
 
+/// The text of a lab.
+fn lab(plmn: &Plmn, lab: &LabAddresses) -> String {
+    format!(
+        "[plmn]\nmcc = \"{}\"\nmnc = \"{}\"\n\
+         [pcscf]\nlisten = \"{}\"\n[icscf]\nlisten = \"{}\"\n[scscf]\nlisten = \"{}\"\n[hss]\nlisten = \"{}\"\n",
+        plmn.mcc(),
+        plmn.mnc(),
+        lab.pcscf,
+        lab.icscf,
+        lab.scscf,
+        lab.hss
+    )
+}
+
 impl Config {
     /// A complete configuration without a file.
     pub fn lab(plmn: &Plmn) -> Config {
         Config::lab_at(plmn, &LabAddresses::default())
     }
 
+    /// As [`Config::lab`], with an E-CSCF, and a PSAP where `ims psap` listens.
+    pub fn lab_with_emergencies(plmn: &Plmn) -> Config {
+        let text = lab(plmn, &LabAddresses::default());
+        // As `ims psap` listens.
+        let emergencies =
+            "[ecscf]\nlisten = \"127.0.0.14:7060\"\npsap = [{ uri = \"sip:127.0.0.15:5060\" }]\n";
+        Config::of_lab(&format!("{text}{emergencies}"))
+    }
+
     /// As [`Config::lab`], at other addresses: what a demonstration on free ports wants.
     pub fn lab_at(plmn: &Plmn, lab: &LabAddresses) -> Config {
-        let text = format!(
-            "[plmn]\nmcc = \"{}\"\nmnc = \"{}\"\n\
-             [pcscf]\nlisten = \"{}\"\n[icscf]\nlisten = \"{}\"\n[scscf]\nlisten = \"{}\"\n[hss]\nlisten = \"{}\"\n",
-            plmn.mcc(),
-            plmn.mnc(),
-            lab.pcscf,
-            lab.icscf,
-            lab.scscf,
-            lab.hss
-        );
-        Config::parse(&text, "lab").unwrap_or_else(|errors| {
+        Config::of_lab(&self::lab(plmn, lab))
+    }
+
+    fn of_lab(text: &str) -> Config {
+        Config::parse(text, "lab").unwrap_or_else(|errors| {
             panic!(
                 "a PLMN and four addresses are a valid configuration: {}",
                 errors.first().map_or(String::new(), ToString::to_string)
@@ -163,6 +184,7 @@ impl Config {
         let directory = Path::new(file).parent().unwrap_or(Path::new(""));
         let home = read_home(&mut reader);
         let ecscf = EcscfSection::read(&mut reader, &home);
+        let bgcf = BgcfSection::read(&mut reader);
         let pcscf = PcscfSection::read(&mut reader, &home, &ecscf);
         let access = AccessSection::read(&mut reader);
         let ipsec = IpsecSection::read(&mut reader);
@@ -189,6 +211,7 @@ impl Config {
             tls,
             icscf,
             scscf,
+            bgcf,
             ecscf,
             hss,
             diameter,

@@ -1,6 +1,6 @@
 //! Emergency services: their URNs (RFC 5031), and the numbers that stand for them (TS 24.229 §5.2.10).
 
-use sip_core::{Host, Uri};
+use sip_core::{Host, Message, Method, Uri};
 
 /// The URN of all emergency services.
 pub const SOS: &str = "urn:service:sos";
@@ -17,6 +17,19 @@ pub fn service(uri: &[u8]) -> Option<&[u8]> {
         && sos.eq_ignore_ascii_case(b"sos")
         && below.first().is_none_or(|byte| *byte == b'.');
     is_emergency.then_some(service)
+}
+
+/// Whether a contact is one for emergencies: its URI has `sos` (TS 24.229 §5.1.6.2, §7.2A.13).
+pub fn is_contact(uri: &[u8]) -> bool {
+    // Nearly every contact ends here.
+    let is_sos = |at: usize| uri.get(at + 1..at + 4).is_some_and(|name| name.eq_ignore_ascii_case(b"sos"));
+    memchr::memchr_iter(b';', uri).any(is_sos) && Uri::parse(uri).is_ok_and(|uri| uri.params().has(b"sos"))
+}
+
+/// Whether a request is a REGISTER for emergencies.
+pub fn is_registration(message: &Message) -> bool {
+    let is_one = |contact: sip_core::NameAddr<'_>| is_contact(contact.uri());
+    message.method() == Method::Register && message.contacts().any(|(_, contact)| contact.is_ok_and(is_one))
 }
 
 /// Whether `wanted` is `offered` or lies below it: `sos.police` is served by whoever serves `sos`.
@@ -68,6 +81,19 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(service(uri.as_bytes()), expected.map(str::as_bytes), "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_contact_is_for_emergencies_by_the_parameter_of_its_uri() {
+        for (uri, expected) in [
+            ("sip:a@10.0.0.1:5060;sos", true),
+            ("sip:a@[2001:db8::1];transport=tcp;SOS", true),
+            ("sip:a@10.0.0.1;sosx", false),
+            ("sip:a;sos@10.0.0.1", false),
+            ("sip:sos@10.0.0.1", false),
+        ] {
+            assert_eq!(is_contact(uri.as_bytes()), expected, "{uri}");
         }
     }
 

@@ -5,17 +5,20 @@
 //! the SIP transport layer (RFC 3261 §18) and to its Diameter endpoint, so that a driver moves nothing but bytes.
 
 pub mod assembly;
+pub mod breakout;
 pub mod bucket;
 pub mod charging;
 pub mod config;
 pub mod context;
 pub mod emergency;
 pub mod flow;
+pub mod gruu;
 pub mod identity;
 pub mod input;
 pub mod ladder;
 pub mod metrics;
 pub mod node;
+pub mod priority;
 pub mod query;
 pub mod reginfo;
 pub mod reject;

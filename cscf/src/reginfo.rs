@@ -133,6 +133,7 @@ mod tests {
                 cseq: 3,
                 uri: b"sip:alice@10.0.0.1;transport=tcp",
                 params: b";+sip.instance=\"<urn:gsma:imei:1-2-3>\";+g.3gpp.smsip;q=0.5;reg-id=1",
+                public_gruu: Some("sip:alice@home1.net;gr=urn:uuid:1"),
             });
         });
         document.registration("tel:+491", 0xb, State::Terminated, |contacts| {
@@ -145,6 +146,7 @@ mod tests {
                 cseq: 4,
                 uri: b"sip:alice@10.0.0.1",
                 params: b"",
+                public_gruu: None,
             });
         });
         let text = document.end();
@@ -169,6 +171,7 @@ mod tests {
             "<unknown-param name=\"+g.3gpp.smsip\"></unknown-param>",
             "<unknown-param name=\"reg-id\">1</unknown-param>",
             "state=\"terminated\" event=\"deactivated\"",
+            "<gr:pub-gruu xmlns:gr=\"urn:ietf:params:xml:ns:gruuinfo\" uri=\"sip:alice@home1.net;gr=urn:uuid:1\"/>",
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }

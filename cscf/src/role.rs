@@ -3,7 +3,7 @@
 use crate::bucket::TokenKey;
 use crate::config::{Config, ConfigError};
 use crate::emergency;
-use crate::flow::{Hop, Source};
+use crate::flow::{Hop, Source, Trust};
 use crate::input::Event;
 use crate::metrics::{Case, Gauge};
 use crate::node::ClientId;
@@ -88,10 +88,11 @@ pub trait Role: Sized {
         Ok(())
     }
 
-    /// Whether a request is of an emergency, so that there is room for it in a reserve when the others are refused.
-    fn is_emergency(&self, key: &TokenKey, request: &Message) -> bool {
-        let _ = key;
-        emergency::service(request.uri()).is_some()
+    /// Whether a request is of an emergency, or has another right to go first, so that there is room for it in a reserve when
+    /// the others are refused.
+    fn is_emergency(&self, key: &TokenKey, trust: Trust, request: &Message) -> bool {
+        let _ = (key, trust);
+        emergency::service(request.uri()).is_some() || emergency::is_registration(request)
     }
 
     /// What it holds many of, for who looks from outside.

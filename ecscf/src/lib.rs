@@ -112,7 +112,7 @@ impl Role for Ecscf {
     const COUNTS_TRAFFIC: bool = true;
 
     /// Everything that comes here is.
-    fn is_emergency(&self, _: &TokenKey, _: &Message) -> bool {
+    fn is_emergency(&self, _: &TokenKey, _: Trust, _: &Message) -> bool {
         true
     }
 

@@ -7,9 +7,11 @@ pub mod registration;
 pub mod selection;
 pub mod session;
 
+use cscf::bucket::TokenKey;
 use cscf::charging::{self, ChargingVector, Icid};
 use cscf::config::Config;
-use cscf::{Answer, Branch, Failure, Incoming, Next, Query, Reject, Role, Turn};
+use cscf::trust::{self, Outsider};
+use cscf::{Answer, Branch, Failure, Incoming, Next, Query, Reject, Role, Trust, Turn, emergency, priority};
 use diameter_client::cx::CxRequest;
 use diameter_client::endpoint::Destination;
 use selection::Search;
@@ -46,6 +48,8 @@ pub struct Data {
     /// The charging vector of a request that came without one.
     charging: Option<ChargingVector>,
     is_cancelled: bool,
+    /// Whether it comes from another network.
+    is_foreign: bool,
 }
 
 impl Icscf {
@@ -74,6 +78,9 @@ impl Icscf {
     /// What changes whichever way the request goes: our own Route goes, a missing charging vector comes.
     fn edits(&self, turn: &mut Turn<'_, Icscf>, message: &Message) -> Edits {
         let mut edits = turn.edits();
+        if turn.data().is_foreign {
+            trust::entering(message, Outsider::Network, &mut edits);
+        }
         if let Some((slot, _)) = self.own_route(turn, message) {
             edits.remove_slot(slot);
         }
@@ -125,6 +132,12 @@ impl Role for Icscf {
 
     const NAME: &'static str = "icscf";
     const COUNTS_TRAFFIC: bool = true;
+
+    fn is_emergency(&self, _: &TokenKey, trust: Trust, request: &Message) -> bool {
+        emergency::service(request.uri()).is_some()
+            || emergency::is_registration(request)
+            || priority::is_granted(&self.config.limits.priority_namespaces, trust, request)
+    }
 
     fn request(&mut self, turn: &mut Turn<'_, Self>, request: &Incoming) -> Result<(), Reject> {
         match request.message.method() {

@@ -3,7 +3,7 @@
 use crate::selection::Assignment;
 use crate::{Icscf, Waiting};
 use cscf::identity::{Impi, Impu};
-use cscf::{Answer, Failure, Incoming, LifeSign, Next, Reject, Target, Trust, Turn};
+use cscf::{Answer, Failure, Incoming, LifeSign, Next, Reject, Target, Trust, Turn, emergency};
 use diameter_client::cx::{CxAnswer, CxRequest, CxResult, UAR_EMERGENCY, Uaa, Uar, UserAuthorizationType};
 use diameter_client::endpoint::CxFailure;
 use sip_core::{Message, Name, Status};
@@ -120,7 +120,7 @@ pub fn uar(message: &Message, home: &str) -> Result<Uar, Reject> {
         public_identity: impu.into_string(),
         visited_network: visited_network(message).unwrap_or_else(|| home.as_bytes().to_vec()),
         authorization_type: authorization_type(message),
-        uar_flags: is_emergency(message).then_some(UAR_EMERGENCY),
+        uar_flags: emergency::is_registration(message).then_some(UAR_EMERGENCY),
         ..Uar::default()
     })
 }
@@ -144,13 +144,6 @@ fn authorization_type(message: &Message) -> UserAuthorizationType {
         Some(_) => contacts.all(|contact| contact.expires().or(header) == Some(0)),
     };
     if ends { UserAuthorizationType::DeRegistration } else { UserAuthorizationType::Registration }
-}
-
-/// Whether a contact asks for an emergency registration (TS 24.229 §5.1.6.2: URI parameter `sos`).
-fn is_emergency(message: &Message) -> bool {
-    message.contacts().any(|(_, contact)| {
-        contact.is_ok_and(|contact| contact.parsed_uri().is_ok_and(|uri| uri.params().has(b"sos")))
-    })
 }
 
 /// What a UAA means (TS 24.229 §5.3.1.2 and §5.3.1.3, TS 29.228 §6.1.1.1).

@@ -5,7 +5,7 @@
 use crate::selection::Assignment;
 use crate::{Icscf, Waiting};
 use cscf::identity::Impu;
-use cscf::{Answer, Failure, Incoming, LifeSign, Next, Reject, Target, Trust, Turn};
+use cscf::{Answer, Failure, Incoming, LifeSign, Next, Reject, Target, Trust, Turn, breakout, gruu};
 use diameter_client::cx::{
     CxAnswer, CxRequest, CxResult, Lia, Lir, ServerCapabilities, UserAuthorizationType,
 };
@@ -25,16 +25,22 @@ pub enum SessionSide {
 /// A request, before the HSS was asked.
 pub fn begin(icscf: &Icscf, turn: &mut Turn<'_, Icscf>, request: &Incoming) -> Result<(), Reject> {
     let message = &request.message;
-    if request.source.trust == Trust::Outside {
+    let is_foreign = request.source.trust == Trust::Outside;
+    if is_foreign && !icscf.config.icscf.takes_foreign {
         return Err(Reject::new(Status::FORBIDDEN, "request from outside the trust domain"));
     }
     if message.method() == Method::Options && is_for_node(icscf, turn, message) {
         turn.reply(request, Status::OK, |response| response);
         return Ok(());
     }
+    turn.data().is_foreign = is_foreign;
     icscf.charge(turn, message);
-    // TS 24.229 §5.3.2.1: whoever wrote further Routes knows the way.
-    if let Some(next) = next_route(icscf, turn, message) {
+    // TS 24.229 §5.3.2.1: whoever wrote further Routes knows the way; a stranger is not taken there.
+    let next = next_route(icscf, turn, message);
+    if is_foreign && next.is_some() {
+        return Err(Reject::new(Status::FORBIDDEN, "Route from outside the trust domain"));
+    }
+    if let Some(next) = next {
         let edits = icscf.edits(turn, message);
         turn.forward(request, edits, Target::Uri(next));
         return Ok(());
@@ -43,10 +49,37 @@ pub fn begin(icscf: &Icscf, turn: &mut Turn<'_, Icscf>, request: &Incoming) -> R
         // The ACK to a 2xx follows the route set, and this node is in none.
         return Err(Reject::new(Status::FORBIDDEN, "ACK without a Route"));
     }
+    // Only a trusted application server acts for a user.
     let side = icscf.own_route(turn, message).map_or(SessionSide::Terminating, |(_, side)| side);
+    let side = if is_foreign { SessionSide::Terminating } else { side };
     turn.data().side = side;
+    if side == SessionSide::Terminating && gruu::may_be(message.uri()) {
+        let uri = message.request_uri().ok();
+        if let Some(user) = uri.as_ref().and_then(gruu::temporary) {
+            return to_maker(icscf, turn, request, user);
+        }
+    }
     let lir = lir(message, side, icscf.config.home.domain())?;
     icscf.ask(turn, message, CxRequest::Lir(lir), Waiting::Lia);
+    Ok(())
+}
+
+/// A temporary GRUU names nobody to the HSS: the S-CSCF that has made it knows (TS 24.229 §5.4.7A.3).
+fn to_maker(
+    icscf: &Icscf,
+    turn: &mut Turn<'_, Icscf>,
+    request: &Incoming,
+    user: &[u8],
+) -> Result<(), Reject> {
+    let mark = gruu::Mark::read(user);
+    let maker = icscf.config.icscf.scscfs.iter().find(|entry| Some(gruu::Mark::of(&entry.uri)) == mark);
+    let maker = maker.ok_or_else(|| Reject::new(Status::NOT_FOUND, "temporary GRUU of no S-CSCF here"))?;
+    let search = &mut turn.data().search;
+    search.assign(Assignment::Named(maker.uri.clone()), &[]);
+    // Nobody else can say who is meant.
+    search.has_asked_anew = true;
+    let scscf = icscf.next_scscf(turn)?;
+    forward(icscf, turn, request, &scscf);
     Ok(())
 }
 
@@ -83,13 +116,50 @@ pub fn located(
             let any = Assignment::Select(ServerCapabilities::default());
             Location { assignment: any, profile_key: None }
         }
-        answer => location(answer.map(|answer| *answer))?,
+        answer => match location(answer.map(|answer| *answer)) {
+            Err(reject) if reject.status == Status::NOT_FOUND => {
+                return break_out(icscf, turn, request, reject);
+            }
+            located => located?,
+        },
     };
     data.profile_key = profile_key;
     data.search.assign(assignment, &icscf.config.icscf.scscfs);
     let scscf = icscf.next_scscf(turn)?;
     forward(icscf, turn, request, &scscf);
     Ok(())
+}
+
+/// Nobody here has what was called. A number leaves the network by the rule that it falls under (TS 24.229 §5.3.2.1,
+/// §5.6.2), when it comes from inside: for strangers this is no way through.
+fn break_out(
+    icscf: &Icscf,
+    turn: &mut Turn<'_, Icscf>,
+    request: &Incoming,
+    unknown: Reject,
+) -> Result<(), Reject> {
+    let message = &request.message;
+    if request.source.trust == Trust::Outside || turn.data().side == SessionSide::Originating {
+        return Err(unknown);
+    }
+    let Ok(uri) = message.request_uri() else { return Err(unknown) };
+    match breakout::of_number(&icscf.config.bgcf.rules, &uri) {
+        Some(rule) => {
+            turn.count("breakout", "number without subscriber");
+            let mut edits = icscf.edits(turn, message);
+            let target = breakout::leave(rule, message, &mut edits);
+            turn.forward(request, edits, target);
+            Ok(())
+        }
+        None if !icscf.config.bgcf.rules.is_empty() && is_number(&uri) => {
+            Err(Reject::new(Status::NOT_FOUND, "number has no subscriber and no rule"))
+        }
+        None => Err(unknown),
+    }
+}
+
+fn is_number(uri: &Uri<'_>) -> bool {
+    matches!(uri, Uri::Tel(_)) || uri.param(b"user").is_some_and(|user| user.eq_ignore_ascii_case(b"phone"))
 }
 
 /// Whether the HSS cannot be asked, so that nothing is known of the callee.

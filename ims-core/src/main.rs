@@ -1,6 +1,8 @@
-//! The process that is P-, I- and S-CSCF, which hand messages to each other in memory ([`cscf::station::colocation`]).
+//! The process that is P-, I- and S-CSCF, which hand messages to each other in memory ([`cscf::station::colocation`]), with
+//! an E-CSCF beside them.
 
 use cscf::wording::Wording;
+use ecscf::Ecscf;
 use icscf::Icscf;
 use pcscf::Pcscf;
 use scscf::Scscf;
@@ -15,7 +17,8 @@ fn main() -> ExitCode {
     let pcscf = Function { role: Pcscf::new, wording: pcscf::wording::WORDING };
     let icscf = Function { role: Icscf::new, wording: Wording::NONE };
     let scscf = Function { role: Scscf::new, wording: scscf::WORDING };
-    colocated::run("ims-core", ABOUT, (pcscf, icscf, scscf))
+    colocated::run("ims-core", ABOUT, (pcscf, icscf, scscf), Ecscf::new)
 }
 
-const ABOUT: &str = "P-, I- and S-CSCF in one process, for a machine that has all three";
+const ABOUT: &str =
+    "P-, I- and S-CSCF in one process, for a machine that has all three; and an E-CSCF beside them";

@@ -72,7 +72,7 @@ pub struct Demo {
 /// `ims dev`.
 #[derive(Debug, Args)]
 pub struct Dev {
-    /// The configuration; without it, the lab on 127.0.0.10 to 127.0.0.13 with alice and bob.
+    /// The configuration; without it, the lab on 127.0.0.10 to 127.0.0.14 with alice and bob.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Let the CSCFs talk to each other over sockets, as processes do, and not in memory: Mw can be captured.
@@ -153,6 +153,9 @@ pub struct Entry {
     /// Whether they watch their registration.
     #[arg(skip)]
     pub watching: Watching,
+    /// Register for emergencies alone: the phone calls for help, and nobody is called by it or calls it.
+    #[arg(long)]
+    pub emergency: bool,
 }
 
 /// A transport of Gm.
@@ -194,7 +197,7 @@ pub struct Register {
 pub struct Call {
     /// Who calls: a name, number or identity of a subscriber.
     pub caller: String,
-    /// Who is called.
+    /// Who is called: a name, number or identity of a subscriber; or a service that helps, as urn:service:sos.police.
     pub called: String,
     /// How long the call lasts.
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]

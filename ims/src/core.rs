@@ -11,6 +11,7 @@ use cscf::query::{Record, StoreFailure};
 use cscf::station::Protocol;
 use cscf::trace;
 use diameter_client::endpoint::{Endpoint, EndpointConfig};
+use ecscf::Ecscf;
 use hss_mock::station::{HssNotice, HssStation};
 use hss_mock::store::keeper::Keeper;
 use hss_mock::{Hss, HssCommand, HssConfig};
@@ -22,6 +23,7 @@ use shell::{
     Store, Tls, system_entropy,
 };
 use shell::{colocated, process};
+use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU16;
@@ -33,6 +35,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct CoreSockets {
     cscfs: CscfSockets,
+    /// Where there is an E-CSCF.
+    ecscf: Option<Sockets>,
     hss: Sockets,
 }
 
@@ -51,6 +55,10 @@ impl CoreSockets {
                 }
                 Arrangement::Memory => CscfSockets::Together(sip(Part::Pcscf, colocated::bindings(config))?),
             },
+            ecscf: match config.ecscf.listen.is_empty() {
+                true => None,
+                false => Some(bind(config.ecscf.listen.iter().map(Binding::from))?),
+            },
             hss: bind(config.hss.listen.iter().map(Binding::from))?,
         })
     }
@@ -68,7 +76,8 @@ impl CoreSockets {
             scscf: first_address(&scscf)?,
             hss: first_address(&hss)?,
         };
-        Ok((CoreSockets { cscfs: CscfSockets::Apart([pcscf, icscf, scscf]), hss }, lab))
+        let cscfs = CscfSockets::Apart([pcscf, icscf, scscf]);
+        Ok((CoreSockets { cscfs, ecscf: None, hss }, lab))
     }
 }
 
@@ -95,6 +104,7 @@ pub struct Core {
     config: Arc<Config>,
     tls: Option<Tls>,
     cscfs: Cscfs,
+    ecscf: Option<Handle<Infallible, Infallible>>,
     hss: Handle<HssCommand, HssNotice>,
     events: [Vec<trace::Event>; 3],
     hss_events: Vec<trace::Event>,
@@ -144,7 +154,14 @@ impl Core {
         let hss = spawn("hss", hss, launch.setup(&config, hss_store(&config, roster)?, sockets.hss)?)?;
         let launch = Launch { tls: tls.clone(), ..launch };
         let cscfs = Cscfs::start(&config, sockets.cscfs, &launch)?;
-        Ok(Core { config, tls, cscfs, hss, events: Default::default(), hss_events: Vec::new() })
+        let beside = |sockets| {
+            let (role, locals) = (Ecscf::new(config.clone()), config.ecscf.listen.clone());
+            let station = assembly::sip_station(role, &config, locals, None, entropy()?);
+            let launch = Launch { tracing: Tracing::Off, tls: tls.clone(), clock };
+            spawn("ecscf", station, launch.setup(&config, (Store::memory(), Vec::new()), sockets)?)
+        };
+        let ecscf = sockets.ecscf.map(beside).transpose()?;
+        Ok(Core { config, tls, cscfs, ecscf, hss, events: Default::default(), hss_events: Vec::new() })
     }
 
     /// Takes commands of an operator at sockets in `directory` while what is returned lives; `file` is what
@@ -200,6 +217,7 @@ impl Core {
     /// [`Core::columns`].
     pub fn stop(mut self) -> Result<[Vec<trace::Event>; 4], Failure> {
         self.cscfs.drain();
+        self.ecscf.iter().for_each(Handle::drain);
         // The HSS goes last: its peers say goodbye to it (RFC 6733 §5.4).
         while !self.cscfs.are_finished() {
             self.collect();
@@ -211,18 +229,22 @@ impl Core {
             std::thread::sleep(POLL);
         }
         self.collect();
-        let Core { cscfs, hss, events: [pcscf, icscf, scscf], hss_events, .. } = self;
+        let Core { cscfs, ecscf, hss, events: [pcscf, icscf, scscf], hss_events, .. } = self;
         let mut events = [pcscf, icscf, scscf, hss_events];
         // The shards of one function tell each their own in order.
         events.iter_mut().for_each(|events| events.sort_by_key(|event| event.at.instant));
         cscfs.join()?;
+        if let Some(ecscf) = ecscf {
+            check(ecscf.join())?;
+        }
         check(hss.join())?;
         Ok(events)
     }
 
     /// Whether a machine has ended by itself, which none should.
     pub fn has_ended(&self) -> bool {
-        self.cscfs.has_one_ended() || self.hss.is_finished()
+        let has_ecscf_ended = self.ecscf.as_ref().is_some_and(Handle::is_finished);
+        self.cscfs.has_one_ended() || has_ecscf_ended || self.hss.is_finished()
     }
 
     fn collect(&mut self) {

@@ -56,8 +56,12 @@ fn banner(config: &Config, roster: &Roster, file: Option<&Path>) -> String {
         ("P-CSCF", first(&config.pcscf.listen)),
         ("I-CSCF", first(&config.icscf.listen)),
         ("S-CSCF", first(&config.scscf.listen)),
+        ("E-CSCF", first(&config.ecscf.listen)),
         ("HSS", config.hss.listen.first().map_or(String::new(), ToString::to_string)),
     ] {
+        if address.is_empty() {
+            continue;
+        }
         out.push_str(&format!("  {name:<7} {address}\n"));
     }
     out.push_str("\nSubscribers:\n");

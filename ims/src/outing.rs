@@ -7,6 +7,7 @@ use crate::phone::{PAUSE, Phone};
 use crate::roster::{Roster, dialled};
 use crate::screen;
 use crate::settings;
+use cscf::emergency;
 use cscf::ladder::{Kind, Ladder};
 use shell::Clock;
 use std::time::Instant;
@@ -15,11 +16,14 @@ use ue::Fault;
 /// Carries out `ims register A`.
 pub fn register(register: &Register) -> Result<(), Failure> {
     let Register { subscriber, fault, running } = register;
-    with_faulty_phones(running, [subscriber], *fault, |[phone], until| phone.deregister(until))
+    with_faulty_phones(running, [subscriber], *fault, |[phone], until| leave(phone, running, until))
 }
 
 /// Carries out `ims call A B`.
 pub fn call(call: &Call) -> Result<(), Failure> {
+    if emergency::service(call.called.as_bytes()).is_some() {
+        return call_for_help(call);
+    }
     with_phones(&call.running, [&call.caller, &call.called], |[caller, called], until| {
         screen::line(format_args!("{} calls {}", caller.name(), called.dialled()));
         let number = caller.call(called.dialled(), until)?;
@@ -34,6 +38,26 @@ pub fn call(call: &Call) -> Result<(), Failure> {
         caller.deregister(until + call.talk)?;
         called.deregister(until + call.talk)
     })
+}
+
+/// Carries out `ims call A urn:service:sos`.
+fn call_for_help(call: &Call) -> Result<(), Failure> {
+    with_phones(&call.running, [&call.caller], |[caller], until| {
+        screen::line(format_args!("{} calls {}", caller.name(), call.called));
+        let number = caller.call(&call.called, until)?;
+        screen::line(format_args!("a PSAP has answered; they talk for {:?}", call.talk));
+        std::thread::sleep(call.talk);
+        caller.hang_up(number)?;
+        caller.ended(until + call.talk)?;
+        screen::line(format_args!("{} has hung up", caller.name()));
+        std::thread::sleep(PAUSE);
+        leave(caller, &call.running, until + call.talk)
+    })
+}
+
+/// De-registers a phone, unless it is registered for emergencies: that ends by its time alone.
+fn leave(phone: &mut Phone, running: &Running, until: Instant) -> Result<(), Failure> {
+    if running.entry.emergency { Ok(()) } else { phone.deregister(until) }
 }
 
 /// Carries out `ims message A B TEXT`.

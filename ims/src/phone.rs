@@ -15,7 +15,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 use ue::{
     Answering, CallNumber, Command, Deregistration, Ending, Fault, Handset, Notice, Password, Policy,
-    RegistrationFailure, RequestFailure, SecurityConfig, Tunnel, Ue, UeConfig,
+    RegistersFor, RegistrationFailure, RequestFailure, SecurityConfig, Tunnel, Ue, UeConfig,
 };
 
 /// Where a phone listens.
@@ -144,6 +144,9 @@ impl Phone {
         };
         ue.play(handset);
         ue.watching = entry.watching;
+        if entry.emergency {
+            ue.registers_for = RegistersFor::Emergencies;
+        }
         let policy = Policy { answering: Answering::After(RING_TIME), ..ue.policy };
         let ue = Ue::new(UeConfig { policy, pcscf: hop, security: offers, ..ue });
         let station = assembly::sip_station(ue, config, locals, None, entropy()?);

@@ -8,7 +8,7 @@ use std::path::Path;
 /// The configuration in `file`; the lab on its usual addresses without one.
 pub fn read(file: Option<&Path>) -> Result<Config, Failure> {
     let Some(file) = file else {
-        return Ok(Config::lab(&Plmn::test()));
+        return Ok(Config::lab_with_emergencies(&Plmn::test()));
     };
     let shown = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|error| Failure::Usage(format!("{shown}: {error}")))?;

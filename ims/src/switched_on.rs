@@ -21,7 +21,13 @@ pub fn run(ue: &Ue, is_asked_to_stop: impl Fn() -> bool) -> Result<(), Failure> 
     let watching = if ue.watch { Watching::OwnRegistration } else { Watching::Nothing };
     let entry = Entry { watching, ..ue.running.entry.clone() };
     let mut phone = Phone::start(subscriber, &config, (&entry, ue.running.profile), Clock::start(), tracing)?;
-    let told = stay(&mut phone, ue.running.timeout, is_asked_to_stop);
+    let told = stay(&mut phone, ue.running.timeout, is_asked_to_stop).and_then(|()| {
+        match ue.running.entry.emergency {
+            // It ends by its time alone.
+            true => Ok(()),
+            false => leave(&mut phone, ue.running.timeout),
+        }
+    });
     let mut ladder = Ladder::new();
     let column = phone.column(&mut ladder);
     ladder.column("P-CSCF", Kind::Cscf, config.pcscf.listen.iter().map(|local| local.address));
@@ -46,6 +52,10 @@ fn stay(phone: &mut Phone, timeout: Duration, is_asked_to_stop: impl Fn() -> boo
             return Err(Failure::Failed("the phone has ended; its log says why".to_owned()));
         }
     }
+    Ok(())
+}
+
+fn leave(phone: &mut Phone, timeout: Duration) -> Result<(), Failure> {
     phone.deregister(Instant::now() + timeout)?;
     screen::line(told(phone.name(), &Notice::Deregistered(Deregistration::Confirmed)));
     Ok(())
@@ -144,7 +154,10 @@ mod tests {
             std::thread::scope(|scope| {
                 let (done, is_done) = std::sync::mpsc::channel::<()>();
                 let staying = scope.spawn(move || {
-                    stay(&mut alice, Duration::from_secs(20), || is_done.try_recv().is_ok()).map(|()| alice)
+                    let timeout = Duration::from_secs(20);
+                    stay(&mut alice, timeout, || is_done.try_recv().is_ok())
+                        .and_then(|()| leave(&mut alice, timeout))
+                        .map(|()| alice)
                 });
                 let mut tries = 0;
                 // Alice is registered when the network takes a text for her.

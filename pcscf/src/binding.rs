@@ -5,7 +5,7 @@
 
 use ambient::{Instant, TimerId, Wall};
 use cscf::identity::Impu;
-use cscf::{Flow, Hop, Transport};
+use cscf::{Flow, Hop, Transport, emergency};
 use sip_core::Uri;
 use std::net::SocketAddr;
 
@@ -67,10 +67,12 @@ pub fn contact_address(uri: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(sip.host.ip()?, sip.port.unwrap_or(Transport::Tcp.default_port())))
 }
 
-/// Whether both are the same contact (RFC 3261 §19.1.4).
+/// Whether both are the same contact (RFC 3261 §19.1.4); one for emergencies is another than the same without `sos`.
 pub fn is_same_contact(one: &[u8], other: &[u8]) -> bool {
     match (Uri::parse(one), Uri::parse(other)) {
-        (Ok(one), Ok(other)) => one.uri_eq(&other),
+        (Ok(first), Ok(second)) => {
+            first.uri_eq(&second) && emergency::is_contact(one) == emergency::is_contact(other)
+        }
         _ => false,
     }
 }

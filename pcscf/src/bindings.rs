@@ -98,11 +98,15 @@ impl Bindings {
         found.any(|kept| kept.is_protected() && kept.hop().remote == ue)
     }
 
-    /// The binding that this address made for `aor`, which a further REGISTER refreshes.
-    pub fn refreshed_by(&self, source: &Source, aor: &Impu) -> Option<&Kept> {
+    /// The binding that this address made for `aor`, which a further REGISTER refreshes; one for emergencies is refreshed
+    /// by another of its kind.
+    pub fn refreshed_by(&self, source: &Source, aor: &Impu, is_emergency: bool) -> Option<&Kept> {
         let port = source.remote.port();
-        self.at(source.remote.ip(), port, port)
-            .find(|kept| kept.is_at(source) && kept.aor().is(aor.as_str().as_bytes()))
+        self.at(source.remote.ip(), port, port).find(|kept| {
+            kept.is_at(source)
+                && kept.aor().is(aor.as_str().as_bytes())
+                && kept.is_emergency() == is_emergency
+        })
     }
 
     /// The binding of a UE that registered `aor` by TLS with one of these contacts, lost its connection, and comes back

@@ -27,6 +27,7 @@ pub fn is_part(config: &PcscfSection, key: &TokenKey, message: &Message) -> bool
         matches!(token, Some(Token::Dialog(dialog)) if dialog.is_emergency && dialog.is_of(key, message.call_id()))
     };
     is_wanted(config, message.uri())
+        || emergency::is_registration(message)
         || message.routes().filter_map(|(_, route)| route.ok()).any(|route| is_recorded(route.uri()))
 }
 
@@ -45,10 +46,19 @@ pub fn begin(
     }
     gm::count_forged(turn, message);
     let source = securing::sender(pcscf, &request.source)?;
-    let senders = pcscf.bindings.of_sender(&source, crate::sent_by(message));
+    let mut senders = pcscf.bindings.of_sender(&source, crate::sent_by(message));
+    if senders.iter().any(|binding| binding.is_emergency()) {
+        senders.retain(|binding| binding.is_emergency());
+    }
     let caller = assertion::asserted(message, &senders);
     let id = caller.map(|(_, binding)| binding.id());
-    let ecscf = match (decide(config.emergency, id.is_some()), &config.ecscf) {
+    let standing = match caller {
+        None => Standing::Unknown,
+        Some((_, binding)) if binding.is_emergency() => Standing::RegisteredForEmergencies,
+        Some((_, binding)) if pcscf.config.home.is_domain(binding.domain().as_bytes()) => Standing::AtHome,
+        Some(_) => Standing::Roaming,
+    };
+    let ecscf = match (decide(config.emergency, standing), &config.ecscf) {
         (Decision::Serve, Some(ecscf)) => ecscf,
         (Decision::Serve | Decision::Elsewhere, _) => {
             return Err(elsewhere(pcscf, turn, request, id, ELSEWHERE));
@@ -123,12 +133,32 @@ enum Decision {
     Elsewhere,
 }
 
-fn decide(callers: EmergencyCallers, is_registered: bool) -> Decision {
-    match (callers, is_registered) {
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// Nobody who is registered here.
+    Unknown,
+    /// A user of this network.
+    AtHome,
+    /// A user of another network, whom that one may not let register here.
+    Roaming,
+    /// Whoever it is, registered for this.
+    RegisteredForEmergencies,
+}
+
+/// TS 23.167 §6.2.1, §7.3.
+fn decide(callers: EmergencyCallers, standing: Standing) -> Decision {
+    match (callers, standing) {
         (EmergencyCallers::Off, _) => Decision::Elsewhere,
-        (EmergencyCallers::Registered, false) => Decision::RegisterFirst,
-        (EmergencyCallers::Registered, true) | (EmergencyCallers::Anyone, _) => Decision::Serve,
+        (_, Standing::Roaming) | (EmergencyCallers::Registered, Standing::Unknown) => Decision::RegisterFirst,
+        (_, Standing::AtHome | Standing::RegisteredForEmergencies)
+        | (EmergencyCallers::Anyone, Standing::Unknown) => Decision::Serve,
     }
+}
+
+/// How many registrations for emergencies there is room for beyond the others.
+pub fn reserve(registrations_max: usize) -> usize {
+    registrations_max / 8 + 4
 }
 
 /// The 380 (TS 24.229 §5.2.10, §7.6): a UE believes it from a URI of its Path, or of the P-CSCF that it knows.
@@ -171,13 +201,16 @@ mod tests {
 
     #[test]
     fn policy_says_whose_emergencies_are_served() {
+        use Decision::{Elsewhere, RegisterFirst, Serve};
         use EmergencyCallers::{Anyone, Off, Registered};
-        for (callers, of_registered, of_unknown) in [
-            (Registered, Decision::Serve, Decision::RegisterFirst),
-            (Anyone, Decision::Serve, Decision::Serve),
-            (Off, Decision::Elsewhere, Decision::Elsewhere),
+        let all =
+            [Standing::Unknown, Standing::AtHome, Standing::Roaming, Standing::RegisteredForEmergencies];
+        for (callers, expected) in [
+            (Registered, [RegisterFirst, Serve, RegisterFirst, Serve]),
+            (Anyone, [Serve, Serve, RegisterFirst, Serve]),
+            (Off, [Elsewhere; 4]),
         ] {
-            assert_eq!((decide(callers, true), decide(callers, false)), (of_registered, of_unknown));
+            assert_eq!(all.map(|standing| decide(callers, standing)), expected, "{callers:?}");
         }
     }
 }

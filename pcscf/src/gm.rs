@@ -40,6 +40,9 @@ pub fn to_ue(message: &Message, edits: &mut Edits) {
     trust::leaving(message, Outsider::Ue, edits);
 }
 
+/// The end of a Path entry that stands for a flow (RFC 5626 §5.1).
+pub const FLOW_MARK: &[u8] = b";ob";
+
 /// The option tag of RFC 3329, which ends at the P-CSCF.
 pub const SEC_AGREE: &str = "sec-agree";
 
@@ -50,6 +53,8 @@ pub struct Routes {
     own: SmallVec<[SlotId; 2]>,
     /// What the first of them that has a token says.
     pub token: Option<Token>,
+    /// Whether the first of them is that of a flow (RFC 5626 §5.3): the UE is reached by it, and in no other way.
+    pub is_flow: bool,
     /// What follows.
     pub rest: SmallVec<[SlotId; 4]>,
 }
@@ -62,6 +67,9 @@ impl Routes {
             let uri = route.map(|route| route.uri()).unwrap_or_default();
             match own(pcscf, turn, uri) {
                 Some(token) if routes.rest.is_empty() && routes.goes_with(token.as_ref()) => {
+                    if routes.own.is_empty() && matches!(token, Some(Token::Path(_))) {
+                        routes.is_flow = uri.ends_with(FLOW_MARK);
+                    }
                     routes.own.push(slot);
                     routes.token = routes.token.take().or(token);
                 }

@@ -8,7 +8,7 @@ use crate::record;
 use ambient::Now;
 use cscf::identity::Impu;
 use cscf::query::Record;
-use cscf::{Hop, Source};
+use cscf::{Hop, Source, emergency};
 use sip_core::{Message, Name};
 use smallvec::SmallVec;
 use std::time::Duration;
@@ -67,20 +67,36 @@ impl Asked<'_> {
         let is_listed =
             |uri: &str| listed.iter().any(|contact| is_same_contact(contact.uri.as_bytes(), uri.as_bytes()));
 
+        let times_listed = |uri: &str| {
+            listed.iter().filter(|contact| is_same_contact(contact.uri.as_bytes(), uri.as_bytes())).count()
+        };
         let before = bindings.get(self.id);
         let still = before.into_iter().flat_map(Kept::contacts);
         let still = still.filter(|contact| is_listed(contact.uri) && !is_wanted(contact.uri));
         let granted = listed.iter().copied().filter(|contact| is_wanted(contact.uri));
-        let contacts: Vec<BoundContact> = still.chain(granted).map(BoundContact::from).collect();
+        let mut contacts: Vec<BoundContact> = still.chain(granted).map(BoundContact::from).collect();
+        // Two flows may have one contact: the binding of each has it once.
+        contacts.dedup_by(|later, earlier| {
+            let is_same = is_same_contact(later.uri.as_bytes(), earlier.uri.as_bytes());
+            if is_same && later.ends > earlier.ends {
+                std::mem::swap(later, earlier);
+            }
+            is_same
+        });
         if before.is_some() || !contacts.is_empty() {
             change.leave(self.binding(before, response, contacts));
         }
-        for other in bindings.of_impu(&self.aor).filter(|other| other.id() != self.id) {
+        // The registrar lists contacts of one kind: those for emergencies, or the others.
+        let is_emergency = emergency::is_registration(self.request);
+        let is_other = |other: &&Kept| other.id() != self.id && other.is_emergency() == is_emergency;
+        for other in bindings.of_impu(&self.aor).filter(is_other) {
             let Some(mut left) = other.unpacked() else { continue };
             let count = left.contacts.len();
             if left.aor == self.aor {
                 // The registrar lists every contact of the identity, and one that registered anew has moved here.
-                left.contacts.retain(|contact| is_listed(&contact.uri) && !is_wanted(&contact.uri));
+                // Unless it is listed once more: then it is another flow of the same UE (RFC 5626 §4.2.1).
+                let stays = |uri: &str| is_listed(uri) && (!is_wanted(uri) || times_listed(uri) > 1);
+                left.contacts.retain(|contact| stays(&contact.uri));
             } else if left.hop.remote.ip() == self.source.remote.ip() {
                 // A contact that ends does so for the whole set that the UE registered it with.
                 left.contacts

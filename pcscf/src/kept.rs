@@ -6,7 +6,7 @@
 use crate::binding::{Binding, BindingId, BoundContact, contact_address};
 use crate::written::Written;
 use ambient::{Instant, TimerId, Wall};
-use cscf::{Flow, Hop, Source, Target, Transport};
+use cscf::{Flow, Hop, Source, Target, Transport, emergency};
 use smallvec::SmallVec;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -146,6 +146,16 @@ impl Kept {
     /// Whether the UE is reached through security associations, and in no other way.
     pub fn is_protected(&self) -> bool {
         self.alike.is_protected
+    }
+
+    /// Whether it is for emergencies alone (TS 24.229 §5.2.10).
+    pub fn is_emergency(&self) -> bool {
+        self.contacts().any(|contact| emergency::is_contact(contact.uri.as_bytes()))
+    }
+
+    /// The domain of its identities; empty where these name none.
+    pub fn domain(&self) -> &str {
+        &self.alike.domain
     }
 
     /// Our end of it.

@@ -43,7 +43,7 @@ use cscf::config::Config;
 use cscf::metrics::{Case, Gauge, Holding};
 use cscf::node::ClientId;
 use cscf::role::Outcome;
-use cscf::{Answer, Branch, Event, Failure, Incoming, Next, Reject, Role, Transport, Trust, Turn};
+use cscf::{Answer, Branch, Event, Failure, Incoming, Next, Reject, Role, Transport, Trust, Turn, priority};
 use gm::Routes;
 use ipsec::Spi;
 use path::Token;
@@ -190,8 +190,9 @@ impl Role for Pcscf {
         }
     }
 
-    fn is_emergency(&self, key: &TokenKey, request: &Message) -> bool {
+    fn is_emergency(&self, key: &TokenKey, trust: Trust, request: &Message) -> bool {
         emergency::is_part(&self.config.pcscf, key, request)
+            || priority::is_granted(&self.config.limits.priority_namespaces, trust, request)
     }
 
     fn request(&mut self, turn: &mut Turn<'_, Self>, request: &Incoming) -> Result<(), Reject> {

@@ -21,7 +21,13 @@ pub fn begin(
     }
     gm::count_forged(turn, message);
     let source = securing::sender(pcscf, &request.source)?;
-    let senders = pcscf.bindings.of_sender(&source, crate::sent_by(message));
+    let mut senders = pcscf.bindings.of_sender(&source, crate::sent_by(message));
+    let is_known = !senders.is_empty();
+    senders.retain(|binding| !binding.is_emergency());
+    if is_known && senders.is_empty() {
+        // TS 23.167 §6.2.1: such a registration is for calls for help.
+        return Err(Reject::new(Status::FORBIDDEN, "UE is registered for emergencies only"));
+    }
     let Some((identity, binding)) = assertion::asserted(message, &senders) else {
         return Err(Reject::new(Status::FORBIDDEN, securing::why_unknown(pcscf, &source)));
     };

@@ -55,7 +55,8 @@ pub fn begin(pcscf: &mut Pcscf, turn: &mut Turn<'_, Pcscf>, id: BindingId) {
     if !pcscf.config.pcscf.reg_event || pcscf.watches.0.contains_key(&id) {
         return;
     }
-    let Some(binding) = pcscf.bindings.get(id) else { return };
+    // Of a registration for emergencies nobody is told anything (TS 24.229 §5.4.2.1.2).
+    let Some(binding) = pcscf.bindings.get(id).filter(|binding| !binding.is_emergency()) else { return };
     let Some(watched) = watched(binding) else { return };
     let call_id = format!("{:016x}{:016x}", turn.entropy().next_u64(), turn.entropy().next_u64());
     let watcher = Watcher::new(call_id, turn.tag());

@@ -9,7 +9,7 @@ use crate::grant::{Asked, Change};
 use crate::path::ID_BITS;
 use crate::scheme::{self, Credentials, Facts, Way};
 use crate::tls_session::TlsSession;
-use crate::{Data, Pcscf, Timer, Waiting, nat, record, reg_event, securing};
+use crate::{Data, Pcscf, Timer, Waiting, emergency, nat, record, reg_event, securing};
 use ambient::Now;
 use cscf::identity::Impu;
 use cscf::{Answer, Incoming, Query, Reject, Target, Transport, Trust, Turn};
@@ -50,10 +50,12 @@ pub fn begin(pcscf: &Pcscf, turn: &mut Turn<'_, Pcscf>, request: &Incoming) -> R
         let mut contacts = message.contacts().filter_map(|(_, contact)| Some(contact.ok()?.uri()));
         contacts.any(|contact| is_same_contact(contact, uri.as_bytes()))
     };
-    let refreshed = pcscf.bindings.refreshed_by(&source, &aor);
+    let is_emergency = cscf::emergency::is_registration(message);
+    let refreshed = pcscf.bindings.refreshed_by(&source, &aor, is_emergency);
     let known = refreshed.or_else(|| pcscf.bindings.returned(&source, &aor, has_contact));
     let known = known.map(|binding| binding.id());
-    if known.is_none() && pcscf.bindings.len() >= pcscf.config.pcscf.registrations_max {
+    let reserve = if is_emergency { emergency::reserve(pcscf.config.pcscf.registrations_max) } else { 0 };
+    if known.is_none() && pcscf.bindings.len() >= pcscf.config.pcscf.registrations_max + reserve {
         return Err(
             Reject::new(Status::SERVICE_UNAVAILABLE, "too many registrations").header(Name::RetryAfter, "60")
         );
@@ -70,7 +72,9 @@ pub fn begin(pcscf: &Pcscf, turn: &mut Turn<'_, Pcscf>, request: &Incoming) -> R
     }
     let token = gm::path_token(turn, id, source.remote.ip());
     let path = gm::path_uri(pcscf, turn, &token);
-    edits.push_top(Name::Path, format_args!("<{path}>"));
+    // RFC 5626 §5.1: the UE asks to be reached by this flow.
+    let flow = if asks_for_flow(message) { ";ob" } else { "" };
+    edits.push_top(Name::Path, format_args!("<{path}{flow}>"));
     if !message.has_option(Name::Require, b"path") {
         edits.append(Name::Require, "path");
     }
@@ -92,6 +96,13 @@ pub fn begin(pcscf: &Pcscf, turn: &mut Turn<'_, Pcscf>, request: &Incoming) -> R
         .map_or_else(|| message.uri().to_vec(), |uri| uri.clone().into_bytes());
     turn.forward(request, edits, Target::Uri(target));
     Ok(())
+}
+
+/// Whether a REGISTER is for a flow (RFC 5626 §4.2.1).
+fn asks_for_flow(message: &Message) -> bool {
+    let has_reg_id = |contact: sip_core::NameAddr<'_>| contact.param(b"reg-id").is_some();
+    message.has_option(Name::Supported, b"outbound")
+        && message.contacts().any(|(_, contact)| contact.is_ok_and(has_reg_id))
 }
 
 /// The public identity of the To.
@@ -183,7 +194,7 @@ pub fn stored(
             }
             let stand: SmallVec<[BindingId; 1]> = change.stand.iter().map(|binding| binding.id).collect();
             let left = apply(pcscf, turn, change, "by REGISTER");
-            pass(turn, response, &[]);
+            pass_accepted(turn, request, response);
             left.into_iter().for_each(|ue| securing::registration_ended(pcscf, turn, ue));
             stand.into_iter().for_each(|id| reg_event::begin(pcscf, turn, id));
             Ok(())
@@ -198,9 +209,29 @@ pub fn stored(
     }
 }
 
+/// How often a UE is to show that a flow is alive (RFC 5626 §5.4), in seconds.
+const FLOW_TIMER_S: u32 = 120;
+
+/// Passes the 2xx to a REGISTER. Who has registered a flow over a connection is asked to keep it alive by the pings of
+/// RFC 5626 §4.4.1; those of datagrams (§4.4.2) are not answered here, and so not asked for.
+fn pass_accepted(turn: &mut Turn<'_, Pcscf>, request: Option<&Incoming>, response: &Incoming) {
+    let is_connection = request.is_some_and(|request| request.source.transport != Transport::Udp);
+    let is_flow = is_connection && response.message.has_option(Name::Require, b"outbound");
+    pass_with(turn, response, &[], is_flow.then_some(FLOW_TIMER_S));
+}
+
 /// Passes an answer without what the UE may not see: the keys of a challenge, the charging headers; with the mechanisms of
 /// our Security-Server where there is one.
 pub fn pass(turn: &mut Turn<'_, Pcscf>, response: &Incoming, security_server: &[String]) {
+    pass_with(turn, response, security_server, None);
+}
+
+fn pass_with(
+    turn: &mut Turn<'_, Pcscf>,
+    response: &Incoming,
+    security_server: &[String],
+    flow_timer_s: Option<u32>,
+) {
     let message = &response.message;
     let mut edits = turn.edits();
     gm::to_ue(message, &mut edits);
@@ -209,6 +240,9 @@ pub fn pass(turn: &mut Turn<'_, Pcscf>, response: &Incoming, security_server: &[
             Some(value) => edits.replace(slot, value.as_slice()),
             None => edits.remove_slot(slot),
         }
+    }
+    if let Some(seconds) = flow_timer_s {
+        edits.set(message, Name::FlowTimer, format_args!("{seconds}"));
     }
     for mechanism in security_server {
         edits.append(Name::SecurityServer, mechanism.as_str());

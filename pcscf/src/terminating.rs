@@ -8,7 +8,7 @@ use crate::path::DialogToken;
 use crate::written::Written;
 use crate::{Data, Pcscf, assertion, securing};
 use cscf::charging;
-use cscf::{Incoming, Reject, Turn};
+use cscf::{Incoming, Reject, Transport, Turn};
 use sip_core::{Edits, Message, Name, Status};
 use smallvec::SmallVec;
 
@@ -25,6 +25,11 @@ pub fn begin(
         // TS 24.229 §4.14: the S-CSCF takes a 404 as the sign of a P-CSCF that has lost the registration.
         return Err(Reject::new(Status::NOT_FOUND, "no registration behind this Path"));
     };
+    if routes.is_flow && is_lost(binding) {
+        // RFC 5626 §5.3: whoever knows other flows of the UE tries them.
+        turn.count("flow", "failed");
+        return Err(Reject::new(Status::FLOW_FAILED, "flow to the UE is gone"));
+    }
     let target = securing::target(pcscf, binding)?;
     let mut edits = turn.edits();
     routes.pop(&mut edits);
@@ -36,6 +41,11 @@ pub fn begin(
     *turn.data() = Data::ToUe(Some(id));
     turn.forward(request, edits, target);
     Ok(())
+}
+
+/// Whether the connection of a binding is gone. Datagrams have none, and to a protected UE the P-CSCF opens its own.
+fn is_lost(binding: &Kept) -> bool {
+    binding.flow().is_none() && binding.hop().transport != Transport::Udp && !binding.is_protected()
 }
 
 /// A response of the UE on its way into the core; `binding` is the UE's for a request outside a dialog.

@@ -11,8 +11,10 @@ pub mod binding;
 pub mod challenge;
 mod commit;
 mod deregistration;
+mod emergency;
 pub mod expiry;
 pub mod giba;
+pub mod gruu;
 mod home;
 pub mod implicit_set;
 mod index;
@@ -36,9 +38,10 @@ mod vectors;
 
 use crate::role::Scscf;
 use crate::waiting::Timer;
+use binding::Binding;
 use challenge::{Challenge, KeyHandOver, Staleness, Vector, Wrong};
 use cscf::identity::{Impi, Impu};
-use cscf::{Incoming, Reject, Turn};
+use cscf::{Incoming, Reject, Turn, emergency as emergencies};
 use diameter_client::cx::{CxAnswer, ServerAssignmentType};
 use diameter_client::endpoint::CxFailure;
 use ims_aka::AkaAlgorithm;
@@ -71,7 +74,9 @@ pub(crate) fn same_host(one: &[u8], other: &[u8]) -> bool {
 impl Scscf {
     /// A REGISTER.
     pub(crate) fn register(&mut self, turn: &mut Turn<'_, Scscf>, request: &Incoming) -> Result<(), Reject> {
-        let register = Register::read(&request.message, self.bounds)?;
+        let is_emergency = emergencies::is_registration(&request.message);
+        let bounds = if is_emergency { self.emergency_bounds } else { self.bounds };
+        let register = Register::read(&request.message, bounds)?;
         if self.config.access.has_giba() && giba::applies(&request.message) {
             self.ask_for_bearer(turn, Box::new(register));
             return Ok(());
@@ -110,7 +115,10 @@ impl Scscf {
         let Some((_, registration)) = self.registrations.find(&register.impu) else {
             return Standing::Unregistered;
         };
-        if !registration.has_binding_of(register.impi()) {
+        let is_emergency = register.is_emergency();
+        let is_own =
+            |binding: &Binding| binding.is_of(register.impi()) && binding.is_emergency == is_emergency;
+        if !registration.bindings.iter().any(is_own) {
             return Standing::Unregistered;
         }
         let unknown = register

@@ -4,6 +4,7 @@ use crate::criteria::SharedSets;
 use crate::reg_event::{self, EXPIRES_DEFAULT_S as SUBSCRIPTION_DEFAULT_S, Subscriptions};
 use crate::registrar::authentication::Authentications;
 use crate::registrar::expiry::Bounds;
+use crate::registrar::gruu::NameSpace;
 use crate::registrar::record;
 use crate::registrar::registration::{self, Answerable, Forgotten, Policy};
 use crate::registrar::registrations::Registrations;
@@ -14,17 +15,19 @@ use crate::sessions::left_out::LeftOut;
 use crate::sessions::token::OwnName;
 use crate::waiting::{Command, Notice, Timer, Waiting};
 use ambient::Now;
+use cscf::bucket::TokenKey;
 use cscf::config::{Config, ConfigError, Reauthenticate};
 use cscf::flow::Trust;
+use cscf::gruu::Mark;
 use cscf::metrics::{Case, Gauge, Holding};
 use cscf::node::ClientId;
 use cscf::query::{Query, Record};
 use cscf::role::Outcome;
-use cscf::{Answer, Branch, Event, Failure, Incoming, Next, Reject, Role, Turn};
+use cscf::{Answer, Branch, Event, Failure, Incoming, Next, Reject, Role, Turn, emergency, priority};
 
 use diameter_client::cx::{CxAnswer, CxRequest};
 use diameter_client::endpoint::{CxFailure, RequestId};
-use sip_core::{Method, Status};
+use sip_core::{Message, Method, Status};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +37,9 @@ pub struct Scscf {
     pub(crate) config: Arc<Config>,
     pub(crate) own_name: OwnName,
     pub(crate) bounds: Bounds,
+    pub(crate) emergency_bounds: Bounds,
+    pub(crate) gruu_space: NameSpace,
+    pub(crate) gruu_mark: Mark,
     pub(crate) policy: Policy,
     pub(crate) registrations: Registrations,
     pub(crate) authentications: Authentications,
@@ -59,6 +65,8 @@ impl Scscf {
             default_s: seconds(section.expires_default),
             max_s: seconds(section.expires_max),
         };
+        let emergency_s = seconds(section.emergency_expires);
+        let emergency_bounds = Bounds { min_s: 1, default_s: emergency_s, max_s: emergency_s };
         let policy = Policy {
             reauthenticate: match section.reauthenticate {
                 Reauthenticate::Always => registration::Reauthenticate::Always,
@@ -85,6 +93,9 @@ impl Scscf {
         };
         Scscf {
             bounds,
+            emergency_bounds,
+            gruu_space: NameSpace::of(config.home.domain()),
+            gruu_mark: Mark::of(&config.scscf.uri),
             policy,
             registrations: Registrations::new(shared_sets),
             authentications: Authentications::default(),
@@ -152,6 +163,12 @@ impl Role for Scscf {
         data.case()
     }
 
+    fn is_emergency(&self, _: &TokenKey, trust: Trust, request: &Message) -> bool {
+        emergency::service(request.uri()).is_some()
+            || emergency::is_registration(request)
+            || priority::is_granted(&self.config.limits.priority_namespaces, trust, request)
+    }
+
     fn check(config: &Config) -> Result<(), ConfigError> {
         SharedSets::configured(config).map(|_| ())
     }
@@ -162,6 +179,7 @@ impl Role for Scscf {
             // Whoever goes round the P-CSCF has nobody who vouches for him.
             self.warn_of_outside_server(turn, request);
             return match method {
+                _ if self.is_within_session(turn, request) => self.serve(turn, request),
                 Method::Ack => Ok(()),
                 _ => Err(Reject::new(Status::FORBIDDEN, "not from the trust domain")),
             };

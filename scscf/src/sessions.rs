@@ -4,8 +4,10 @@
 //! [`Scscf::originating`] or [`Scscf::terminating`] and the next hop it visits the application servers of the user's filter
 //! criteria, one after the other ([`visit`]).
 
+pub mod caller_preferences;
 pub mod chain;
 pub mod default_handling;
+mod device;
 pub mod dialog;
 pub mod left_out;
 pub mod next_hop;
@@ -117,6 +119,8 @@ pub struct Data {
     further: SmallVec<[Binding; 1]>,
     /// By which contact each branch goes; empty where nobody asks.
     tried: Vec<(u16, Binding)>,
+    /// The flows of RFC 5626 that were tried, each by its branch.
+    flows: Vec<(u16, Binding)>,
     /// Branches without a final response.
     open: usize,
     /// The caller gave up.
@@ -223,6 +227,19 @@ impl Scscf {
         }
     }
 
+    /// Whether a request from another network belongs to a session of ours: by the token that only the ends of it were
+    /// given, and by what tells a dialog from others.
+    pub(crate) fn is_within_session(&mut self, turn: &Turn<'_, Scscf>, request: &Incoming) -> bool {
+        let message = &request.message;
+        if !message.to().is_ok_and(|to| to.tag().is_some()) {
+            return false;
+        }
+        let sessions = self.own_routes(turn, message).sessions;
+        sessions
+            .into_iter()
+            .any(|id| self.sessions.get_mut(id).is_some_and(|session| session.is_of(message.call_id())))
+    }
+
     fn own_routes(&self, turn: &Turn<'_, Scscf>, message: &Message) -> OwnRoutes {
         let mut own = OwnRoutes::default();
         for (slot, route) in message.routes() {
@@ -327,7 +344,15 @@ impl Scscf {
             };
         }
         let mut edits = turn.edits();
+        if request.source.trust == Trust::Outside {
+            trust::entering(message, Outsider::Network, &mut edits);
+        }
         own.slots.iter().for_each(|slot| edits.remove_slot(*slot));
+        if own.next.is_some()
+            && let Some(contact) = self.contact_of_gruu(turn, message)
+        {
+            edits.set_uri(&contact);
+        }
         let refreshes = matches!(message.method(), Method::Invite | Method::Update);
         let mut interval_s = None;
         if refreshes {

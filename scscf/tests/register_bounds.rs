@@ -149,3 +149,28 @@ fn where_we_charge_is_told_anew_after_the_hss_has_pushed_it() {
         "ccf=\"aaa://ccf1\"; ccf=\"aaa://ccf2\"; ecf=\"aaa://ecf1\"; ecf=\"aaa://ecf2\""
     );
 }
+
+/// TS 29.228 Annex E: a subscription may allow fewer contacts than the operator does.
+#[test]
+fn a_profile_may_allow_fewer_contacts_than_the_operator() {
+    let contact = |n: u8| format!("<sip:alice@10.0.0.{n}:5060>;expires=600;+sip.instance=\"<urn:uuid:{n}>\"");
+    for (allowed, is_refused) in [("", false), (MAX_ONE, true)] {
+        let mut bench = Bench::new();
+        let both = format!("{}, {}", contact(1), contact(2));
+        let (id, _) = bench.authenticate(&register("alice").contact(&both));
+        let profile = String::from_utf8(profile("alice")).expect("text");
+        let identity = format!("<Identity>sip:alice@{HOME}</Identity>");
+        let profile = profile.replace(&identity, &format!("{identity}{allowed}"));
+        let saa =
+            Saa { result: CxResult::SUCCESS, user_data: Some(profile.into_bytes()), ..Default::default() };
+        let did = bench.cx(id, CxAnswer::Saa(saa));
+        let refused = sips(&did).iter().any(|(_, text)| text.starts_with("SIP/2.0 403 "));
+        assert_eq!(refused, is_refused, "{allowed} {did:?}");
+        assert_eq!(did.iter().any(|one| matches!(one, Did::Store(..))), !is_refused, "{allowed}");
+        // The HSS does not go on holding this S-CSCF for the user's.
+        assert_eq!(did.iter().any(|one| matches!(one, Did::Cx(..))), is_refused, "{allowed}");
+    }
+}
+
+const MAX_ONE: &str = "<Extension><Extension><Extension><Extension><MaxNumOfAllowedSimultRegistrations>1\
+    </MaxNumOfAllowedSimultRegistrations></Extension></Extension></Extension></Extension>";

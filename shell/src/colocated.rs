@@ -2,17 +2,17 @@
 
 use crate::clock::system_entropy;
 use crate::control::{Control, ControlError, ControlSocket};
-use crate::driver::{self, Handle, Setup};
+use crate::driver::{self, Driver, Handle, Setup};
 use crate::process::{self, Controls, Failure};
 use crate::reload::Reload;
-use crate::sockets::Binding;
+use crate::sockets::{Binding, Sockets};
 use crate::store::Store;
 use crate::tls::Tls;
 use ambient::Entropy;
 use cscf::assembly::{self, Part};
 use cscf::config::{Config, StoreKind};
 use cscf::query::Record;
-use cscf::station::{Colocation, OfPart, colocation};
+use cscf::station::{Colocation, OfPart, Operated, Station, colocation};
 use cscf::wording::Wording;
 use cscf::{Node, Role};
 use std::path::{Path, PathBuf};
@@ -32,15 +32,21 @@ pub struct Function<R: Role> {
 }
 
 /// Runs the process that is all three: the whole of its `main`.
-pub fn run<P, I, S>(
+///
+/// An E-CSCF, where the configuration has one, runs beside them on a thread of its own: it keeps nothing, and nothing that
+/// the others do delays it.
+pub fn run<P, I, S, E>(
     name: &'static str,
     about: &'static str,
     (pcscf, icscf, scscf): (Function<P>, Function<I>, Function<S>),
+    ecscf: Make<E>,
 ) -> ExitCode
 where
     P: Role + Send + 'static,
     I: Role + Send + 'static,
     S: Role + Send + 'static,
+    E: Role + Send + 'static,
+    Station<E>: Operated,
     P::Command: Clone + Send + 'static,
     I::Command: Clone + Send + 'static,
     S::Command: Clone + Send + 'static,
@@ -67,8 +73,39 @@ where
             serve: Box::new(move |handle, sockets, reload| serve(handle, sockets, wordings, &reload)),
         };
         let setup = Setup { store, restored, security, tls, ..process::unbound()? };
-        process::serve_shards(name, stations, bindings(config), setup, &deployment, controls)
+        let beside = beside(config, ecscf)?;
+        process::serve_shards(name, stations, bindings(config), setup, &deployment, controls)?;
+        let Some(beside) = beside else { return Ok(()) };
+        beside.drain();
+        beside.join().map(drop).map_err(Failure::failed)
     })
+}
+
+/// The E-CSCF of a configuration, running.
+#[expect(clippy::type_complexity, reason = "it is the handle of a station, and has no other name")]
+fn beside<E>(
+    config: &Arc<Config>,
+    make: Make<E>,
+) -> Result<Option<Handle<<Station<E> as Operated>::Command, <Station<E> as Operated>::Notice>>, Failure>
+where
+    E: Role + Send + 'static,
+    Station<E>: Operated + 'static,
+{
+    let locals = config.ecscf.listen.clone();
+    if locals.is_empty() {
+        return Ok(None);
+    }
+    let sockets = Sockets::bind(locals.iter().map(Binding::from)).map_err(Failure::failed)?;
+    let entropy = system_entropy().map_err(Failure::failed)?;
+    let station = assembly::sip_station(make(Arc::clone(config)), config, locals, None, entropy);
+    let setup = Setup {
+        sockets,
+        dns: config.dns.clone(),
+        drain_max: config.limits.drain,
+        write_buffer_max: config.limits.connection_buffer_bytes,
+        ..process::unbound()?
+    };
+    Driver::spawn_shards(E::NAME, vec![station], setup).map(Some).map_err(Failure::failed)
 }
 
 /// The stations of each shard: as many as the configuration says, for all three alike.

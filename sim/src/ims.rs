@@ -29,7 +29,6 @@ use ue::{Answering, Command, Notice, Policy, Ue, UeConfig};
 /// What every phone of a simulation shares; each has an IMSI of its own.
 const K: &str = "465b5ce8b199b49faa5f0a2ee238a6bc";
 const OPC: &str = "cd63cb71954a9f4e48a5994e37a02baf";
-const P: &str = "127.0.0.10";
 const PHONE_PORT: u16 = 5060;
 
 /// How a core is built.
@@ -49,10 +48,14 @@ pub struct Plan {
     pub scscf_settings: String,
     /// Whether the S-CSCFs speak TLS beside UDP and TCP.
     pub scscf_tls: bool,
+    /// Lines added to the section of the I-CSCF.
+    pub icscf_settings: String,
     /// Whether messages are traced.
     pub traced: bool,
     /// Subscribers that differ from the others, by their number.
     pub special: BTreeMap<u8, Subscriber>,
+    /// Which network it is, where there are two: the first or the second.
+    pub network: Network,
     /// What the S-CSCFs can do, by their number, where they can do anything.
     pub capabilities: BTreeMap<u8, Vec<u32>>,
 }
@@ -68,8 +71,10 @@ impl Plan {
             settings: String::new(),
             scscf_settings: String::new(),
             scscf_tls: false,
+            icscf_settings: String::new(),
             traced: true,
             special: BTreeMap::new(),
+            network: Network::First,
             capabilities: BTreeMap::new(),
         }
     }
@@ -104,6 +109,11 @@ impl Plan {
         Plan { scscf_tls: true, ..self }
     }
 
+    /// With these lines in the section of the I-CSCF.
+    pub fn with_icscf_settings(self, settings: &str) -> Plan {
+        Plan { icscf_settings: settings.to_owned(), ..self }
+    }
+
     /// With an S-CSCF that has capabilities; they count from 1.
     pub fn with_capabilities(mut self, scscf: u8, capabilities: &[u32]) -> Plan {
         self.capabilities.insert(scscf, capabilities.to_vec());
@@ -118,6 +128,11 @@ impl Plan {
         self
     }
 
+    /// The same as the home network of other subscribers, in a world of two: PLMN 001/02, on addresses of its own.
+    pub fn of_second_network(self) -> Plan {
+        Plan { network: Network::Second, ..self }
+    }
+
     /// Without a trace: for long runs.
     pub fn untraced(self) -> Plan {
         Plan { traced: false, ..self }
@@ -130,27 +145,32 @@ impl Plan {
 
     fn config(&self, scscf: u8) -> Config {
         let none = Vec::new();
+        let network = self.network;
         let entry = |n| {
             let capabilities = self.capabilities.get(&n).unwrap_or(&none);
-            format!("{{ uri = \"{}\", capabilities = {capabilities:?} }}", scscf_uri(n))
+            format!("{{ uri = \"{}\", capabilities = {capabilities:?} }}", network.scscf_uri(n))
         };
         let entries: Vec<String> = (1..=self.scscfs).map(entry).collect();
         let names: Vec<String> = (1..=self.scscfs)
-            .map(|n| format!("\"{}\" = [\"{}:6060\"]", scscf_host(n), scscf_address(n)))
+            .map(|n| format!("\"{}\" = [\"{}:6060\"]", network.scscf_host(n), network.address(100 + n)))
             .collect();
         let text = format!(
-            "[plmn]\nmcc = \"001\"\nmnc = \"01\"\n\
+            "[plmn]\nmcc = \"001\"\nmnc = \"{mnc}\"\n\
              [scscf]\nlisten = [\"{address}:6060\"{tls}]\nhost = \"{host}\"\nuri = \"{uri}\"\n{scscf_settings}\n\
-             [icscf]\nscscfs = [{entries}]\n\
-             [trust]\ndomain = [\"127.0.0.0/24\"]\n\
+             [icscf]\nscscfs = [{entries}]\n{icscf_settings}\n{elsewhere}\
+             [trust]\ndomain = [\"{trusted}/24\"]\n\
              [names]\n{names}\n{settings}",
-            address = scscf_address(scscf),
+            mnc = network.mnc(),
+            elsewhere = network.listens(),
+            icscf_settings = self.icscf_settings,
+            trusted = network.address(0),
+            address = network.address(100 + scscf),
             tls = match self.scscf_tls {
-                true => format!(", \"tls:{}:6061\"", scscf_address(scscf)),
+                true => format!(", \"tls:{}:6061\"", network.address(100 + scscf)),
                 false => String::new(),
             },
-            host = scscf_host(scscf),
-            uri = scscf_uri(scscf),
+            host = network.scscf_host(scscf),
+            uri = network.scscf_uri(scscf),
             entries = entries.join(", "),
             names = names.join("\n"),
             settings = self.settings,
@@ -160,16 +180,67 @@ impl Plan {
     }
 }
 
-fn scscf_host(n: u8) -> String {
-    format!("scscf{n}.ims.mnc001.mcc001.3gppnetwork.org")
+/// A home network of a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// PLMN 001/01, at 127.0.0.x.
+    First,
+    /// PLMN 001/02, at 127.0.1.x.
+    Second,
 }
 
-fn scscf_uri(n: u8) -> String {
-    format!("sip:{}:6060", scscf_host(n))
-}
+impl Network {
+    fn mnc(self) -> &'static str {
+        match self {
+            Network::First => "01",
+            Network::Second => "02",
+        }
+    }
 
-fn scscf_address(n: u8) -> Ipv4Addr {
-    Ipv4Addr::new(127, 0, 0, 100 + n)
+    /// Where its I-CSCF is asked for, and its domain.
+    pub fn entry(self) -> (String, SocketAddr) {
+        let domain = format!("ims.mnc0{}.mcc001.3gppnetwork.org", self.mnc());
+        (domain, SocketAddr::new(IpAddr::V4(self.address(11)), 4060))
+    }
+
+    /// An S-CSCF of it, by name and address.
+    pub fn scscf(self, n: u8) -> (String, SocketAddr) {
+        (self.scscf_host(n), SocketAddr::new(IpAddr::V4(self.address(100 + n)), 6060))
+    }
+
+    /// An address of the core.
+    fn address(self, host: u8) -> Ipv4Addr {
+        Ipv4Addr::new(127, 0, u8::from(self == Network::Second), host)
+    }
+
+    fn scscf_host(self, n: u8) -> String {
+        format!("scscf{n}.{}", self.entry().0)
+    }
+
+    fn scscf_uri(self, n: u8) -> String {
+        format!("sip:{}:6060", self.scscf_host(n))
+    }
+
+    /// Settings of the section of the I-CSCF and of sections behind it; the first network has the addresses of a lab.
+    fn listens(self) -> String {
+        match self {
+            Network::First => String::new(),
+            Network::Second => format!(
+                "listen = \"{i}:4060\"\n[pcscf]\nlisten = \"{p}:5060\"\n[hss]\nlisten = \"{h}:3868\"\n",
+                i = self.address(11),
+                p = self.address(10),
+                h = self.address(13),
+            ),
+        }
+    }
+
+    /// The name of a host of the core.
+    fn host(self, name: &str) -> String {
+        match self {
+            Network::First => name.to_owned(),
+            Network::Second => format!("{name}@2"),
+        }
+    }
 }
 
 /// A phone of the simulation.
@@ -202,7 +273,19 @@ impl Ims {
     }
 
     fn start(plan: Plan) -> Ims {
-        let mut world = World::seeded(plan.seed);
+        Ims::start_in(World::seeded(plan.seed), plan)
+    }
+
+    /// Builds another network in the world of this one, and gives it back with a phone of it: what it is asked for is asked of
+    /// the phone.
+    pub fn beside(self, second: Plan, change: impl FnOnce(&mut UeConfig)) -> (Ims, Phone) {
+        let Ims { world, plan, config, phones, shards } = self;
+        let mut second = Ims::start_in(world, second.of_second_network());
+        let phone = second.phone_with(change);
+        (Ims { world: second.world, plan, config, phones, shards }, phone)
+    }
+
+    fn start_in(mut world: World, plan: Plan) -> Ims {
         let config = Arc::new(plan.config(1));
         let traced = plan.traced;
         let shards = Rc::new(Cell::new(plan.shards));
@@ -211,7 +294,7 @@ impl Ims {
             .map(|n| plan.special.get(&n).cloned().unwrap_or_else(|| subscriber(&config, n)))
             .collect();
         world.add(
-            "hss",
+            &plan.network.host("hss"),
             config.hss.listen[0].address.ip(),
             Box::new(move |seed| {
                 let mut entropy = Entropy::seeded(seed);
@@ -228,10 +311,10 @@ impl Ims {
         for n in 1..=plan.scscfs {
             let config = Arc::new(plan.config(n));
             let shards = shards.clone();
-            let name = if plan.scscfs == 1 { "scscf".to_owned() } else { format!("scscf-{n}") };
+            let name = if plan.scscfs == 1 { plan.network.host("scscf") } else { format!("scscf-{n}") };
             world.add(
                 &name,
-                IpAddr::V4(scscf_address(n)),
+                IpAddr::V4(plan.network.address(100 + n)),
                 Box::new(move |seed| {
                     let mut config = (*config).clone();
                     config.scscf.shards = shards.get();
@@ -243,7 +326,7 @@ impl Ims {
         }
         let (icscf_config, icscf_shards) = (config.clone(), shards.clone());
         world.add(
-            "icscf",
+            &plan.network.host("icscf"),
             config.icscf.listen[0].address.ip(),
             Box::new(move |seed| {
                 let mut config = (*icscf_config).clone();
@@ -255,7 +338,7 @@ impl Ims {
         );
         let (pcscf_config, pcscf_shards) = (config.clone(), shards.clone());
         world.add(
-            "pcscf",
+            &plan.network.host("pcscf"),
             config.pcscf.listen[0].address.ip(),
             Box::new(move |seed| {
                 let mut config = (*pcscf_config).clone();
@@ -309,7 +392,9 @@ impl Ims {
         let n = self.phones;
         assert!(n < self.plan.subscribers, "the plan has {} subscribers", self.plan.subscribers);
         self.phones += 1;
-        self.phone_of(n, &name_of(n), Ipv4Addr::new(10, 1, 0, n + 1), change)
+        let second = u8::from(self.plan.network == Network::Second);
+        let name = self.plan.network.host(&name_of(n));
+        self.phone_of(n, &name, Ipv4Addr::new(10, 1, second, n + 1), change)
     }
 
     /// Starts an application server in the trust domain; its URI.
@@ -343,8 +428,10 @@ impl Ims {
         let impi = subscriber.private_identities[0].impi.clone();
         let domain = self.config.home.domain().to_owned();
         let address = IpAddr::V4(address);
-        let pcscf =
-            Hop { transport: Transport::Udp, remote: SocketAddr::new(P.parse().expect("an address"), 5060) };
+        let pcscf = Hop {
+            transport: Transport::Udp,
+            remote: SocketAddr::new(IpAddr::V4(self.plan.network.address(10)), 5060),
+        };
         let mut ue = UeConfig::new(impi.clone(), format!("sip:{impi}"), domain.clone(), usim(), pcscf);
         ue.policy = Policy { answering: Answering::After(Duration::from_secs(1)), ..Policy::default() };
         change(&mut ue);

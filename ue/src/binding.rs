@@ -13,6 +13,8 @@ pub(crate) struct Binding {
     pub(crate) service_route: Vec<String>,
     /// Path values, as the 200 tells them.
     pub(crate) path: Vec<String>,
+    /// The public GRUU of our contact (RFC 5627 §4.2).
+    pub(crate) gruu: Option<String>,
     pub(crate) refresh: TimerId,
     pub(crate) expiry: TimerId,
 }
@@ -29,6 +31,14 @@ impl Binding {
             Some(&value.as_bytes()[range])
         })
     }
+}
+
+/// The public GRUU that a 200 has for our contact.
+pub(crate) fn public_gruu(response: &Message, contact: &str) -> Option<String> {
+    let ours = Uri::parse(contact.as_bytes()).ok()?;
+    let mut contacts = response.contacts().filter_map(|(_, found)| found.ok());
+    let own = contacts.find(|found| found.parsed_uri().is_ok_and(|uri| uri.uri_eq(&ours)))?;
+    String::from_utf8(own.unquoted_param(b"pub-gruu")?.into_owned()).ok()
 }
 
 /// The expiry that a 200 grants to our contact: its own parameter, else Expires, else what we asked for

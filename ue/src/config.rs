@@ -38,8 +38,22 @@ pub struct UeConfig {
     pub policy: Policy,
     /// Whether it watches its registration.
     pub watching: Watching,
+    /// Whether it gives the public GRUU that it was assigned as its Contact (RFC 5627 §4.4), where it was given one.
+    pub uses_gruu: bool,
+    /// What it registers for.
+    pub registers_for: RegistersFor,
     /// How it writes what it says.
     pub handset: &'static Handset,
+}
+
+/// What a UE registers for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RegistersFor {
+    /// Whatever its user wants.
+    #[default]
+    Everything,
+    /// Emergencies alone (TS 24.229 §5.1.6.2): its contact has `sos`, nobody de-registers it, and nobody watches it.
+    Emergencies,
 }
 
 impl UeConfig {
@@ -78,6 +92,8 @@ impl UeConfig {
             security: None,
             policy: Policy::default(),
             watching: Watching::Nothing,
+            uses_gruu: false,
+            registers_for: RegistersFor::default(),
             handset: &handset::plain::PLAIN,
         }
     }

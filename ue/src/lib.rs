@@ -27,7 +27,8 @@ mod watch;
 
 pub use command::{CallNumber, Command, Deregistration, Ending, Notice, RegistrationFailure, RequestFailure};
 pub use config::{
-    Answering, Credentials, Fault, Password, Persistence, Policy, Reliable, SecurityConfig, Tunnel, UeConfig,
+    Answering, Credentials, Fault, Password, Persistence, Policy, RegistersFor, Reliable, SecurityConfig,
+    Tunnel, UeConfig,
 };
 pub use handset::Handset;
 pub use ue::Ue;

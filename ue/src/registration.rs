@@ -14,9 +14,9 @@
 //! One attempt at a time; a binding lives on while a refresh of it is tried.
 
 use crate::authentication::{Answer, Challenge};
-use crate::binding::{Binding, granted, refresh_point};
+use crate::binding::{Binding, granted, public_gruu, refresh_point};
 use crate::command::{Deregistration, Notice, RegistrationFailure};
-use crate::config::{Fault, Persistence};
+use crate::config::{Fault, Persistence, RegistersFor};
 use crate::ue::{Timer, Ue, Waiting};
 use ambient::TimerId;
 use cscf::role::Outcome;
@@ -99,6 +99,11 @@ impl Ue {
 
     /// The user wants to be registered no longer. Calls end first (TS 24.229 §5.1.1.6).
     pub(crate) fn deregister(&mut self, turn: &mut Turn<'_, Ue>, all: bool) {
+        if self.config.registers_for == RegistersFor::Emergencies {
+            // TS 24.229 §5.1.6.5: it ends by its time alone.
+            let why = "a registration for emergencies ends by its time alone";
+            return turn.notice(Notice::Refused { command: "deregister", why });
+        }
         self.end_all_calls(turn);
         if !self.is_registered() && self.registration.attempt.is_none() {
             self.stop_retrying(turn);
@@ -123,6 +128,14 @@ impl Ue {
             if self.registration.attempt.is_none() {
                 self.run_queued(turn);
             }
+        }
+    }
+
+    /// The time to refresh the registration has come; one for emergencies lives on only while somebody is helped
+    /// (TS 24.229 §5.1.6.4).
+    pub(crate) fn refresh_point_came(&mut self, turn: &mut Turn<'_, Ue>) {
+        if self.config.registers_for == RegistersFor::Everything || !self.calls.are_over() {
+            self.refresh(turn);
         }
     }
 
@@ -266,7 +279,7 @@ impl Ue {
     /// Our Contact with its feature tags.
     fn contact_field(&self, turn: &Turn<'_, Ue>) -> String {
         let form = &self.config.handset.register_contact;
-        form.value(&self.contact_uri(turn, form), self.config.instance_id.as_deref())
+        form.value(&self.registered_contact_uri(turn), self.config.instance_id.as_deref())
     }
 
     /// What came of a REGISTER.
@@ -405,7 +418,7 @@ impl Ue {
     }
 
     fn accepted(&mut self, turn: &mut Turn<'_, Ue>, response: &Incoming) {
-        let contact = self.contact_uri(turn, &self.config.handset.register_contact);
+        let contact = self.registered_contact_uri(turn);
         let Some(attempt) = self.registration.attempt.take() else { return };
         self.registration.failures = 0;
         self.registration.accepted = Some(attempt.authorization);
@@ -442,6 +455,7 @@ impl Ue {
                 .all(Name::Path)
                 .map(|(_, path)| String::from_utf8_lossy(path).into_owned())
                 .collect(),
+            gruu: public_gruu(message, &contact),
             refresh: turn.arm(refresh_point(lifetime), Timer::Refresh, "registration refresh"),
             expiry: turn.arm(lifetime, Timer::Expired, "registration expiry"),
         });
@@ -454,7 +468,9 @@ impl Ue {
         if attempt.purpose == Purpose::Register {
             self.watch_ended(turn);
         }
-        self.watch(turn);
+        if self.config.registers_for == RegistersFor::Everything {
+            self.watch(turn);
+        }
         self.run_queued(turn);
     }
 

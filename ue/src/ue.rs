@@ -3,7 +3,7 @@
 use crate::authentication::Authenticator;
 use crate::call::Calls;
 use crate::command::{CallNumber, Command, Notice};
-use crate::config::{Policy, UeConfig};
+use crate::config::{Policy, RegistersFor, UeConfig};
 use crate::handset::{ContactForm, ContactTransport, ContactUser};
 use crate::registration::Registration;
 use crate::security::Security;
@@ -148,6 +148,10 @@ impl Ue {
 
     /// Our Contact, but for that of a REGISTER.
     pub(crate) fn contact(&self, turn: &Turn<'_, Ue>) -> String {
+        let gruu = self.registration.binding().and_then(|binding| binding.gruu.as_ref());
+        if let Some(gruu) = gruu.filter(|_| self.config.uses_gruu) {
+            return format!("<{gruu}>");
+        }
         let form = &self.config.handset.contact;
         form.value(&self.contact_uri(turn, form), self.config.instance_id.as_deref())
     }
@@ -168,6 +172,15 @@ impl Ue {
                 format!("sip:{user}{address};transport={}", hop.transport)
             }
             _ => format!("sip:{user}{address}"),
+        }
+    }
+
+    /// The Contact URI of a REGISTER.
+    pub(crate) fn registered_contact_uri(&self, turn: &Turn<'_, Ue>) -> String {
+        let uri = self.contact_uri(turn, &self.config.handset.register_contact);
+        match self.config.registers_for {
+            RegistersFor::Everything => uri,
+            RegistersFor::Emergencies => format!("{uri};sos"),
         }
     }
 
@@ -302,7 +315,7 @@ impl Role for Ue {
 
     fn timer(&mut self, turn: &mut Turn<'_, Ue>, timer: Timer) {
         match timer {
-            Timer::Refresh => self.refresh(turn),
+            Timer::Refresh => self.refresh_point_came(turn),
             Timer::Expired => self.expired(turn),
             Timer::Retry => self.retry(turn),
             Timer::RefreshWatch => self.refresh_watch(turn),

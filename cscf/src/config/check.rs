@@ -55,6 +55,9 @@ fn emergency(config: &Config, reader: &mut Reader<'_>) {
     if let Some(ecscf) = &config.pcscf.ecscf {
         sip_uri(reader, "pcscf", "ecscf", ecscf);
     }
+    for rule in &config.bgcf.rules {
+        sip_uri(reader, "bgcf", "rule", &rule.next_hop);
+    }
     for psap in &config.ecscf.psaps {
         sip_uri(reader, "ecscf", "psap", &psap.uri);
     }

@@ -3,7 +3,7 @@
 use super::address::Points;
 use super::reader::{Fallback, Reader};
 use super::scscf::ScscfSection;
-use super::value::{Fault, Value};
+use super::value::{Fault, ForeignRequests, Value};
 use crate::bucket::SHARDS_MAX;
 use crate::flow::{Local, Side};
 use crate::identity::HomeNetwork;
@@ -26,6 +26,8 @@ pub struct IcscfSection {
     pub diameter_host: String,
     /// The inter operator identifier that it writes into P-Charging-Vector.
     pub ioi: String,
+    /// Whether requests of other networks are taken, which no border has looked at.
+    pub takes_foreign: bool,
     /// The S-CSCFs to choose from when the HSS names none, in order of preference.
     pub scscfs: Vec<ScscfEntry>,
     /// How many S-CSCFs are tried for one request.
@@ -55,6 +57,8 @@ impl IcscfSection {
             uri: section.get("uri", Fallback::Derived(format!("sip:{host}:{port}"))),
             diameter_host: section.get("diameter_host", Fallback::Derived(host.clone())),
             ioi: section.get("ioi", Fallback::Derived(home.domain().to_owned())),
+            takes_foreign: section.get("foreign", Fallback::Default(ForeignRequests::Refuse))
+                == ForeignRequests::Accept,
             scscfs: section.get("scscfs", Fallback::Derived(own_scscf)),
             scscf_tries_max: section.within("scscf_tries_max", 3, 1..=16),
             scscf_timeout: section.within(

@@ -47,6 +47,8 @@ pub struct LimitsSection {
     pub connection_buffer_bytes: usize,
     /// A connection that carries nothing for so long is closed.
     pub connection_idle: Duration,
+    /// The namespaces of Resource-Priority whose requests have a share in the reserve of emergencies (RFC 4412).
+    pub priority_namespaces: Vec<String>,
     /// How long requests in progress may take to finish when the process is asked to stop.
     pub drain: Duration,
 }
@@ -56,6 +58,11 @@ impl LimitsSection {
         let seconds = Duration::from_secs;
         let mut section = reader.section("limits");
         let read = LimitsSection {
+            priority_namespaces: section.get(
+                "priority_namespaces",
+                // TS 24.229 §4.11: those of multimedia priority service.
+                Fallback::Default(vec!["ets".to_owned(), "wps".to_owned()]),
+            ),
             message_bytes: section.within("message_bytes", 65_535, 1500..=65_535) as usize,
             headers: section.within("headers", 128, 32..=1024) as usize,
             contexts: section.within("contexts", 100_000, 1..=10_000_000) as usize,

@@ -33,6 +33,8 @@ pub struct ScscfSection {
     pub expires_default: Duration,
     /// The longest registration: above, shortened.
     pub expires_max: Duration,
+    /// How long a registration for emergencies lasts at most (TS 24.229 §5.4.8.2).
+    pub emergency_expires: Duration,
     /// When a registered UE is challenged again.
     pub reauthenticate: Reauthenticate,
     /// Whether the answer to a challenge must come integrity protected. Off: Gm has no security associations yet.
@@ -92,6 +94,7 @@ impl ScscfSection {
             expires_default: section.within("expires_default", seconds(3600), seconds(1)..=ONE_WEEK),
             // TS 24.229 §5.1.1.2.1: a UE asks for 600 000 s.
             expires_max: section.within("expires_max", seconds(600_000), seconds(1)..=ONE_WEEK),
+            emergency_expires: section.within("emergency_expires", seconds(600), seconds(60)..=ONE_WEEK),
             reauthenticate: section.get("reauthenticate", Fallback::Default(Reauthenticate::Unprotected)),
             require_integrity: section.get("require_integrity", Fallback::Default(false)),
             reg_await_auth: section.within("reg_await_auth", seconds(240), seconds(1)..=seconds(3600)),

@@ -348,6 +348,13 @@ words! {
         /// The chosen one alone: a shorter message, in which nobody sees that an offer was altered on the way.
         Chosen "chosen",
     }
+    /// What becomes of requests of other networks that no border has looked at.
+    ForeignRequests {
+        /// 403.
+        Refuse "refuse",
+        /// They are taken, and what only a trusted element may say is removed.
+        Accept "accept",
+    }
     /// Whose emergency requests the P-CSCF sends to the E-CSCF (TS 24.229 §5.2.10).
     EmergencyCallers {
         /// Those of UEs that are registered.

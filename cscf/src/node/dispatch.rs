@@ -120,7 +120,8 @@ impl<R: Role> Node<R> {
         let invite_key =
             is_cancel.then(|| transaction_key(self.core.hash_key, &message, &via, &Method::Invite));
         let has_room = self.core.has_room()
-            || self.role.is_emergency(&self.core.token_key, &message) && self.core.has_emergency_room();
+            || self.role.is_emergency(&self.core.token_key, source.trust, &message)
+                && self.core.has_emergency_room();
         if !has_room {
             let reject = Reject::new(Status::SERVICE_UNAVAILABLE, "too many open transactions")
                 .header(Name::RetryAfter, "5");
@@ -130,7 +131,7 @@ impl<R: Role> Node<R> {
         let makes_room = invite_key.is_some_and(|key| self.core.server_keys.contains_key(&key));
         if self.core.quota.is_used_up(&source)
             && !makes_room
-            && (!self.role.is_emergency(&self.core.token_key, &message)
+            && (!self.role.is_emergency(&self.core.token_key, source.trust, &message)
                 || self.core.quota.is_reserve_used_up(&source))
         {
             let reject = Reject::new(Status::SERVICE_UNAVAILABLE, "too many open requests of one source")

@@ -31,6 +31,8 @@ pub struct ContactFields<'a> {
     pub uri: &'a [u8],
     /// Its header parameters, each with its leading semicolon.
     pub params: &'a [u8],
+    /// Its public GRUU, where it has one (RFC 5628).
+    pub public_gruu: Option<&'a str>,
 }
 
 impl Document {
@@ -113,6 +115,11 @@ impl Contacts<'_> {
             text.push_str("\">");
             escaped(&String::from_utf8_lossy(value.unwrap_or_default()), text);
             text.push_str("</unknown-param>\n");
+        }
+        if let Some(gruu) = contact.public_gruu {
+            text.push_str("<gr:pub-gruu xmlns:gr=\"urn:ietf:params:xml:ns:gruuinfo\" uri=\"");
+            escaped(gruu, text);
+            text.push_str("\"/>\n");
         }
         text.push_str("</contact>\n");
     }

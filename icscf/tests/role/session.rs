@@ -242,3 +242,22 @@ fn a_request_uri_that_names_no_user_is_refused() {
     let sent = bench.receive(SCSCF, &request("MESSAGE", "urn:service:counseling", ""));
     assert!(sent[0].1.starts_with("SIP/2.0 416 "), "{sent:?}");
 }
+
+/// TS 24.229 §5.4.7A.3: a temporary GRUU names nobody to the HSS, which is not asked; the S-CSCF that has made it is.
+#[test]
+fn a_temporary_gruu_goes_to_the_scscf_that_has_made_it() {
+    let gruu = |scscf: &str| {
+        let mut user = b"aaag".to_vec();
+        cscf::gruu::Mark::of(scscf).write(&mut user);
+        format!("sip:{}xyz@{HOME};gr", String::from_utf8_lossy(&user))
+    };
+    let mut bench = Bench::new();
+    let uri = gruu(SECOND);
+    let sent = bench.receive(SCSCF, &invite(&uri));
+    let (to, text) = sent.last().unwrap_or_else(|| panic!("{sent:?}"));
+    assert_eq!(to, "udp:127.0.0.22:6060");
+    assert!(text.starts_with(&format!("INVITE {uri} SIP/2.0\r\n")), "{text}");
+    let mut bench = Bench::new();
+    let sent = bench.receive(SCSCF, &invite(&gruu("sip:nobody:6060")));
+    assert!(sent.last().is_some_and(|(_, text)| text.starts_with("SIP/2.0 404 ")), "{sent:?}");
+}

@@ -52,6 +52,45 @@ fn an_emergency_of_a_registered_ue_goes_to_the_ecscf_with_its_identities() {
     assert_eq!(values(text, "Record-Route").len(), 1);
 }
 
+/// §5.2.10: a registration for emergencies is for calls for help alone; beside an ordinary one of the same address it is
+/// what a call for help goes by.
+#[test]
+fn a_registration_for_emergencies_is_for_calls_for_help() {
+    let mut bench = with("registered");
+    let contact = "Contact: <sip:alice@10.0.0.1:5060;sos>";
+    let sent = bench.ue_sends(ALICE, &register("r9", contact));
+    let granted = format!("{contact};expires=300\nP-Associated-URI: <sip:help@{HOME}>, <tel:+49309>");
+    let sent = bench.core_sends(&response(&sent[0].1, "200 OK", &granted));
+    assert!(last(&sent).starts_with("SIP/2.0 200 "), "{sent:?}");
+    let sent = bench.ue_sends(ALICE, &request("INVITE", "sip:bob@elsewhere.net", ALICE, ""));
+    assert!(last(&sent).starts_with("SIP/2.0 403 "), "{sent:?}");
+    bench.register();
+    let sent = bench.ue_sends(ALICE, &request("INVITE", "urn:service:sos", ALICE, ""));
+    let asserted = values(forwarded(&sent), "P-Asserted-Identity").join(",");
+    assert!(asserted.contains("sip:help@") && asserted.contains("tel:+49309"), "{asserted}");
+    let route = format!("Route: <sip:{PCSCF};lr>, <{SERVICE_ROUTE}>\n");
+    let sent = bench.ue_sends(ALICE, &request("MESSAGE", "sip:carol@elsewhere.net", ALICE, &route));
+    let text =
+        &sent.iter().find(|(_, text)| text.starts_with("MESSAGE ")).unwrap_or_else(|| panic!("{sent:?}")).1;
+    assert!(!value(text, "P-Asserted-Identity").contains("help"), "{text}");
+}
+
+/// The same by IPv6, to an E-CSCF with such an address.
+#[test]
+fn an_emergency_of_ipv6_goes_to_an_ecscf_of_ipv6() {
+    let mut bench = Bench::listening(
+        "listen = [\"127.0.0.10:5060\", \"[2001:db8::10]:5060\"]",
+        "ecscf = \"sip:[2001:db8::14]:7060\"\nemergency = \"anyone\"\n",
+    );
+    let from = "[2001:db8:1::7]:5060";
+    let sent = bench.ue_sends(from, &request("INVITE", "urn:service:sos", from, ""));
+    let (to, text) =
+        sent.iter().find(|(_, text)| text.starts_with("INVITE ")).unwrap_or_else(|| panic!("{sent:?}"));
+    assert_eq!(to, "udp:[2001:db8::14]:7060");
+    assert_eq!(values(text, "Route"), ["<sip:[2001:db8::14]:7060;lr>"]);
+    assert!(!values(text, "Record-Route").is_empty(), "{text}");
+}
+
 /// §5.2.10.3: a number that the UE did not know as one of an emergency becomes the URN.
 #[test]
 fn an_emergency_number_becomes_the_urn_however_it_is_dialled() {

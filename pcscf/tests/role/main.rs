@@ -4,6 +4,7 @@ mod access;
 mod bench;
 mod dialog;
 mod emergency;
+mod flows;
 mod granted;
 mod hostile;
 mod originating;

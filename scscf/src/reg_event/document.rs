@@ -2,6 +2,7 @@
 
 use super::due::Due;
 use crate::registrar::binding::{Binding, Change};
+use crate::registrar::gruu::{self, NameSpace};
 use crate::registrar::registrations::Registration;
 use ambient::Instant;
 use ambient::entropy::KeyedState;
@@ -15,11 +16,11 @@ const OCTETS_WITH_PARAMETERS_MAX: usize = 32 * 1024;
 const OCTETS_MAX: usize = 56 * 1024;
 
 /// Who is told what of the set: each identity that is not barred, with each contact.
-pub fn write(version: u32, registration: &Registration, due: &Due, now: Instant) -> String {
-    let whole = written(version, registration, due, now, Parameters::Told);
+pub fn write(version: u32, registration: &Registration, due: &Due, now: Instant, space: NameSpace) -> String {
+    let whole = written(version, registration, due, now, (Parameters::Told, space));
     match whole.len() {
         ..=OCTETS_WITH_PARAMETERS_MAX => whole,
-        _ => written(version, registration, due, now, Parameters::LeftOut),
+        _ => written(version, registration, due, now, (Parameters::LeftOut, space)),
     }
 }
 
@@ -41,11 +42,11 @@ fn written(
     registration: &Registration,
     due: &Due,
     now: Instant,
-    parameters: Parameters,
+    (parameters, space): (Parameters, NameSpace),
 ) -> String {
     let extent = if due.is_all { Extent::Full } else { Extent::Partial };
     let mut document = Document::new(version, extent);
-    let state = if registration.bindings.is_empty() { State::Terminated } else { State::Active };
+    let state = if registration.ordinary().next().is_none() { State::Terminated } else { State::Active };
     for identity in registration.set.associated() {
         if document.len() > OCTETS_MAX {
             break;
@@ -53,10 +54,12 @@ fn written(
         let aor = identity.as_str();
         let is_explicit = registration.is_explicit(identity);
         document.registration(aor, hash(&[aor.as_bytes()]), state, |contacts| {
-            let mut tell =
-                |binding: &Binding, event| contacts.contact(&fields(aor, binding, event, now, parameters));
+            let mut tell = |binding: &Binding, event| {
+                let gruu = gruu_of(aor, binding, space);
+                contacts.contact(&fields(aor, binding, event, now, parameters, gruu.as_deref()));
+            };
             if due.is_all {
-                for binding in &registration.bindings {
+                for binding in registration.ordinary() {
                     let changed = due.changes.iter().find(|(changed, _)| changed == binding);
                     let change = changed.map_or(Change::Registered, |(_, change)| *change);
                     tell(binding, event(change, is_explicit));
@@ -71,8 +74,8 @@ fn written(
     }
     for aor in &due.gone {
         document.registration(aor, hash(&[aor.as_bytes()]), State::Terminated, |contacts| {
-            for binding in &registration.bindings {
-                contacts.contact(&fields(aor, binding, ContactEvent::Rejected, now, parameters));
+            for binding in registration.ordinary() {
+                contacts.contact(&fields(aor, binding, ContactEvent::Rejected, now, parameters, None));
             }
         });
     }
@@ -85,6 +88,7 @@ fn fields<'a>(
     event: ContactEvent,
     now: Instant,
     parameters: Parameters,
+    public_gruu: Option<&'a str>,
 ) -> ContactFields<'a> {
     let texts = binding.texts();
     let left_s = binding.expires_at.since(now).as_micros().div_ceil(1_000_000);
@@ -98,7 +102,13 @@ fn fields<'a>(
         cseq: binding.cseq,
         uri: texts.uri,
         params: if parameters == Parameters::Told { texts.params } else { b"" },
+        public_gruu,
     }
+}
+
+/// The public GRUU of a contact of an identity, where its UE has asked for such (RFC 5628). A number has none.
+fn gruu_of(aor: &str, binding: &Binding, space: NameSpace) -> Option<String> {
+    (binding.has_gruu && aor.starts_with("sip:")).then(|| gruu::public(aor, binding, space))
 }
 
 /// The words of RFC 3680; an identity that came with another one was not registered, but created.
@@ -152,7 +162,7 @@ mod tests {
 
     /// Identity, state, and event and URI of each contact, of what is written for alice.
     fn told(registration: &Registration, due: &Due) -> Vec<String> {
-        let text = write(0, registration, due, Instant::START);
+        let text = write(0, registration, due, Instant::START, NameSpace::of("h"));
         let reginfo = reginfo::read(text.as_bytes()).unwrap_or_else(|error| panic!("{error}: {text}"));
         let line = |registration: &reginfo::Registration| {
             let contacts = registration.contacts.iter();
@@ -204,7 +214,7 @@ mod tests {
         let mut alice = alice(&[]);
         let params = format!(";+g.long=\"{}\"", "x".repeat(2000));
         alice.bindings = (0..10).map(|number| contact(&format!("sip:{number}"), &params)).collect();
-        let text = write(0, &alice, &due, Instant::START);
+        let text = write(0, &alice, &due, Instant::START, NameSpace::of("h"));
         assert!(text.len() < OCTETS_WITH_PARAMETERS_MAX && !text.contains("g.long"), "{}", text.len());
         assert!(text.contains("<uri>sip:9</uri>"));
     }

@@ -18,7 +18,8 @@ use sip_core::{Method, Name, NameAddr, RequestBuilder};
 impl Scscf {
     /// Notes for each subscription that a contact of a registration has changed; [`Scscf::tell_subscribers`] tells it.
     pub(crate) fn note(&mut self, registration: RegistrationId, binding: &Binding, change: Change) {
-        if self.subscriptions.is_empty() {
+        // TS 24.229 §5.4.2.1.2: of contacts for emergencies nobody is told.
+        if self.subscriptions.is_empty() || binding.is_emergency {
             return;
         }
         self.each(registration, |subscription| subscription.due.changed(binding, change));
@@ -76,7 +77,8 @@ impl Scscf {
             let mut due = std::mem::take(&mut subscription.due);
             due.all();
             let version = subscription.next_version();
-            subscription.ending = Some(Ending::Gone(document::write(version, registration, &due, now)));
+            subscription.ending =
+                Some(Ending::Gone(document::write(version, registration, &due, now, self.gruu_space)));
         }
     }
 
@@ -131,7 +133,7 @@ impl Scscf {
                 let Some(registration) = self.registrations.get(subscription.registration) else { return };
                 let due = std::mem::take(&mut subscription.due);
                 let version = subscription.next_version();
-                document::write(version, registration, &due, now)
+                document::write(version, registration, &due, now, self.gruu_space)
             }
         };
         let icid = Icid::mint(turn.entropy());

@@ -1,6 +1,7 @@
 //! The 200 to a REGISTER (TS 24.229 §5.4.1.2.2F).
 
 use super::binding::Binding;
+use super::gruu::Gruus;
 use super::register::Register;
 use super::registrations::Registration;
 use ambient::Instant;
@@ -26,6 +27,8 @@ pub struct Accepted<'a> {
     pub home: &'a HomeNetwork,
     /// Authentication-Info, where the scheme has one.
     pub authentication_info: Option<&'a str>,
+    /// The GRUUs that its UE has asked for.
+    pub gruus: Option<&'a Gruus>,
     /// The time of the answer.
     pub now: Instant,
 }
@@ -36,17 +39,28 @@ impl Accepted<'_> {
         for (_, path) in request.all(Name::Path) {
             response = response.header(Name::Path, path);
         }
-        if let Some(registration) = self.registration.filter(|registration| !registration.bindings.is_empty())
-        {
-            for binding in &registration.bindings {
-                response = response.header(Name::Contact, Listed { binding, now: self.now });
+        let is_emergency = self.register.is_emergency();
+        let listed = |registration: &&'_ Registration| {
+            registration.bindings.iter().any(|binding| binding.is_emergency == is_emergency)
+        };
+        if let Some(registration) = self.registration.filter(listed) {
+            // A contact for emergencies is told to its own UE, and it is told of no other (TS 24.229 §5.4.8.2).
+            for binding in registration.bindings.iter().filter(|binding| binding.is_emergency == is_emergency)
+            {
+                response =
+                    response.header(Name::Contact, Listed { binding, now: self.now, gruus: self.gruus });
             }
-            if !self.register.removes_only() {
+            if !self.register.removes_only() && !is_emergency {
                 // The parameter says what the token does, to an S-CSCF that cannot read it any more.
                 response = response.header(Name::ServiceRoute, format_args!("<{};orig>", self.service_route));
             }
             for identity in registration.set.associated() {
                 response = response.header(Name::PAssociatedUri, format_args!("<{}>", identity.as_str()));
+            }
+            if is_emergency && registration.set.associated().next().is_none() {
+                // Whoever is barred is helped under the name that it came by.
+                let named = self.register.impu.as_str();
+                response = response.header(Name::PAssociatedUri, format_args!("<{named}>"));
             }
             if let Some(functions) =
                 registration.charging.as_deref().map(Functions).filter(Functions::has_any)
@@ -106,6 +120,7 @@ fn is_at_home(path: &[u8], home: &HomeNetwork) -> bool {
 struct Listed<'a> {
     binding: &'a Binding,
     now: Instant,
+    gruus: Option<&'a Gruus>,
 }
 
 impl Value for Listed<'_> {
@@ -118,6 +133,12 @@ impl Value for Listed<'_> {
         let left_s = self.binding.expires_at.since(self.now).as_micros().div_ceil(1_000_000);
         // A buffer in memory takes every write.
         let _ = write!(out, ";expires={left_s}");
+        if let Some(gruus) = self.gruus.filter(|_| self.binding.has_gruu) {
+            let _ = write!(out, ";pub-gruu=\"{}\"", gruus.public(self.binding));
+            if let Some(temporary) = gruus.temporary(self.binding) {
+                let _ = write!(out, ";temp-gruu=\"{temporary}\"");
+            }
+        }
     }
 }
 

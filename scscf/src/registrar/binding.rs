@@ -5,8 +5,8 @@
 
 use super::path::{self, Path};
 use ambient::Instant;
-use cscf::Reject;
 use cscf::identity::Impi;
+use cscf::{Reject, emergency};
 use sip_core::Status;
 use smallvec::SmallVec;
 use std::num::NonZeroU32;
@@ -26,6 +26,8 @@ pub struct Contact {
     pub instance: SmallVec<[u8; 64]>,
     /// The value of `reg-id`; counts only with an instance (RFC 5626 §4.2).
     pub reg_id: Option<NonZeroU32>,
+    /// Whether it is for emergencies.
+    pub is_emergency: bool,
     /// Seconds granted; zero removes.
     pub expires_s: u32,
 }
@@ -54,6 +56,10 @@ pub struct Binding {
     ends: [u32; 5],
     /// The preference in thousandths.
     pub q: u16,
+    /// Whether the UE may be helped by it and nothing else: its URI has `sos` (TS 24.229 §5.4.8.2).
+    pub is_emergency: bool,
+    /// Whether its UE has asked for GRUUs.
+    pub has_gruu: bool,
     /// The value of `reg-id`.
     pub reg_id: Option<NonZeroU32>,
     /// Of the REGISTER that updated it last.
@@ -95,7 +101,17 @@ impl Binding {
             *end = u32::try_from(text.len()).unwrap_or(u32::MAX);
         }
         text.extend_from_slice(path);
-        Binding { text: Arc::from(&text[..]), ends, q, reg_id, cseq, expires_at }
+        let is_emergency = emergency::is_contact(uri);
+        Binding {
+            text: Arc::from(&text[..]),
+            ends,
+            q,
+            is_emergency,
+            has_gruu: false,
+            reg_id,
+            cseq,
+            expires_at,
+        }
     }
 
     fn part(&self, number: usize) -> &[u8] {
@@ -152,7 +168,8 @@ impl Binding {
     }
 
     fn key(&self) -> Key<'_> {
-        Key { uri: self.part(1), instance: self.part(3), reg_id: self.reg_id }
+        let (uri, instance) = (self.part(1), self.part(3));
+        Key { uri, instance, reg_id: self.reg_id, is_emergency: self.is_emergency }
     }
 }
 
@@ -162,6 +179,7 @@ struct Key<'a> {
     uri: &'a [u8],
     instance: &'a [u8],
     reg_id: Option<NonZeroU32>,
+    is_emergency: bool,
 }
 
 impl<'a> Key<'a> {
@@ -180,6 +198,8 @@ pub struct Origin {
     pub call_id: SmallVec<[u8; 64]>,
     /// CSeq number.
     pub cseq: u32,
+    /// Whether its UE asks for GRUUs.
+    pub wants_gruu: bool,
     /// Path in order.
     pub path: Path,
 }
@@ -239,7 +259,8 @@ pub fn update(
     match wish {
         Wish::Fetch => {}
         Wish::RemoveAll => {
-            let own = |binding: &Binding| binding.is_of(&origin.impi);
+            // TS 24.229 §5.4.8: an emergency registration ends by its time alone.
+            let own = |binding: &Binding| binding.is_of(&origin.impi) && !binding.is_emergency;
             if updated.bindings.iter().any(|binding| own(binding) && is_late(binding, origin)) {
                 return Err(late());
             }
@@ -259,7 +280,9 @@ pub fn update(
             displace(&mut updated, origin, contacts, &same_uri);
         }
     }
-    if updated.bindings.len() > bindings_max && updated.bindings.len() > bindings.len() {
+    // Help is not refused for the number of phones.
+    let count = |bindings: &[Binding]| bindings.iter().filter(|binding| !binding.is_emergency).count();
+    if count(&updated.bindings) > bindings_max && count(&updated.bindings) > count(bindings) {
         return Err(too_many());
     }
     if octets(&updated.bindings) > OCTETS_MAX && octets(&updated.bindings) > octets(bindings) {
@@ -285,33 +308,60 @@ pub fn is_known(
     bindings.iter().any(|binding| binding.is_of(impi) && is_same(binding.key(), contact.key(), &same_uri))
 }
 
-/// The bindings in the order in which to try them, the most wanted first; those of equal preference all at once
-/// (RFC 3261 §16.6).
-pub fn by_preference(bindings: &[Binding]) -> SmallVec<[Binding; 1]> {
-    let mut sorted: SmallVec<[&Binding; 4]> = bindings.iter().collect();
+/// How contacts are tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The most wanted first, those of equal preference at once (RFC 3261 §16.6).
+    ByPreference,
+    /// One after the other (RFC 3841 §9.1).
+    Sequential,
+    /// All at once (RFC 3841 §9.1).
+    Parallel,
+}
+
+/// Contacts, each with how well it fits what the caller prefers, in the order in which to try them: by what the user
+/// prefers, then by what the caller does (RFC 3841 §7.2.4). Those of one `q` here are tried at once.
+pub fn in_order<'b>(
+    contacts: impl Iterator<Item = (&'b Binding, u16)>,
+    order: Order,
+) -> SmallVec<[Binding; 1]> {
+    let mut sorted: SmallVec<[(&Binding, u16); 4]> = contacts.collect();
     // Stable: among equals the oldest stays first.
-    sorted.sort_by_key(|binding| std::cmp::Reverse(binding.q));
+    sorted.sort_by_key(|(binding, score)| std::cmp::Reverse((binding.q, *score)));
     let mut wanted: SmallVec<[Binding; 1]> = SmallVec::new();
-    for binding in sorted {
+    let (mut rank, mut before) = (u16::MAX, None);
+    for (binding, score) in sorted {
+        let preference = (binding.q, score);
+        if order != Order::Parallel && before.is_some_and(|before| before != preference) {
+            rank = rank.saturating_sub(1);
+        }
+        before = Some(preference);
+        let ranked = || Binding { q: rank, ..binding.clone() };
         // Flows of one UE are alternatives, not branches (RFC 5626 §5.3); the latest is the likeliest.
-        match wanted.iter_mut().find(|other| other.q == binding.q && is_same_ue(other, binding)) {
-            Some(other) if other.expires_at < binding.expires_at => *other = binding.clone(),
+        match wanted.iter_mut().find(|other| other.q == rank && is_same_ue(other, binding)) {
+            Some(other) if other.expires_at < binding.expires_at => *other = ranked(),
             Some(_) => {}
-            None => wanted.push(binding.clone()),
+            None => {
+                wanted.push(ranked());
+                if order == Order::Sequential {
+                    before = Some((u16::MAX, u16::MAX));
+                }
+            }
         }
     }
     wanted
 }
 
-/// Takes the bindings that are tried next off the front of what [`by_preference`] gave.
+/// Takes the bindings that are tried next off the front of what [`in_order`] gave.
 pub fn next_group(wanted: &mut SmallVec<[Binding; 1]>) -> SmallVec<[Binding; 1]> {
     let Some(q) = wanted.first().map(|binding| binding.q) else { return SmallVec::new() };
     let end = wanted.iter().position(|binding| binding.q != q).unwrap_or(wanted.len());
     wanted.drain(..end).collect()
 }
 
-fn is_same_ue(a: &Binding, b: &Binding) -> bool {
-    a.reg_id.is_some() && b.reg_id.is_some() && a.part(3) == b.part(3)
+/// Whether both are flows of one UE.
+pub fn is_same_ue(a: &Binding, b: &Binding) -> bool {
+    a.part(0) == b.part(0) && a.reg_id.is_some() && b.reg_id.is_some() && a.part(3) == b.part(3)
 }
 
 fn bind(
@@ -344,7 +394,8 @@ fn bind(
                 path: origin.path.packed(),
             };
             let expires_at = now + Duration::from_secs(u64::from(expires_s));
-            let binding = Binding::new(texts, contact.q, contact.reg_id, origin.cseq, expires_at);
+            let mut binding = Binding::new(texts, contact.q, contact.reg_id, origin.cseq, expires_at);
+            binding.has_gruu = origin.wants_gruu && !contact.instance.is_empty() && !contact.is_emergency;
             let change = match at {
                 Some(at) => {
                     updated.bindings[at] = binding.clone();
@@ -370,9 +421,11 @@ fn displace(
     same_uri: &impl Fn(&[u8], &[u8]) -> bool,
 ) {
     let Updated { bindings, changes } = updated;
+    let is_emergency = contacts.iter().any(|contact| contact.is_emergency);
     bindings.retain(|binding| {
         let old = binding.key();
         let stays = !binding.is_of(&origin.impi)
+            || binding.is_emergency != is_emergency
             || old.reg_id.is_some()
             || contacts.iter().any(|contact| is_same(old, contact.key(), same_uri))
             || !contacts.iter().any(|contact| {
@@ -390,12 +443,16 @@ fn is_one_device(a: Key<'_>, b: Key<'_>) -> bool {
 }
 
 /// RFC 5626 §6: instance and reg-id name a binding where both are given; else the URI does.
+///
+/// A contact for emergencies is another than the same one without `sos`, which RFC 3261 §19.1.4 holds for equal
+/// (TS 24.229 §7.2A.13).
 fn is_same(a: Key<'_>, b: Key<'_>, same_uri: &impl Fn(&[u8], &[u8]) -> bool) -> bool {
-    match (a.flow(), b.flow()) {
+    let is_one_contact = match (a.flow(), b.flow()) {
         (Some(a), Some(b)) => a == b,
         (None, None) => same_uri(a.uri, b.uri),
         _ => false,
-    }
+    };
+    a.is_emergency == b.is_emergency && is_one_contact
 }
 
 impl Contact {
@@ -405,7 +462,8 @@ impl Contact {
     }
 
     fn key(&self) -> Key<'_> {
-        Key { uri: &self.uri, instance: &self.instance, reg_id: self.reg_id }
+        let is_emergency = self.is_emergency;
+        Key { uri: &self.uri, instance: &self.instance, reg_id: self.reg_id, is_emergency }
     }
 }
 
@@ -432,6 +490,7 @@ mod tests {
             q: 1000,
             instance: SmallVec::new(),
             reg_id: None,
+            is_emergency: emergency::is_contact(uri.as_bytes()),
             expires_s: 600,
         }
     }
@@ -444,7 +503,7 @@ mod tests {
     fn origin(impi: &str, call_id: &str, cseq: u32) -> Origin {
         let mut path = Path::default();
         assert!(path.push(b"<sip:p1;lr>") && path.push(b"<sip:p2;lr>"));
-        Origin { impi: Impi::new(impi), call_id: call_id.as_bytes().into(), cseq, path }
+        Origin { impi: Impi::new(impi), call_id: call_id.as_bytes().into(), cseq, wants_gruu: false, path }
     }
 
     fn apply(bindings: &[Binding], origin: &Origin, wish: Wish) -> Result<Updated, Reject> {
@@ -563,7 +622,7 @@ mod tests {
         let with_q = |uri: &str, q| Contact { q, ..contact(uri) };
         let wished = wish(vec![with_q("sip:a@1", 500), with_q("sip:a@2", 900), with_q("sip:a@3", 900)]);
         let bound = apply(&[], &origin(IMPI, "c1", 1), wished).unwrap().bindings;
-        let mut wanted = by_preference(&bound);
+        let mut wanted = in_order(bound.iter().map(|binding| (binding, 1000)), Order::ByPreference);
         for expected in [&["sip:a@2", "sip:a@3"][..], &["sip:a@1"], &[]] {
             let group = next_group(&mut wanted);
             assert!(
@@ -577,6 +636,6 @@ mod tests {
             device("sip:a@2", "<urn:uuid:1>", Some(2)),
         ]);
         let bound = apply(&[], &origin(IMPI, "c1", 1), flows).unwrap().bindings;
-        assert_eq!(by_preference(&bound).len(), 1);
+        assert_eq!(in_order(bound.iter().map(|binding| (binding, 1000)), Order::ByPreference).len(), 1);
     }
 }

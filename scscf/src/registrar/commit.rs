@@ -3,6 +3,8 @@
 use super::accepted::Accepted;
 use super::assignment::{self, Profile, Refused};
 use super::binding::{self, Binding, Change, Updated};
+use super::gruu::Gruus;
+use super::implicit_set::ImplicitSet;
 use super::register::Register;
 use super::registrations::{Registration, RegistrationId, State};
 use super::third_party::Heard;
@@ -33,11 +35,16 @@ impl Scscf {
         register: Box<Register>,
         authenticated: Option<Option<String>>,
     ) -> Result<(), Reject> {
+        if register.is_emergency() {
+            return self.assign_for_emergency(turn, register, authenticated.flatten());
+        }
         let updated = self.binding_update(turn, &register)?;
         let found = self.registrations.find(&register.impu);
         let had = found.is_some_and(|(_, registration)| registration.has_binding_of(register.impi()));
-        let has = updated.bindings.iter().any(|binding| binding.is_of(register.impi()));
+        let is_own = |binding: &Binding| binding.is_of(register.impi()) && !binding.is_emergency;
+        let has = updated.bindings.iter().any(is_own);
         let is_registered = found.is_some_and(|(_, registration)| registration.state == State::Registered);
+        let found = found.map(|(id, _)| id);
         let is_new = found.is_none();
         let is_challenged = authenticated.is_some();
         let authentication_info = authenticated.flatten();
@@ -51,11 +58,9 @@ impl Scscf {
         if !has {
             // The last contact of this private identity, or none to begin with.
             if had || is_challenged {
-                let sar = self.assignment(
-                    ServerAssignmentType::UserDeregistration,
-                    Some(register.impi()),
-                    &register.impu,
-                );
+                let asked = ServerAssignmentType::UserDeregistration;
+                let asked = found.map_or(asked, |id| self.ending(id, asked));
+                let sar = self.assignment(asked, Some(register.impi()), &register.impu);
                 self.ask(turn, sar, |register| Waiting::Released { register, authentication_info }, register);
             } else {
                 self.accept(turn, request, &register, None);
@@ -78,7 +83,7 @@ impl Scscf {
         Ok(())
     }
 
-    fn ask_assignment(
+    pub(super) fn ask_assignment(
         &mut self,
         turn: &mut Turn<'_, Scscf>,
         register: Box<Register>,
@@ -152,7 +157,21 @@ impl Scscf {
                 }
                 let charging = saa.ok().and_then(|saa| saa.charging_information.clone());
                 // Anew: others may have come while the HSS was asked.
-                let updated = self.binding_update(turn, &register)?;
+                let given = match &profile {
+                    Profile::Given(set) => Some(&**set),
+                    Profile::Kept => None,
+                };
+                let updated = match self.binding_update_by(turn, &register, given) {
+                    Ok(updated) => updated,
+                    Err(reject) => {
+                        let found = self.registrations.find(&register.impu);
+                        if !found.is_some_and(|(_, found)| found.has_binding_of(register.impi())) {
+                            let undo = ServerAssignmentType::AdministrativeDeregistration;
+                            self.tell(turn, undo, Some(register.impi()), &register.impu);
+                        }
+                        return Err(reject);
+                    }
+                };
                 let impu = register.impu.clone();
                 self.commit(turn, register, updated, profile, charging, authentication_info)?;
                 if let Some((id, _)) = self.registrations.find(&impu) {
@@ -184,19 +203,31 @@ impl Scscf {
         turn: &Turn<'_, Scscf>,
         register: &Register,
     ) -> Result<Updated, Reject> {
-        let bindings = self.registrations.find(&register.impu).map_or(&[][..], |(_, found)| &found.bindings);
-        binding::update(
-            bindings,
-            &register.origin,
-            &register.wish,
-            turn.now(),
-            self.config.scscf.contacts_max,
-            same_uri,
-        )
+        self.binding_update_by(turn, register, None)
+    }
+
+    /// The same by a profile that has just come.
+    fn binding_update_by(
+        &self,
+        turn: &Turn<'_, Scscf>,
+        register: &Register,
+        given: Option<&ImplicitSet>,
+    ) -> Result<Updated, Reject> {
+        let found = self.registrations.find(&register.impu).map(|(_, found)| found);
+        let bindings = found.map_or(&[][..], |found| &found.bindings);
+        // TS 29.228 Annex E: a subscription may allow fewer.
+        let set = given.or_else(|| found.map(|found| &found.set));
+        let subscribed = set.and_then(|set| {
+            let details = set.identity(register.impu.as_str())?.details()?;
+            usize::try_from(details.max_simultaneous_registrations?).ok()
+        });
+        let configured = self.config.scscf.contacts_max;
+        let contacts_max = subscribed.map_or(configured, |subscribed| subscribed.min(configured));
+        binding::update(bindings, &register.origin, &register.wish, turn.now(), contacts_max, same_uri)
     }
 
     /// Changes the bindings, and stores them.
-    fn commit(
+    pub(super) fn commit(
         &mut self,
         turn: &mut Turn<'_, Scscf>,
         register: Box<Register>,
@@ -219,8 +250,11 @@ impl Scscf {
             return Err(Reject::new(Status::SERVER_INTERNAL_ERROR, "registration ended meanwhile"));
         };
         let was_registered = registration.state == State::Registered;
-        registration.state = State::Registered;
-        registration.named_explicitly(&register.impu);
+        let is_emergency = register.is_emergency();
+        if !is_emergency {
+            registration.state = State::Registered;
+            registration.named_explicitly(&register.impu);
+        }
         let created = changes
             .into_iter()
             .filter(|(_, change)| *change == Change::Registered)
@@ -230,7 +264,8 @@ impl Scscf {
             true => RegistrationType::ReRegistration,
             false => RegistrationType::Initial,
         };
-        let heard = self.heard(id, &register.impu, kind);
+        // TS 24.229 §5.4.8.2: application servers do not hear of it.
+        let heard = (!is_emergency).then(|| self.heard(id, &register.impu, kind)).flatten();
         self.arm_expiry(turn, id);
         let records = self.stored_form(turn, id).into_iter().collect();
         turn.query(
@@ -292,7 +327,8 @@ impl Scscf {
             self.tell_subscribers(turn, id);
             return Err(Reject::new(Status::TEMPORARILY_UNAVAILABLE, "registration ended meanwhile"));
         }
-        turn.count("registration", "accepted");
+        let accepted = if register.is_emergency() { "accepted for emergencies" } else { "accepted" };
+        turn.count("registration", accepted);
         self.accept(turn, request, &register, authentication_info);
         self.tell_subscribers(turn, id);
         self.tell_what_changed(turn, id, register.impi());
@@ -301,7 +337,7 @@ impl Scscf {
                 let (tag, now) = (turn.tag(), turn.now());
                 let token = scscf.own_token(turn, &register.impu, Case::ServiceRoute, None);
                 let ok = ResponseBuilder::for_request(&request.message, Status::OK).to_tag(&tag);
-                scscf.accepted((&token, now), &register, authentication_info, |accepted| {
+                scscf.accepted((&token, now), &register, authentication_info, None, |accepted| {
                     accepted.fill(ok, &request.message).build()
                 })
             });
@@ -319,6 +355,10 @@ impl Scscf {
         let stay: SmallVec<[Binding; 1]> = registration.bindings.iter().filter(stays).cloned().collect();
         created.iter().for_each(|binding| self.note(id, binding, Change::Deactivated));
         self.registrations.bind(id, stay);
+        if register.is_emergency() {
+            // The HSS has nobody registered for it.
+            return self.arm_expiry(turn, id);
+        }
         self.settle(
             turn,
             id,
@@ -337,7 +377,8 @@ impl Scscf {
         authentication_info: Option<&str>,
     ) {
         let (token, now) = (self.own_token(turn, &register.impu, Case::ServiceRoute, None), turn.now());
-        self.accepted((&token, now), register, authentication_info, |accepted| {
+        let gruus = self.gruus(turn, register);
+        self.accepted((&token, now), register, authentication_info, gruus.as_ref(), |accepted| {
             turn.reply(request, Status::OK, |response| accepted.fill(response, &request.message));
         });
     }
@@ -347,6 +388,7 @@ impl Scscf {
         (token, now): (&str, Instant),
         register: &Register,
         authentication_info: Option<&str>,
+        gruus: Option<&Gruus>,
         write: impl FnOnce(Accepted<'_>) -> T,
     ) -> T {
         write(Accepted {
@@ -356,6 +398,7 @@ impl Scscf {
             ioi: &self.config.scscf.ioi,
             home: &self.config.home,
             authentication_info,
+            gruus,
             now,
         })
     }

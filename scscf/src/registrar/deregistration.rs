@@ -71,6 +71,7 @@ impl Scscf {
         let Some(named) = registration.named() else { return };
         let gone: Vec<Impi> =
             impis.iter().filter(|impi| !registration.has_binding_of(impi)).cloned().collect();
+        let asked = self.ending(id, asked);
         for impi in &gone {
             self.tell(turn, asked, Some(impi), &named);
             self.authentications.forget(impi);
@@ -83,17 +84,37 @@ impl Scscf {
         }
     }
 
-    /// The record of a registration whose bindings changed; without any it is dropped, and its sessions are released
-    /// where the network ended it.
+    /// How the HSS is told that a user is not registered any more: it keeps us on record where a contact for emergencies
+    /// stays (TS 29.228 Annex G).
+    pub(super) fn ending(&self, id: RegistrationId, asked: ServerAssignmentType) -> ServerAssignmentType {
+        let is_kept = |binding: &Binding| binding.is_emergency;
+        if !self.registrations.get(id).is_some_and(|registration| registration.bindings.iter().any(is_kept)) {
+            return asked;
+        }
+        match asked {
+            ServerAssignmentType::UserDeregistration => {
+                ServerAssignmentType::UserDeregistrationStoreServerName
+            }
+            ServerAssignmentType::TimeoutDeregistration => {
+                ServerAssignmentType::TimeoutDeregistrationStoreServerName
+            }
+            other => other,
+        }
+    }
+
+    /// The record of a registration whose bindings changed; without any by which its user is registered it ends, and its
+    /// sessions are released where the network ended it. Contacts for emergencies stay.
     pub(crate) fn keep_or_drop(
         &mut self,
         turn: &mut Turn<'_, Scscf>,
         id: RegistrationId,
         cause: Cause,
     ) -> Vec<Record> {
-        let is_empty =
-            self.registrations.get(id).is_some_and(|registration| registration.bindings.is_empty());
-        if !is_empty {
+        let stands = self.registrations.get(id).is_some_and(|registration| match registration.state {
+            State::Registered => registration.ordinary().next().is_some(),
+            State::Unregistered => !registration.bindings.is_empty(),
+        });
+        if stands {
             self.arm_expiry(turn, id);
             return self.stored_form(turn, id).into_iter().collect();
         }
@@ -118,7 +139,15 @@ impl Scscf {
         if matches!(cause, Cause::Hss | Cause::Operator | Cause::ApplicationServer) {
             self.release_sessions(turn, &registration, Ended::ByNetwork);
         }
-        vec![record::gone(&registration)]
+        if registration.bindings.is_empty() {
+            return vec![record::gone(&registration)];
+        }
+        let mut kept = registration;
+        (kept.state, kept.timer, kept.must_prove) = (State::Unregistered, None, false);
+        let id = self.registrations.insert(kept);
+        self.announce(turn, id);
+        self.arm_expiry(turn, id);
+        self.stored_form(turn, id).into_iter().collect()
     }
 
     /// An operator ends a registration.
@@ -135,10 +164,12 @@ impl Scscf {
     /// The network ends a registration by itself (TS 24.229 §5.4.1.5): nobody is meant to be back at once.
     pub(crate) fn end_registration(&mut self, turn: &mut Turn<'_, Scscf>, id: RegistrationId, cause: Cause) {
         let Some(registration) = self.registrations.get(id) else { return };
-        let impis = registration.impis();
-        let ended: SmallVec<[Binding; 1]> = registration.bindings.iter().cloned().collect();
+        let impis = registration.registered_impis();
+        // TS 24.229 §5.4.8: whoever is registered for emergencies stays so.
+        let (stay, ended): (SmallVec<[Binding; 1]>, SmallVec<[Binding; 1]>) =
+            registration.bindings.iter().cloned().partition(|binding| binding.is_emergency);
         ended.iter().for_each(|binding| self.note(id, binding, Change::Rejected));
-        self.registrations.bind(id, SmallVec::new());
+        self.registrations.bind(id, stay);
         self.settle(turn, id, cause, ServerAssignmentType::AdministrativeDeregistration, &impis);
     }
 

@@ -22,7 +22,7 @@ const SEVERAL: u32 = u32::MAX;
 const STATE: (u64, u64) = (0x7363_7363_665f_6964, 0x656e_7469_7469_6573);
 
 /// Of a million names, a few hundred share theirs with another.
-fn hash(name: &str) -> u32 {
+pub(super) fn hash(name: &str) -> u32 {
     KeyedState::from_key(STATE).hash_one(name) as u32
 }
 
@@ -64,7 +64,11 @@ impl Index {
 
     /// The slots that may have the name, in the order in which they came.
     pub fn slots(&self, name: &str) -> &[u32] {
-        let hash = hash(name);
+        self.slots_of(hash(name))
+    }
+
+    /// The slots that may have a name with this hash.
+    pub(super) fn slots_of(&self, hash: u32) -> &[u32] {
         match self.slots.get(&hash) {
             None => &[],
             Some(&SEVERAL) => self.several.get(&hash).map_or(&[], |several| several),

@@ -5,10 +5,10 @@ use super::registrations::{RegistrationId, State};
 use super::{home, record};
 use crate::reg_event;
 use crate::role::Scscf;
-use crate::waiting::{Cause, Timer};
+use crate::waiting::{Cause, Timer, Waiting};
 use ambient::Now;
 use cscf::Turn;
-use cscf::query::Record;
+use cscf::query::{Query, Record};
 use diameter_client::cx::ServerAssignmentType;
 use smallvec::SmallVec;
 use std::time::Duration;
@@ -36,23 +36,33 @@ impl Scscf {
         let now = turn.now();
         let Some(registration) = self.registrations.get_mut(id) else { return };
         registration.timer = None;
-        if registration.state == State::Unregistered && registration.bindings.is_empty() {
-            // TS 29.228 §6.1.2.1: the S-CSCF gives a user back whom it served unregistered.
-            let (impi, named) = (registration.set.private_id.clone(), registration.named());
-            self.withdraw(turn, id);
-            self.registrations.remove(id);
-            if let Some(impu) = named {
-                self.tell(turn, ServerAssignmentType::TimeoutDeregistration, Some(&impi), &impu);
-            }
-            return;
+        if registration.state == State::Unregistered
+            && registration.bindings.iter().all(|binding| binding.expires_at <= now)
+        {
+            return self.give_back(turn, id);
         }
-        let before = registration.impis();
+        let before = registration.registered_impis();
         let (stay, ended): (SmallVec<[Binding; 1]>, SmallVec<[Binding; 1]>) =
             registration.bindings.iter().cloned().partition(|binding| binding.expires_at > now);
         ended.iter().for_each(|binding| self.note(id, binding, Change::Expired));
         self.registrations.bind(id, stay);
         turn.count("registration", "expired");
         self.settle(turn, id, Cause::Expiry, ServerAssignmentType::TimeoutDeregistration, &before);
+    }
+
+    /// TS 29.228 §6.1.2.1: the S-CSCF gives a user back whom it served unregistered, or registered for emergencies.
+    fn give_back(&mut self, turn: &mut Turn<'_, Scscf>, id: RegistrationId) {
+        self.withdraw(turn, id);
+        let Some(registration) = self.registrations.remove(id) else { return };
+        if let Some(impu) = registration.named() {
+            let impi = &registration.set.private_id;
+            self.tell(turn, ServerAssignmentType::TimeoutDeregistration, Some(impi), &impu);
+        }
+        if !registration.bindings.is_empty() {
+            turn.count("registration", "expired");
+            let records = vec![record::gone(&registration)];
+            turn.query(Query::Store(records.clone()), Waiting::StoredAlone { records });
+        }
     }
 
     /// The store was read: registrations stand as they were, and what ran out meanwhile ends.

@@ -4,13 +4,13 @@ use super::assignment::USER_DATA_MAX;
 use super::binding::{Binding, Change};
 use super::implicit_set::ImplicitSet;
 use super::record;
-use super::registrations::{RegistrationId, Registrations, State};
+use super::registrations::{Registration, RegistrationId, Registrations, State};
 use crate::role::Scscf;
 use crate::waiting::{Cause, Waiting};
 use cscf::Turn;
 use cscf::identity::{Impi, Impu};
 use cscf::query::Query;
-use diameter_client::cx::{CxRequest, CxResult, Ppr, ReasonCode, Rtr};
+use diameter_client::cx::{CxAnswer, CxRequest, CxResult, EmergencyIdentity, Ppr, ReasonCode, Rta, Rtr};
 use diameter_client::endpoint::RequestId;
 use smallvec::SmallVec;
 
@@ -18,7 +18,7 @@ impl Scscf {
     /// A request of the HSS; its answer leaves when what it changed is stored.
     pub(crate) fn hss_asks(&mut self, turn: &mut Turn<'_, Scscf>, id: RequestId, request: CxRequest) {
         let outcome = match &request {
-            CxRequest::Rtr(rtr) => Ok(self.terminate(turn, rtr)),
+            CxRequest::Rtr(rtr) => return self.rtr(turn, id, rtr),
             CxRequest::Ppr(ppr) => self.push(turn, ppr),
             _ => Err(CxResult::COMMAND_UNSUPPORTED),
         };
@@ -33,22 +33,41 @@ impl Scscf {
         }
     }
 
-    /// Ends registrations. The HSS has changed its state already, so that no SAR follows (TS 29.228 §6.1.3.1).
-    fn terminate(&mut self, turn: &mut Turn<'_, Scscf>, rtr: &Rtr) -> Vec<cscf::query::Record> {
+    fn rtr(&mut self, turn: &mut Turn<'_, Scscf>, id: RequestId, rtr: &Rtr) {
+        let (records, answer) = self.terminate(turn, rtr);
+        if records.is_empty() {
+            return turn.answer_peer(id, CxAnswer::Rta(answer));
+        }
+        let refusal = Rta { result: CxResult::UNABLE_TO_COMPLY, ..Rta::default() };
+        let (answer, refusal) = (Box::new(CxAnswer::Rta(answer)), Box::new(CxAnswer::Rta(refusal)));
+        turn.query(Query::Store(records), Waiting::StoredForPeer { id, answer, refusal });
+    }
+
+    /// Ends registrations. The HSS has changed its state already, so that no SAR follows (TS 29.228 §6.1.3.1). Those for
+    /// emergencies stay, and the answer names them, unless another S-CSCF has the user.
+    fn terminate(&mut self, turn: &mut Turn<'_, Scscf>, rtr: &Rtr) -> (Vec<cscf::query::Record>, Rta) {
         let mut impis = vec![Impi::new(rtr.user_name.clone())];
         impis.extend(rtr.associated_identities.iter().cloned().map(Impi::new));
         turn.count("registration", "ended by the hss");
-        let mut records = Vec::new();
+        let (mut records, mut has_ended, mut kept) = (Vec::new(), false, Vec::new());
+        let keeps_emergencies =
+            matches!(rtr.reason.code, ReasonCode::PermanentTermination | ReasonCode::RemoveScscf);
         for id in named(&self.registrations, rtr, &impis) {
             let Some(registration) = self.registrations.get(id) else { continue };
+            if keeps_emergencies {
+                kept.extend(emergencies(registration, &impis));
+            }
             if rtr.reason.code == ReasonCode::RemoveScscf && registration.state == State::Registered {
                 // Only the data of users who are not registered is to go.
                 continue;
             }
-            let is_ended = |binding: &Binding| impis.iter().any(|impi| binding.is_of(impi));
+            let is_ended = |binding: &Binding| {
+                impis.iter().any(|impi| binding.is_of(impi)) && !(binding.is_emergency && keeps_emergencies)
+            };
             let (ended, stay): (SmallVec<[Binding; 1]>, SmallVec<[Binding; 1]>) =
                 registration.bindings.iter().cloned().partition(is_ended);
-            let is_over = stay.is_empty();
+            let is_over = stay.iter().all(|binding| binding.is_emergency);
+            has_ended |= !ended.is_empty();
             match told(rtr.reason.code) {
                 Some(change) => ended.iter().for_each(|binding| self.note(id, binding, change)),
                 None if is_over => self.forget_subscriptions(turn, id),
@@ -69,7 +88,12 @@ impl Scscf {
         for impi in &impis {
             self.authentications.forget(impi);
         }
-        records
+        let result = match (kept.is_empty(), has_ended) {
+            (true, _) => CxResult::SUCCESS,
+            (false, true) => CxResult::LIMITED_SUCCESS,
+            (false, false) => CxResult::UNABLE_TO_COMPLY,
+        };
+        (records, Rta { result, emergency_identities: kept, ..Rta::default() })
     }
 
     /// Tells the subscribers of a registration that its set has other identities than before (TS 29.228 §6.5.2.1).
@@ -126,12 +150,26 @@ impl Scscf {
         }
         let Some(registration) = self.registrations.get(id) else { return Err(CxResult::USER_UNKNOWN) };
         turn.count("registration", "profile pushed");
-        if registration.state == State::Unregistered {
+        if registration.bindings.is_empty() {
             return Ok(Vec::new());
         }
         let now = ambient::Now { instant: turn.now(), wall: turn.wall() };
         Ok(vec![record::of(registration, now)])
     }
+}
+
+/// Who of `impis` has a contact for emergencies, with an identity of the set.
+fn emergencies<'a>(
+    registration: &'a Registration,
+    impis: &'a [Impi],
+) -> impl Iterator<Item = EmergencyIdentity> {
+    let bound = |impi: &&Impi| {
+        registration.bindings.iter().any(|binding| binding.is_emergency && binding.is_of(impi))
+    };
+    impis.iter().filter(bound).map(|impi| EmergencyIdentity {
+        user_name: impi.as_str().to_owned(),
+        public_identity: registration.key().to_owned(),
+    })
 }
 
 /// What subscribers hear of a contact that an RTR ends (TS 24.229 §5.4.1.5); nothing where another S-CSCF has the user.

@@ -21,7 +21,8 @@ impl Scscf {
             return turn.notice(Notice::NotRegistered { impu: impu.clone() });
         };
         let mut bindings = registration.bindings.clone();
-        bindings.iter_mut().for_each(|binding| binding.expires_at = binding.expires_at.min(latest));
+        let ordinary = bindings.iter_mut().filter(|binding| !binding.is_emergency);
+        ordinary.for_each(|binding| binding.expires_at = binding.expires_at.min(latest));
         bindings.iter().for_each(|binding| self.note(id, binding, Change::Shortened));
         self.registrations.bind(id, bindings);
         if let Some(registration) = self.registrations.get_mut(id) {

@@ -21,6 +21,8 @@ use std::sync::Arc;
 
 /// The first byte of every key of ours.
 const KEY_REGISTRATION: u8 = b'r';
+/// Beside the preference of a contact, which is far below.
+const HAS_GRUU: u64 = 1 << 16;
 /// The form below.
 const VERSION: u8 = 2;
 
@@ -97,6 +99,9 @@ pub fn read(record: &Record, known: &Shared<Services>, sets: &SharedSets, now: N
     for _ in 0..read_number(&mut rest)? {
         registration.bindings.push(read_binding(&mut rest, now)?);
     }
+    if registration.ordinary().next().is_none() {
+        registration.state = State::Unregistered;
+    }
     registration.home = Bucket::new(u16::try_from(read_number(&mut rest)?).ok()?);
     registration.named_by(record.key.get(1..)?)?;
     rest.is_empty().then_some(registration)
@@ -108,7 +113,7 @@ pub fn anew(failed: &Record, registrations: &Registrations, now: Now) -> Record 
     let named = failed.key.split_first().filter(|(kind, _)| **kind == KEY_REGISTRATION);
     let key = named.and_then(|(_, key)| std::str::from_utf8(key).ok());
     let standing = key.and_then(|key| registrations.by_key(key));
-    match standing.filter(|registration| registration.state == State::Registered) {
+    match standing.filter(|registration| !registration.bindings.is_empty()) {
         Some(registration) => of(registration, now),
         None => Record { key: failed.key.clone(), value: None },
     }
@@ -178,7 +183,8 @@ fn put_binding(value: &mut Vec<u8>, binding: &Binding, now: Now) {
     for part in [impi, uri, params, instance, call_id, path] {
         put(value, part);
     }
-    number(value, u64::from(binding.q));
+    // Who has no GRUUs is written as ever.
+    number(value, u64::from(binding.q) | if binding.has_gruu { HAS_GRUU } else { 0 });
     // Zero: none. A reg-id is at least 1 (RFC 5626 §4.2.1).
     number(value, binding.reg_id.map_or(0, |reg_id| u64::from(reg_id.get())));
     number(value, u64::from(binding.cseq));
@@ -194,10 +200,14 @@ fn read_binding(rest: &mut &[u8], now: Now) -> Option<Binding> {
         call_id: take(rest)?,
         path: take(rest)?,
     };
-    let q = u16::try_from(read_number(rest)?).ok()?;
+    let q = read_number(rest)?;
+    let (q, has_gruu) = (u16::try_from(q & !HAS_GRUU).ok()?, q & HAS_GRUU != 0);
     let reg_id = NonZeroU32::new(u32::try_from(read_number(rest)?).ok()?);
     let cseq = u32::try_from(read_number(rest)?).ok()?;
-    Some(Binding::new(texts, q, reg_id, cseq, expires_at(Wall::from_millis(read_number(rest)?), now)))
+    let expires_at = expires_at(Wall::from_millis(read_number(rest)?), now);
+    let mut binding = Binding::new(texts, q, reg_id, cseq, expires_at);
+    binding.has_gruu = has_gruu;
+    Some(binding)
 }
 
 /// A stored moment on the running clock; one that has passed is now.
@@ -270,7 +280,9 @@ mod tests {
             path: b"\0\x16<sip:token@pcscf;lr>",
         };
         let expires_at = now(10).instant + Duration::from_secs(600);
-        registration.bindings.push(Binding::new(texts, 700, NonZeroU32::new(2), 7, expires_at));
+        let mut binding = Binding::new(texts, 700, NonZeroU32::new(2), 7, expires_at);
+        binding.has_gruu = true;
+        registration.bindings.push(binding);
         registration
     }
 
@@ -284,6 +296,7 @@ mod tests {
         assert_eq!(binding.expires_at, Instant::START + Duration::from_secs(500));
         assert_eq!(binding.texts(), registration().bindings[0].texts());
         assert_eq!((binding.q, binding.reg_id, binding.cseq), (700, NonZeroU32::new(2), 7));
+        assert!(binding.has_gruu);
         assert_eq!(read.set, registration().set);
         assert_eq!(read.charging, registration().charging);
     }

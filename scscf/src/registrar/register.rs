@@ -4,9 +4,9 @@ use super::authorization::Authorization;
 use super::binding::{Contact, Origin, Wish};
 use super::expiry::Bounds;
 use super::path::Path;
-use cscf::Reject;
 use cscf::charging;
 use cscf::identity::{Impi, Impu};
+use cscf::{Reject, emergency};
 use sip_core::{Message, Name, NameAddr, Status, Uri};
 use smallvec::SmallVec;
 use std::num::NonZeroU32;
@@ -53,6 +53,7 @@ impl Register {
             impi,
             call_id: message.call_id().into(),
             cseq: message.cseq().map_err(|_| malformed("malformed cseq"))?.number,
+            wants_gruu: message.has_option(Name::Supported, b"gruu"),
             path,
         };
         let edge_is_outbound =
@@ -77,6 +78,11 @@ impl Register {
             Wish::Update(contacts) => contacts,
             Wish::Fetch | Wish::RemoveAll => &[],
         }
+    }
+
+    /// Whether it asks for an emergency registration (TS 24.229 §5.1.6.2).
+    pub fn is_emergency(&self) -> bool {
+        self.contacts().iter().any(|contact| contact.is_emergency)
     }
 
     /// Whether it only removes.
@@ -125,6 +131,15 @@ fn read_wish(message: &Message, bounds: Bounds, outbound: Outbound) -> Result<Wi
         }
         contacts.push(read_contact(&contact, expires, bounds, outbound)?);
     }
+    if contacts.iter().any(|contact: &Contact| contact.is_emergency) {
+        if !contacts.iter().all(|contact| contact.is_emergency) {
+            return Err(malformed("contacts for emergencies and others"));
+        }
+        if contacts.iter().any(|contact| contact.expires_s == 0) {
+            // TS 24.229 §5.1.6.5: its UE does not ask for it, and nobody else may.
+            return Err(Reject::new(Status::FORBIDDEN, "emergency registration ends by its time alone"));
+        }
+    }
     match (wildcards, contacts.is_empty()) {
         (0, true) => Ok(Wish::Fetch),
         (0, false) => Ok(Wish::Update(contacts)),
@@ -154,7 +169,9 @@ pub(super) fn read_contact(
     }
     let mut params = SmallVec::new();
     for (name, value) in contact.params() {
-        if name.eq_ignore_ascii_case(b"expires") {
+        // RFC 5627 §5.1: GRUUs are the registrar's to assign, whatever a UE repeats.
+        let ours = [&b"expires"[..], b"pub-gruu", b"temp-gruu"];
+        if ours.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
             continue;
         }
         params.push(b';');
@@ -173,6 +190,7 @@ pub(super) fn read_contact(
         q: contact.param(b"q").map_or(1000, thousandths),
         instance: SmallVec::from_slice(&instance),
         reg_id,
+        is_emergency: emergency::is_contact(contact.uri()),
         expires_s: bounds.grant(contact.expires().or(expires))?,
     })
 }

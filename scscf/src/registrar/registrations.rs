@@ -136,26 +136,41 @@ impl Registration {
         self.set.identity(impu.as_str()).is_none_or(|identity| identity.is_barred)
     }
 
-    /// Whether a private identity has a binding in the set.
+    /// The contacts by which the user is registered: all but those for emergencies, which make nobody registered
+    /// (TS 29.228 Annex G).
+    pub fn ordinary(&self) -> impl Iterator<Item = &Binding> {
+        self.bindings.iter().filter(|binding| !binding.is_emergency)
+    }
+
+    /// Whether a private identity is registered by a contact in the set.
     pub fn has_binding_of(&self, impi: &Impi) -> bool {
-        self.bindings.iter().any(|binding| binding.is_of(impi))
+        self.ordinary().any(|binding| binding.is_of(impi))
     }
 
-    /// Whether a private identity has a binding in the set, or is the one that the HSS gave the set for.
+    /// Whether a private identity has a contact in the set, or is the one that the HSS gave the set for.
     pub fn belongs_to(&self, impi: &Impi) -> bool {
-        self.set.private_id == *impi || self.has_binding_of(impi)
+        self.set.private_id == *impi || self.bindings.iter().any(|binding| binding.is_of(impi))
     }
 
-    /// The private identities with a binding, each once.
-    pub fn impis(&self) -> Vec<Impi> {
-        let mut impis: Vec<Impi> = Vec::new();
-        for binding in &self.bindings {
-            if !impis.iter().any(|impi| binding.is_of(impi)) {
-                impis.push(binding.impi());
-            }
-        }
-        impis
+    /// The private identities that are registered, each once.
+    pub fn registered_impis(&self) -> Vec<Impi> {
+        each_impi(self.ordinary())
     }
+
+    /// The private identities with a contact, each once.
+    pub fn impis(&self) -> Vec<Impi> {
+        each_impi(self.bindings.iter())
+    }
+}
+
+fn each_impi<'b>(bindings: impl Iterator<Item = &'b Binding>) -> Vec<Impi> {
+    let mut impis: Vec<Impi> = Vec::new();
+    for binding in bindings {
+        if !impis.iter().any(|impi| binding.is_of(impi)) {
+            impis.push(binding.impi());
+        }
+    }
+    impis
 }
 
 /// All registrations. What is asked for by name costs the same whatever their number.
@@ -206,6 +221,11 @@ impl Registrations {
             let found = self.at(*slot)?;
             found.1.set.identity(canonical).map(|_| found)
         })
+    }
+
+    /// The registrations that may have an identity with this hash, the latest first.
+    pub(super) fn by_hash(&self, hash: u32) -> impl Iterator<Item = (RegistrationId, &Registration)> {
+        self.by_impu.slots_of(hash).iter().rev().filter_map(|slot| self.at(*slot))
     }
 
     /// The registrations that belong to a private identity, in no order that means anything.

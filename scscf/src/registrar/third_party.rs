@@ -69,10 +69,10 @@ impl Scscf {
         response: impl Fn(&Scscf, &mut Turn<'_, Scscf>) -> Vec<u8>,
     ) {
         let now = turn.now();
-        let bindings =
-            self.registrations.get(heard.id).map_or(&[][..], |registration| &registration.bindings);
-        let left = bindings
-            .iter()
+        let registration = self.registrations.get(heard.id);
+        let left = registration
+            .into_iter()
+            .flat_map(Registration::ordinary)
             .map(|binding| binding.expires_at.since(now).as_micros().div_ceil(1_000_000))
             .max();
         let expires_s = u32::try_from(left.unwrap_or(0)).unwrap_or(u32::MAX);

@@ -178,6 +178,11 @@ impl Session {
         invite.call_id() == &self.call_id[..] && tag == Some(self.caller.tag())
     }
 
+    /// Whether it has this Call-ID.
+    pub fn is_of(&self, call_id: &[u8]) -> bool {
+        call_id == &self.call_id[..]
+    }
+
     /// Whether a 2xx was seen.
     pub fn is_answered(&self) -> bool {
         !self.callees.is_empty()

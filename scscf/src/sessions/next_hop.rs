@@ -1,24 +1,35 @@
 //! Where a request of our user goes when no application server is left (TS 24.229 §5.4.3.2).
 //!
-//! Pure. Number translation beyond the operator's number policy (ENUM) and breakout to other networks by number (BGCF)
-//! are not offered: a global number is looked for among the home network's users, and the I-CSCF says 404 to the rest.
+//! Pure. A global number is looked for among the home network's users; the I-CSCF knows that it has none, and breaks out
+//! by the rules of [`cscf::breakout`], or says 404. A short code that no application server has taken, and another domain,
+//! break out from here. Number translation beyond the operator's number policy (ENUM) is not offered.
 
-use cscf::Reject;
+use cscf::config::BreakoutRule;
 use cscf::identity::{GlobalNumber, HomeNetwork, Number, NumberPolicy};
+use cscf::{Reject, breakout};
 use sip_core::{Status, Uri};
 
 /// The next hop.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NextHop {
+pub enum NextHop<'r> {
     /// An I-CSCF of the home network, which finds the S-CSCF of the called user; with another Request-URI if given.
     Home(Option<String>),
     /// Another network, by its name in the Request-URI.
     Foreign,
+    /// Another network, by the next hop of a rule.
+    Breakout(&'r BreakoutRule),
 }
 
 /// The next hop of a request to `uri`.
-pub fn next_hop(uri: &Uri<'_>, home: &HomeNetwork, numbers: &NumberPolicy) -> Result<NextHop, Reject> {
-    match (numbers.number(uri), uri) {
+pub fn next_hop<'r>(
+    uri: &Uri<'_>,
+    home: &HomeNetwork,
+    numbers: &NumberPolicy,
+    rules: &'r [BreakoutRule],
+) -> Result<NextHop<'r>, Reject> {
+    // A GRUU is a name, whatever else it looks like (TS 24.229 §5.3.2.1).
+    let number = if uri.params().has(b"gr") { Number::None } else { numbers.number(uri) };
+    match (number, uri) {
         (Number::Global(number), Uri::Tel(tel)) if is_plain(tel.number, &number) => Ok(NextHop::Home(None)),
         (Number::Global(number), Uri::Tel(_)) => Ok(NextHop::Home(Some(number.tel_uri()))),
         (Number::Global(number), Uri::Sip(sip)) if is_plain(sip.user.unwrap_or_default(), &number) => {
@@ -26,9 +37,14 @@ pub fn next_hop(uri: &Uri<'_>, home: &HomeNetwork, numbers: &NumberPolicy) -> Re
         }
         (Number::Global(number), _) => Ok(NextHop::Home(Some(number.sip_uri(home.domain())))),
         // A short code or a foreign context that no application server has taken.
-        (Number::Local, _) => Err(Reject::new(Status::NOT_FOUND, "number not known here")),
+        (Number::Local, _) => breakout::of_number(rules, uri)
+            .map(NextHop::Breakout)
+            .ok_or_else(|| Reject::new(Status::NOT_FOUND, "number not known here, and no rule for it")),
         (Number::None, Uri::Sip(sip)) if is_home(sip.host.name(), home) => Ok(NextHop::Home(None)),
-        (Number::None, Uri::Sip(_)) => Ok(NextHop::Foreign),
+        (Number::None, Uri::Sip(sip)) => {
+            let rule = sip.host.name().and_then(|name| breakout::of_domain(rules, name));
+            Ok(rule.map_or(NextHop::Foreign, NextHop::Breakout))
+        }
         (Number::None, Uri::Tel(_) | Uri::Urn(_) | Uri::Other { .. }) => {
             Err(Reject::new(Status::UNSUPPORTED_URI_SCHEME, "no service for this uri scheme"))
         }
@@ -61,6 +77,14 @@ mod tests {
         };
         let at_home = |user: &str| format!("sip:{user}@{domain}");
         let changed = |uri: &str| Ok(NextHop::Home(Some(uri.to_owned())));
+        let rules = [
+            BreakoutRule { prefix: Some("11".into()), next_hop: "sip:a".into(), ..Default::default() },
+            BreakoutRule {
+                domain: Some("pbx.example".into()),
+                next_hop: "sip:b".into(),
+                ..Default::default()
+            },
+        ];
         let phone = format!("sip:+4930123@{domain};user=phone");
         let table = [
             (at_home("bob"), Ok(NextHop::Home(None))),
@@ -75,9 +99,13 @@ mod tests {
             (at_home("030123"), Ok(NextHop::Home(None))),
             ("tel:911;phone-context=other.example".into(), Err(Status::NOT_FOUND)),
             ("urn:service:sos".into(), Err(Status::UNSUPPORTED_URI_SCHEME)),
+            // It leads to one device, whatever its user part looks like.
+            (format!("sip:+4930123@{domain};user=phone;gr=urn:uuid:1"), Ok(NextHop::Home(None))),
+            ("tel:115;phone-context=other.example".into(), Ok(NextHop::Breakout(&rules[0]))),
+            ("sip:bob@pbx.example".into(), Ok(NextHop::Breakout(&rules[1]))),
         ];
         for (uri, expected) in table {
-            let found = next_hop(&Uri::parse(uri.as_bytes()).unwrap(), &home, &numbers);
+            let found = next_hop(&Uri::parse(uri.as_bytes()).unwrap(), &home, &numbers, &rules);
             assert_eq!(found.map_err(|refusal| refusal.status), expected, "{uri}");
         }
     }

@@ -11,7 +11,7 @@ use cscf::identity::Impu;
 use cscf::query::Query;
 use cscf::trust::{self, Outsider};
 use cscf::user_data::CoreNetworkServices;
-use cscf::{Incoming, Reject, Target, Turn};
+use cscf::{Incoming, Reject, Target, Turn, breakout};
 use diameter_client::cx::{CxRequest, ServerAssignmentType};
 use sip_core::{Edits, Message, Name, NameAddr, Status};
 
@@ -148,7 +148,7 @@ impl Scscf {
     fn leave_for(&self, message: &Message, edits: &mut Edits) -> Result<Target, Reject> {
         let uri =
             message.request_uri().map_err(|_| Reject::new(Status::BAD_REQUEST, "malformed request-uri"))?;
-        match next_hop(&uri, &self.config.home, &self.config.scscf.numbers)? {
+        match next_hop(&uri, &self.config.home, &self.config.scscf.numbers, &self.config.bgcf.rules)? {
             NextHop::Home(changed) => {
                 if let Some(changed) = changed {
                     edits.set_uri(&changed);
@@ -159,6 +159,7 @@ impl Scscf {
                 trust::leaving(message, Outsider::Network, edits);
                 Ok(Target::RequestUri)
             }
+            NextHop::Breakout(rule) => Ok(breakout::leave(rule, message, edits)),
         }
     }
 

@@ -1,18 +1,21 @@
 //! Requests to a served user (TS 24.229 §5.4.3.3).
 
+use super::caller_preferences;
 use super::chain::Progress;
+use super::device::Device;
 use super::dialog::Ringing;
 use super::{OwnRoutes, Served, ServedCase, service};
 use crate::reg_event;
 use crate::registrar::assignment::{self, Profile, Refused};
-use crate::registrar::binding::{self, Binding};
+use crate::registrar::binding::{self, Binding, Order};
 use crate::registrar::{saa, same_uri};
 use crate::role::Scscf;
+use cscf::gruu;
 use cscf::identity::{Impu, Number};
 use cscf::{Incoming, Reject, Target, Turn};
 use diameter_client::cx::{CxAnswer, ServerAssignmentType, UserDataAlreadyAvailable};
 use diameter_client::endpoint::CxFailure;
-use sip_core::{Message, Method, Name, NameAddr, Status, Value};
+use sip_core::{Message, Method, Name, NameAddr, Status, Uri, Value};
 use smallvec::SmallVec;
 
 /// Where a request to a contact goes: along its Path, else to the contact itself.
@@ -29,7 +32,7 @@ impl Scscf {
         request: &Incoming,
         own: OwnRoutes,
     ) -> Result<(), Reject> {
-        let impu = self.called_user(&request.message)?;
+        let impu = self.called_user(turn, &request.message)?;
         let served = Served::of(ServedCase::Terminating, impu, &request.message);
         match self.registrations.find(served.key()) {
             Some(_) => self.terminate_for(turn, request, served, Some(own)),
@@ -41,9 +44,15 @@ impl Scscf {
     }
 
     /// The identity in the Request-URI; a SIP URI that is a number is also looked for as a tel URI.
-    pub(super) fn called_user(&self, message: &Message) -> Result<Impu, Reject> {
+    pub(super) fn called_user(&self, turn: &Turn<'_, Scscf>, message: &Message) -> Result<Impu, Reject> {
         let uri =
             message.request_uri().map_err(|_| Reject::new(Status::BAD_REQUEST, "malformed request-uri"))?;
+        let device = device_of(turn, message, &uri);
+        if device.is_temporary() {
+            // RFC 5627 §5.4: one that is not good any more is not found.
+            let nobody = || Reject::new(Status::NOT_FOUND, "temporary gruu names nobody");
+            return device.user(&self.registrations).ok_or_else(nobody);
+        }
         let impu = Impu::from_uri(&uri)
             .ok_or_else(|| Reject::new(Status::NOT_FOUND, "no identity in request-uri"))?;
         if self.registrations.find(&impu).is_some() {
@@ -156,7 +165,8 @@ impl Scscf {
             // The package of RFC 3680 is served here and nowhere else.
             return self.subscribe(turn, request, &served.impu);
         }
-        match Progress::of(registration, &served) {
+        // TS 24.229 §5.4.3.3: whoever called for help is called back past all services.
+        match Progress::of(registration, &served).filter(|_| !is_psap_callback(message)) {
             Some(progress) => {
                 let own = own.unwrap_or_else(|| self.own_routes(turn, message));
                 self.advance(turn, request, own, progress)
@@ -175,8 +185,26 @@ impl Scscf {
         let message = &request.message;
         let unavailable = || Reject::new(Status::TEMPORARILY_UNAVAILABLE, "not registered");
         let (_, registration) = self.registrations.find(served.key()).ok_or_else(unavailable)?;
-        let mut wanted = binding::by_preference(&registration.bindings);
-        if asks(message, b"no-fork") {
+        let calls_back = is_psap_callback(message);
+        let device = match message.request_uri() {
+            Ok(uri) => device_of(turn, message, &uri),
+            Err(_) => Device::Any,
+        };
+        let may = |binding: &&Binding| {
+            (!binding.is_emergency || calls_back) && device.has(binding, self.gruu_space)
+        };
+        let contacts = registration.bindings.iter().filter(may);
+        let has_disposition = message.first(Name::RequestDisposition).is_some();
+        let order = match has_disposition {
+            true if asks(message, b"sequential") => Order::Sequential,
+            true if asks(message, b"parallel") => Order::Parallel,
+            true | false => Order::ByPreference,
+        };
+        let mut wanted = match caller_preferences::has_any(message) {
+            true => binding::in_order(caller_preferences::fitting(message, contacts).into_iter(), order),
+            false => binding::in_order(contacts.map(|contact| (contact, 0)), order),
+        };
+        if has_disposition && asks(message, b"no-fork") {
             // RFC 3841 §9.1: one contact, the most wanted.
             wanted.truncate(1);
         }
@@ -222,6 +250,9 @@ impl Scscf {
             self.record(turn, request, served, &mut edits)?;
             let branch = turn.forward(request, edits, target(binding)).number;
             self.remember_branch(turn, branch, binding);
+            if binding.reg_id.is_some() {
+                turn.data().flows.push((branch, binding.clone()));
+            }
             let session = turn.data().session;
             if let Some(session) = session.and_then(|id| self.sessions.get_mut(id)) {
                 session.ringing.push(Ringing { branch, binding: binding.clone() });
@@ -248,6 +279,16 @@ impl Scscf {
         if let Some(session) = session.and_then(|id| self.sessions.get_mut(id)) {
             session.ringing.retain(|ringing| ringing.branch != branch);
         }
+        if status == Some(Status::FLOW_FAILED)
+            && let Some(other) = self.other_flow(turn, branch)
+            && let Some(served) = turn.data().served.take()
+        {
+            // RFC 5626 §5.3: the UE may be reached by another flow.
+            turn.count("flow", "failed");
+            let forked = self.fork(turn, request, &served, &[other]);
+            turn.data().served = Some(served);
+            return forked;
+        }
         if !is_last {
             return Ok(());
         }
@@ -260,15 +301,47 @@ impl Scscf {
             return forked;
         }
         turn.data().served = Some(served);
+        let has_no_flow = status == Some(Status::FLOW_FAILED);
         // Whatever is answered upstream, it sets up no session.
-        let Some(id) = session else { return Ok(()) };
+        let Some(id) = session else {
+            return if has_no_flow { Err(no_flow()) } else { Ok(()) };
+        };
         let is_curtailed = self.sessions.get_mut(id).is_some_and(|session| session.is_curtailed);
         self.forget_session(turn, id);
         if is_curtailed && status == Some(Status::REQUEST_TERMINATED) && !turn.data().is_cancelled {
             // The 487 is the answer to a CANCEL of ours; the caller did not give up.
             return Err(Reject::new(Status::TEMPORARILY_UNAVAILABLE, "registration ended"));
         }
-        Ok(())
+        if has_no_flow { Err(no_flow()) } else { Ok(()) }
+    }
+
+    /// Another flow of the UE behind a branch, the latest that was not tried; none when the caller has given up.
+    fn other_flow(&self, turn: &mut Turn<'_, Scscf>, branch: u16) -> Option<Binding> {
+        let data = turn.data();
+        let served = data.served.as_ref().filter(|_| !data.is_cancelled)?;
+        let (_, failed) = data.flows.iter().find(|(number, _)| *number == branch)?;
+        let (_, registration) = self.registrations.find(&served.impu)?;
+        let is_tried =
+            |binding: &Binding| data.flows.iter().any(|(_, tried)| tried.is_same(binding, same_uri));
+        let others = registration.ordinary().filter(|binding| binding::is_same_ue(binding, failed));
+        let others = others.filter(|binding| !is_tried(binding));
+        others.max_by_key(|binding| binding.expires_at).cloned()
+    }
+
+    /// The contact that a GRUU of ours in the Request-URI stands for, within a dialog (RFC 5627 §5.4).
+    pub(super) fn contact_of_gruu(&self, turn: &Turn<'_, Scscf>, message: &Message) -> Option<Vec<u8>> {
+        if !gruu::may_be(message.uri()) {
+            return None;
+        }
+        let uri = message.request_uri().ok()?;
+        let device = device_of(turn, message, &uri);
+        if device == Device::Any {
+            return None;
+        }
+        let impu = self.called_user(turn, message).ok()?;
+        let (_, registration) = self.registrations.find(&impu)?;
+        let its = registration.ordinary().filter(|binding| device.has(binding, self.gruu_space));
+        its.max_by_key(|binding| binding.expires_at).map(|binding| binding.uri().to_vec())
     }
 
     /// The next group of contacts, without those whose registration has ended since the request came.
@@ -285,6 +358,16 @@ impl Scscf {
 
 const ANOTHER_SHARD: &str = "registered at another shard";
 
+/// The device that a Request-URI names.
+fn device_of<'u>(turn: &Turn<'_, Scscf>, message: &Message, uri: &Uri<'u>) -> Device<'u> {
+    if gruu::may_be(message.uri()) { Device::of(uri, turn.token_key()) } else { Device::Any }
+}
+
+/// RFC 5626 §5.3: a 430 is for whoever knows other flows.
+fn no_flow() -> Reject {
+    Reject::new(Status::TEMPORARILY_UNAVAILABLE, "no flow to the UE is left")
+}
+
 /// A URI as a name-addr.
 struct InBrackets<'a>(&'a [u8]);
 
@@ -294,6 +377,11 @@ impl Value for InBrackets<'_> {
         out.extend_from_slice(self.0);
         out.push(b'>');
     }
+}
+
+/// Whether a request comes from a PSAP that was called for help (RFC 7090), which a trusted element says alone.
+fn is_psap_callback(message: &Message) -> bool {
+    message.first(Name::Priority).is_some_and(|priority| priority.eq_ignore_ascii_case(b"psap-callback"))
 }
 
 /// Whether Request-Disposition asks for `directive` (RFC 3841 §9.1).

@@ -227,7 +227,9 @@ impl Scscf {
         mut progress: Progress,
     ) -> Result<(), Reject> {
         turn.data().session = progress.session;
-        if progress.served.case == ServedCase::Terminating && self.is_diverted(&request.message, &progress)? {
+        if progress.served.case == ServedCase::Terminating
+            && self.is_diverted(turn, &request.message, &progress)?
+        {
             // TS 24.229 §5.4.3.3: it is for somebody else by now. What it visits further is what the user wants of
             // requests that are diverted, and then it leaves like one that the user has sent.
             turn.count("application server", "diverted");
@@ -238,9 +240,14 @@ impl Scscf {
     }
 
     /// Whether the Request-URI is another's than the served user's. An alias of the user is the user.
-    fn is_diverted(&self, message: &Message, progress: &Progress) -> Result<bool, Reject> {
+    fn is_diverted(
+        &self,
+        turn: &Turn<'_, Scscf>,
+        message: &Message,
+        progress: &Progress,
+    ) -> Result<bool, Reject> {
         let served = &progress.served.impu;
-        let Ok(called) = self.called_user(message) else { return Ok(true) };
+        let Ok(called) = self.called_user(turn, message) else { return Ok(true) };
         let set = self.registrations.find(served).map(|(_, registration)| &registration.set);
         Ok(called != *served && !set.is_some_and(|set| set.are_aliases(served, &called)))
     }
