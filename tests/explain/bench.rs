@@ -25,7 +25,9 @@ use pcscf::Pcscf;
 use recorder::{Entry, Fact, Function, Node, What};
 use scscf::Scscf;
 use shell::driver::Operator;
-use shell::{Acknowledge, Backend, Binding, Clock, Driver, Handle, Security, Sockets, Store, process, system_entropy};
+use shell::{
+    Acknowledge, Backend, Binding, Clock, Driver, Handle, Security, Sockets, Store, process, system_entropy,
+};
 use sim::{ApplicationServer, Behaviour};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, UdpSocket};
@@ -181,7 +183,8 @@ impl Setup {
             condition,
             registration_types: Vec::new(),
         };
-        let triggers = vec![trigger(Condition::Method("INVITE".into())), trigger(Condition::SessionCase(case))];
+        let triggers =
+            vec![trigger(Condition::Method("INVITE".into())), trigger(Condition::SessionCase(case))];
         let criterion = InitialFilterCriteria {
             priority: 0,
             trigger_point: Some(TriggerPoint { triggers, ..TriggerPoint::default() }),
@@ -314,12 +317,6 @@ struct Handset {
     handle: Handle<Command, Notice>,
 }
 
-/// What a phone is like, before it is switched on.
-pub struct Phone {
-    /// Its configuration.
-    pub ue: UeConfig,
-}
-
 impl Bench {
     /// Starts the core.
     pub fn start(mut setup: Setup) -> Bench {
@@ -332,7 +329,10 @@ impl Bench {
             let stand_in = standin::silent_hss(hss_address, &hss_config.hss.host, hss_config.home.domain());
             setup.stand_ins.push(stand_in);
         } else if !setup.missing.contains(&Who::Hss) {
-            let mut hss = Hss::new(HssConfig { scscf_pool: hss_config.scscf.uri.clone(), ..HssConfig::default() }, entropy());
+            let mut hss = Hss::new(
+                HssConfig { scscf_pool: hss_config.scscf.uri.clone(), ..HssConfig::default() },
+                entropy(),
+            );
             hss.load(setup.subscribers.clone(), Default::default()).unwrap_or_else(|error| panic!("{error}"));
             let endpoint = EndpointConfig {
                 origin_realm: hss_config.hss.realm.clone(),
@@ -399,7 +399,8 @@ impl Bench {
             dns: config.dns.clone(),
             ..shell::Setup::new(sockets, self.clock, entropy())
         };
-        let handle = Driver::spawn(part.name(), station, driven).unwrap_or_else(|error| panic!("{part:?}: {error}"));
+        let handle =
+            Driver::spawn(part.name(), station, driven).unwrap_or_else(|error| panic!("{part:?}: {error}"));
         self.running.push(running(node(function, ""), handle));
     }
 
@@ -432,7 +433,8 @@ impl Bench {
         R::Command: Clone + Send + 'static,
         R::Notice: Send + 'static,
     {
-        let sockets = Sockets::bind(locals.iter().map(Binding::from)).unwrap_or_else(|error| panic!("{error}"));
+        let sockets =
+            Sockets::bind(locals.iter().map(Binding::from)).unwrap_or_else(|error| panic!("{error}"));
         let driven = shell::Setup { trace: true, ..shell::Setup::new(sockets, self.clock, entropy()) };
         let handle = Driver::spawn(name, station, driven).unwrap_or_else(|error| panic!("{name}: {error}"));
         self.running.push(running(node, handle));
@@ -466,9 +468,9 @@ impl Bench {
         let private = &card.private_identities[0];
         let algorithm = private.credentials.algorithm().expect("a card");
         let pcscf = Hop { transport: Transport::Udp, remote: config.pcscf.listen[0].address };
-        let impu = card.implicit_sets[0].identities().next().expect("an identity").identity.as_str().to_owned();
-        let policy =
-            Policy { answering: Answering::After(Duration::from_millis(100)), ..Policy::default() };
+        let impu =
+            card.implicit_sets[0].identities().next().expect("an identity").identity.as_str().to_owned();
+        let policy = Policy { answering: Answering::After(Duration::from_millis(100)), ..Policy::default() };
         let mut ue = UeConfig {
             policy,
             ..UeConfig::new(&private.impi, impu, config.home.domain(), Usim::new(algorithm), pcscf)
@@ -492,7 +494,8 @@ impl Bench {
         }
         let sockets = Sockets::bind(open).unwrap_or_else(|error| panic!("{error}"));
         let station = assembly::sip_station(Ue::new(ue), &config, locals, None, entropy());
-        let driven = shell::Setup { trace: true, security, ..shell::Setup::new(sockets, self.clock, entropy()) };
+        let driven =
+            shell::Setup { trace: true, security, ..shell::Setup::new(sockets, self.clock, entropy()) };
         let handle = Driver::spawn(name, station, driven).unwrap_or_else(|error| panic!("{name}: {error}"));
         let key = match self.phones.contains_key(name) {
             true => format!("{name}-{}", self.phones.len()),
@@ -555,7 +558,10 @@ impl Bench {
     /// Writes a text.
     pub fn message(&mut self, from: &str, to: &str, text: &str) -> Option<Notice> {
         self.ask(from, Command::Message { to: to.to_owned(), text: text.to_owned() }, |notice| {
-            matches!(notice, Notice::MessageSent { .. } | Notice::MessageFailed { .. } | Notice::Refused { .. })
+            matches!(
+                notice,
+                Notice::MessageSent { .. } | Notice::MessageFailed { .. } | Notice::Refused { .. }
+            )
         })
     }
 
@@ -625,7 +631,8 @@ impl Bench {
         let pcscf = self.setup.config(Who::Pcscf).pcscf.listen[0].address;
         let address = self.setup.loopback.at(150, 5060);
         let socket = UdpSocket::bind(address).expect("a free port");
-        let text = text.replace("{at}", &address.to_string()).replace("{domain}", DOMAIN).replace('\n', "\r\n");
+        let text =
+            text.replace("{at}", &address.to_string()).replace("{domain}", DOMAIN).replace('\n', "\r\n");
         socket.set_read_timeout(Some(Duration::from_secs(2))).expect("a socket");
         socket.send_to(text.as_bytes(), pcscf).expect("a P-CSCF");
         let _ = socket.recv_from(&mut [0; 4096]);
@@ -680,8 +687,9 @@ impl Bench {
         }
         fresh.sort_by_key(|(_, event)| event.at.instant);
         let entries = (sequence..).zip(fresh);
-        self.entries
-            .extend(entries.map(|(sequence, (node, event))| recording::entry(sequence, &node, event, &protected)));
+        self.entries.extend(
+            entries.map(|(sequence, (node, event))| recording::entry(sequence, &node, event, &protected)),
+        );
         let now = self.clock.now();
         for (n, running) in self.running.iter_mut().enumerate() {
             for Count { name, cause, count } in (running.counters)() {

@@ -75,7 +75,9 @@ pub const FAULTS: &[Fault] = &[
         changed: |setup| {
             for name in ["alice", "bob", "carol"] {
                 setup.subscriber(name, |subscriber| {
-                    if let Credentials::Milenage { opc, .. } = &mut subscriber.private_identities[0].credentials {
+                    if let Credentials::Milenage { opc, .. } =
+                        &mut subscriber.private_identities[0].credentials
+                    {
                         *opc = Opc(Key::new(key(77)));
                     }
                 });
@@ -102,7 +104,9 @@ pub const FAULTS: &[Fault] = &[
         name: "a public identity with two digits exchanged",
         changed: nothing,
         done: |bench| {
-            bench.phone_with("alice", |ue| ue.impu = ue.impu.replace("0001@", "0010@").replace("00001@", "00010@"));
+            bench.phone_with("alice", |ue| {
+                ue.impu = ue.impu.replace("0001@", "0010@").replace("00001@", "00010@")
+            });
             bench.register("alice");
         },
         expected: "unknown-identity",
@@ -129,7 +133,9 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "a subscriber who may not roam here",
         changed: |setup| {
-            setup.subscriber("alice", |alice| alice.roaming = Roaming::Networks(vec!["elsewhere.example".into()]));
+            setup.subscriber("alice", |alice| {
+                alice.roaming = Roaming::Networks(vec!["elsewhere.example".into()])
+            });
         },
         done: alice_registers,
         expected: "roaming-not-allowed",

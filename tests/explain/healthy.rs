@@ -175,7 +175,8 @@ pub const RUNS: &[Healthy] = &[
     run("alice asks what bob can do", nothing, |bench| {
         both_registered(bench);
         let to = bench.number("bob");
-        bench.ask("alice", Command::Options { to }, |notice| matches!(notice, Notice::OptionsAnswered { .. }));
+        bench
+            .ask("alice", Command::Options { to }, |notice| matches!(notice, Notice::OptionsAnswered { .. }));
     }),
     run("two calls at once", nothing, |bench| {
         bench.registered(&["alice", "bob", "carol", "dave"]);
@@ -206,17 +207,17 @@ pub const RUNS: &[Healthy] = &[
         |setup| with_server(setup, Behaviour::BackToBack, SessionCase::TerminatingRegistered),
         call,
     ),
-    run("a call for help", |setup| setup.emergency(true), |bench| {
-        bench.registered(&["alice"]);
-        let notice = bench.call("alice", "urn:service:sos");
-        assert!(matches!(notice, Some(Notice::Established { .. })), "{notice:?}");
-        hang_up(bench, "alice");
-    }),
     run(
-        "the P-CSCF watches registrations",
-        |setup| setup.set("pcscf", "reg_event", "true"),
-        call,
+        "a call for help",
+        |setup| setup.emergency(true),
+        |bench| {
+            bench.registered(&["alice"]);
+            let notice = bench.call("alice", "urn:service:sos");
+            assert!(matches!(notice, Some(Notice::Established { .. })), "{notice:?}");
+            hang_up(bench, "alice");
+        },
     ),
+    run("the P-CSCF watches registrations", |setup| setup.set("pcscf", "reg_event", "true"), call),
     Healthy {
         name: "a call through security associations",
         changed: Setup::secured,

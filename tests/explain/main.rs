@@ -153,7 +153,9 @@ fn known(setup: &Setup) -> Known {
             _ => None,
         };
         let own = subscribers.iter().find(|other| other.private_identities[0].impi == impi).and_then(opc);
-        own.is_some_and(|(k, own)| subscribers.iter().filter_map(opc).any(|(other, opc)| opc == own && other != k))
+        own.is_some_and(|(k, own)| {
+            subscribers.iter().filter_map(opc).any(|(other, opc)| opc == own && other != k)
+        })
     };
     let mut identities = Vec::new();
     for subscriber in subscribers {

@@ -1,6 +1,6 @@
 //! Peers that do not do what they should: they stand in the place of one that does.
 
-use diameter_client::dictionary;
+use diameter_client::dictionary::{self, avp};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
@@ -62,16 +62,16 @@ fn base_answer(message: &[u8], host: &str, realm: &str) -> Option<Vec<u8>> {
         return None;
     }
     let mut writer = Writer::new(message.header.answer());
-    writer.unsigned32(&dictionary::RESULT_CODE, 2001);
-    writer.text(&dictionary::ORIGIN_HOST, host);
-    writer.text(&dictionary::ORIGIN_REALM, realm);
+    writer.unsigned32(&avp::RESULT_CODE, 2001);
+    writer.text(&avp::ORIGIN_HOST, host);
+    writer.text(&avp::ORIGIN_REALM, realm);
     if message.header.command == 257 {
-        writer.octets(&dictionary::HOST_IP_ADDRESS, &[0, 1, 127, 0, 0, 1]);
-        writer.unsigned32(&dictionary::VENDOR_ID, 10_415);
-        writer.text(&dictionary::PRODUCT_NAME, "silent");
-        writer.group(&dictionary::VENDOR_SPECIFIC_APPLICATION_ID, |inner| {
-            inner.unsigned32(&dictionary::VENDOR_ID, 10_415);
-            inner.unsigned32(&dictionary::AUTH_APPLICATION_ID, dictionary::APPLICATION_CX);
+        writer.octets(&avp::HOST_IP_ADDRESS, &[0, 1, 127, 0, 0, 1]);
+        writer.unsigned32(&avp::VENDOR_ID, 10_415);
+        writer.text(&avp::PRODUCT_NAME, "silent");
+        writer.group(&avp::VENDOR_SPECIFIC_APPLICATION_ID, |inner| {
+            inner.unsigned32(&avp::VENDOR_ID, 10_415);
+            inner.unsigned32(&avp::AUTH_APPLICATION_ID, dictionary::APPLICATION_CX);
         });
     }
     Some(writer.finish())
