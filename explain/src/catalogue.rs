@@ -45,6 +45,7 @@ pub fn page() -> String {
         let told = match cause.verdict {
             crate::Verdict::Fault => "a fault",
             crate::Verdict::Happened => "what happened, no fault",
+            crate::Verdict::Unexplained => "where no narrower cause shows",
         };
         let _ = writeln!(page, "{}\n", cause.sentence);
         let _ = writeln!(page, "- of: {of}; {told}\n- clause: {}\n- fix: {}\n", cause.clause, cause.fix);

@@ -34,6 +34,8 @@ pub enum Verdict {
     Fault,
     /// It is what the users did, or what the network is made for.
     Happened,
+    /// It failed, and no narrower cause shows.
+    Unexplained,
 }
 
 /// How a cause shows in a story.

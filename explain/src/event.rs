@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 pub struct Event {
     /// Which entry of those that were given.
     pub index: usize,
-    /// Wall time in milliseconds.
+    /// Milliseconds since the recording began.
     pub at_ms: u64,
     /// Where it was seen.
     pub node: Node,
@@ -89,13 +89,13 @@ impl Event {
 /// Reads entries, each message once: what both of its ends recorded is told by its sender.
 pub fn read(entries: &[Entry]) -> Vec<Event> {
     let mut order: Vec<usize> = (0..entries.len()).collect();
-    order.sort_by_key(|index| (entries[*index].at.wall, *index));
+    order.sort_by_key(|index| (entries[*index].at.instant, *index));
     let names = names(entries);
     let twins = twins(entries, &order);
     let mut events = Vec::new();
     for index in order {
         let entry = &entries[index];
-        let at_ms = entry.at.wall.as_millis();
+        let at_ms = entry.at.instant.as_micros() / 1000;
         let node = entry.node.clone();
         let twin = &twins[index];
         let event = match &entry.what {
@@ -167,7 +167,7 @@ fn twins(entries: &[Entry], order: &[usize]) -> Vec<Twin> {
         // A node does not hear itself, and a retransmission is no answer to what was sent minutes ago.
         let found = other.iter().position(|other| {
             entries[*other].node != entries[*index].node
-                && entries[*index].at.wall.since(entries[*other].at.wall).as_secs() < TWIN_SECONDS
+                && entries[*index].at.instant.since(entries[*other].at.instant).as_secs() < TWIN_SECONDS
         });
         match found.and_then(|at| other.remove(at)) {
             Some(other) => {

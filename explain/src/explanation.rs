@@ -102,7 +102,7 @@ pub struct Explanation<'s> {
 impl Explanation<'_> {
     /// Whether something is wrong.
     pub fn is_fault(&self) -> bool {
-        self.findings.first().is_some_and(|finding| finding.cause.verdict == Verdict::Fault)
+        self.findings.first().is_some_and(|finding| finding.cause.verdict != Verdict::Happened)
     }
 
     /// The name of the first cause; `None` when nothing is to be told.
@@ -159,7 +159,7 @@ impl Explanation<'_> {
             let _ = writeln!(text, "  {line}");
         }
         let _ = writeln!(text, "Clause: {}", first.cause.clause);
-        if first.cause.verdict == Verdict::Fault {
+        if first.cause.verdict != Verdict::Happened {
             let _ = writeln!(text, "Fix: {}", first.fix());
         }
         for finding in self.findings.iter().skip(1).take(OTHERS_MAX) {

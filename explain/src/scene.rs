@@ -17,7 +17,7 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// Reads entries, in whatever order.
+    /// Reads entries whose instants are comparable, as `recorder` joins them.
     pub fn of(entries: &[Entry]) -> Scene {
         Scene::with(entries, Known::default())
     }
@@ -52,7 +52,8 @@ impl Scene {
     pub fn explain<'s>(&'s self, story: &'s Story) -> Explanation<'s> {
         let mut findings: Vec<Finding> =
             catalogue::causes().filter_map(|cause| cause.find(story, self)).collect();
-        // Those of a narrower sign come first in the catalogue; what merely happened never hides a fault.
+        // Those of a narrower sign come first in the catalogue; what merely happened never hides a fault, and what nobody
+        // can name never hides what happened.
         findings.sort_by_key(|finding| finding.cause.verdict);
         Explanation { story, scene: self, findings }
     }

@@ -64,7 +64,7 @@ pub struct Story {
     pub method: String,
     /// What became of it.
     pub outcome: Outcome,
-    /// When it began and ended, in milliseconds of wall time.
+    /// When it began and ended, in milliseconds since the recording began.
     pub span_ms: (u64, u64),
     /// Positions in the events of the scene, in order.
     pub events: Vec<usize>,

@@ -314,8 +314,9 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "an I-CSCF that does not trust the P-CSCF",
         changed: |setup| {
-            let icscf = setup.at(12, 4060).ip();
-            setup.set_at(Who::Icscf, "trust", "domain", &format!("[\"{icscf}\"]"));
+            let other = setup.at(98, 5060);
+            setup.set_at(Who::Icscf, "pcscf", "listen", &format!("\"{other}\""));
+            setup.set_at(Who::Icscf, "pcscf", "host", &format!("\"{}\"", other.ip()));
         },
         done: alice_registers,
         expected: "not-trusted",

@@ -7,7 +7,7 @@ use crate::story::{Outcome, Story};
 pub(super) const CAUSES: &[Cause] = &[
     Cause {
         name: "next-hop-silent",
-        verdict: Verdict::Fault,
+        verdict: Verdict::Unexplained,
         kinds: &[],
         sentence: "{node} sent the {story} of {who} to {peer} and heard nothing from there.",
         clause: "RFC 3261 §16.8, §17.1",
@@ -16,7 +16,7 @@ pub(super) const CAUSES: &[Cause] = &[
     },
     Cause {
         name: "next-hop-unreachable",
-        verdict: Verdict::Fault,
+        verdict: Verdict::Unexplained,
         kinds: &[],
         sentence: "{node} cannot reach the next hop of the {story} of {who}: {words}.",
         clause: "RFC 3263 §4, RFC 3261 §16.7",
@@ -25,7 +25,7 @@ pub(super) const CAUSES: &[Cause] = &[
     },
     Cause {
         name: "server-failed",
-        verdict: Verdict::Fault,
+        verdict: Verdict::Unexplained,
         kinds: &[],
         sentence: "{node} failed at the {story} of {who}: {status} {words}.",
         clause: "RFC 3261 §21.5",
@@ -34,7 +34,7 @@ pub(super) const CAUSES: &[Cause] = &[
     },
     Cause {
         name: "refused",
-        verdict: Verdict::Fault,
+        verdict: Verdict::Unexplained,
         kinds: &[],
         sentence: "{node} refused the {story} of {who}: {status} {words}.",
         clause: "RFC 3261 §21",
@@ -43,7 +43,7 @@ pub(super) const CAUSES: &[Cause] = &[
     },
     Cause {
         name: "unanswered",
-        verdict: Verdict::Fault,
+        verdict: Verdict::Unexplained,
         kinds: &[],
         sentence: "The {story} of {who} has no final answer: {node} sent it to {peer} last.",
         clause: "RFC 3261 §17.1",
