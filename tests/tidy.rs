@@ -58,7 +58,6 @@ const ARROWS: &[(&str, &[&str])] = &[
             "hss-mock",
             "ue",
             "shell",
-            "recorder",
             "explain",
             "carillon-load",
         ],

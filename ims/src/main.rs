@@ -7,6 +7,7 @@ mod cscfs;
 mod demo;
 mod dev;
 mod exit;
+mod explain;
 mod hss;
 mod ifc;
 mod io;
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
         Command::Hss(hss) => hss::run(hss),
         Command::Reg(reg) => reg::run(reg),
         Command::Sa(sa) => sa::run(sa),
+        Command::Explain(arguments) => explain::run(arguments),
         Command::Counters(counters) => control::counters(counters),
         Command::Reload(reload) => control::reload(reload),
     };

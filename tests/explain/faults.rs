@@ -339,17 +339,6 @@ pub const FAULTS: &[Fault] = &[
         expected: "overload",
         takes: Sockets,
     },
-    Fault {
-        name: "a second phone where one may be",
-        changed: |setup| setup.set("scscf", "contacts_max", "1"),
-        done: |bench| {
-            bench.registered(&["alice"]);
-            bench.phone("alice");
-            bench.register("alice-1");
-        },
-        expected: "too-many-contacts",
-        takes: Sockets,
-    },
     // --- phones -------------------------------------------------------------------------------------------------------
     Fault {
         name: "a phone that drops its challenge",
@@ -501,7 +490,7 @@ pub const FAULTS: &[Fault] = &[
             let bob = bench.number("bob");
             bench.call("alice", &bob);
         },
-        expected: "callee-silent",
+        expected: "callee-unreachable",
         takes: Sockets,
     },
     Fault {
@@ -571,7 +560,7 @@ pub const FAULTS: &[Fault] = &[
             );
         },
         done: alice_calls_bob,
-        expected: "as-silent",
+        expected: "as-down",
         takes: Sockets,
     },
     Fault {

@@ -4,6 +4,7 @@
 //! One more fault is one more row in `faults.rs`; one more healthy run, one more row in `healthy.rs`.
 
 mod bench;
+mod catalogue;
 mod faults;
 mod healthy;
 mod recording;

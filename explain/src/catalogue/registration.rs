@@ -44,6 +44,15 @@ pub(super) const CAUSES: &[Cause] = &[
         signs: &[Sign::Shows(|story, scene| found(story, scene, "unresolved", "no common transport"))],
     },
     Cause {
+        name: "scscf-unavailable",
+        verdict: Verdict::Fault,
+        kinds: &[],
+        sentence: "No S-CSCF answers: the I-CSCF tried all that it may.",
+        clause: "TS 24.229 §5.3.1.3",
+        fix: "Start the S-CSCF; compare `icscf.scscfs` and the name that the HSS has with where it listens.",
+        signs: &[Sign::Warned(&["no S-CSCF answers"]), Sign::Shows(tried_in_vain)],
+    },
+    Cause {
         name: "no-scscf-with-capabilities",
         verdict: Verdict::Fault,
         kinds: &[],
@@ -51,15 +60,6 @@ pub(super) const CAUSES: &[Cause] = &[
         clause: "TS 29.228 §6.1.1, TS 24.229 §5.3.1.2",
         fix: "Compare Server-Capabilities in the UAA or LIA with `icscf.scscfs`.",
         signs: &[Sign::Warned(&["no S-CSCF can be selected", "HSS names no SIP URI as the S-CSCF"])],
-    },
-    Cause {
-        name: "scscf-unavailable",
-        verdict: Verdict::Fault,
-        kinds: &[],
-        sentence: "No S-CSCF answers: the I-CSCF tried all that it may.",
-        clause: "TS 24.229 §5.3.1.3",
-        fix: "Start the S-CSCF; compare `icscf.scscfs` and the name that the HSS has with where it listens.",
-        signs: &[Sign::Warned(&["no S-CSCF answers"])],
     },
     Cause {
         name: "not-trusted",
@@ -231,6 +231,30 @@ fn core_silent(story: &Story, scene: &Scene) -> Vec<usize> {
     match forwarded.map(|(at, _)| at).last() {
         Some(forwarded) => vec![forwarded, refusal],
         None => Vec::new(),
+    }
+}
+
+/// A request that was sent to an S-CSCF before none could be selected, and not answered from there.
+fn tried_in_vain(story: &Story, scene: &Scene) -> Vec<usize> {
+    let events = scene.events();
+    let words = &["no S-CSCF can be selected"];
+    let refusal = story.events.iter().copied().find(|at| crate::cause::warned(&events[*at], words));
+    let Some(refusal) = refusal else { return Vec::new() };
+    let tried = story.sips(events).find(|(at, sip)| {
+        sip.is_request()
+            && *at < refusal
+            && events[*at].from == events[refusal].from
+            && sip.method == story.method
+    });
+    let answers = |at: usize| {
+        let Some((_, scscf)) = events[at].addresses else { return true };
+        story.sips(events).any(|(other, sip)| {
+            !sip.is_request() && events[other].addresses.is_some_and(|(from, _)| from == scscf)
+        })
+    };
+    match tried {
+        Some((tried, _)) if !answers(tried) => vec![tried, refusal],
+        _ => Vec::new(),
     }
 }
 

@@ -10,6 +10,15 @@ const TOWARDS_SOMEBODY: &[Kind] = &[Kind::Call, Kind::Text, Kind::Request];
 
 pub(super) const CAUSES: &[Cause] = &[
     Cause {
+        name: "as-down",
+        verdict: Verdict::Fault,
+        kinds: TOWARDS_SOMEBODY,
+        sentence: "The application server of a filter criterion of {who} or {called} cannot be reached.",
+        clause: "TS 24.229 §5.4.3.2, TS 29.228 Annex B",
+        fix: "Start it, or correct ServerName in the criterion (`ims ifc lint`); with SESSION_CONTINUED a call goes on without it.",
+        signs: &[Sign::Warned(&["application server cannot be reached"])],
+    },
+    Cause {
         name: "as-silent",
         verdict: Verdict::Fault,
         kinds: TOWARDS_SOMEBODY,
@@ -17,18 +26,6 @@ pub(super) const CAUSES: &[Cause] = &[
         clause: "TS 24.229 §5.4.3.2, TS 29.228 Annex B",
         fix: "Start the application server; with default handling SESSION_CONTINUED a call goes on without it. `ims ifc test` shows why it was visited.",
         signs: &[Sign::Shows(silent)],
-    },
-    Cause {
-        name: "as-down",
-        verdict: Verdict::Fault,
-        kinds: TOWARDS_SOMEBODY,
-        sentence: "The application server of a filter criterion of {who} or {called} cannot be reached.",
-        clause: "TS 24.229 §5.4.3.2, TS 29.228 Annex B",
-        fix: "Start it, or correct ServerName in the criterion (`ims ifc lint`); with SESSION_CONTINUED a call goes on without it.",
-        signs: &[
-            Sign::Warned(&["application server cannot be reached", "application server does not answer"]),
-            Sign::Shows(|_, _| Vec::new()),
-        ],
     },
     Cause {
         name: "as-refused",
@@ -67,27 +64,22 @@ fn silent(story: &Story, scene: &Scene) -> Vec<usize> {
     let events = scene.events();
     let answered = |at: usize| {
         let Some((_, server)) = events[at].addresses else { return true };
-        story.events.iter().any(|other| {
-            *other > at
-                && events[*other]
-                    .addresses
-                    .is_some_and(|(from, _)| from.ip() == server.ip() && from.port() == server.port())
+        // A 100 says that it is there, and nothing else.
+        story.sips(events).any(|(other, sip)| {
+            other > at && sip.status != 100 && events[other].addresses.is_some_and(|(from, _)| from == server)
         })
     };
     let unanswered = visits(story, scene).find(|at| !answered(*at));
     let Some(first) = unanswered else { return Vec::new() };
     // A call that its caller gave up at once shows nothing of the server.
-    let waited = story.span_ms.1.saturating_sub(events[first].at_ms);
+    let end = events.last().map_or(0, |event| event.at_ms);
+    let waited = end.saturating_sub(events[first].at_ms) >= SILENCE_MS;
     let refusal = story.refusal(events).map(|(at, _)| at);
-    let says_so = story.events.iter().any(|at| {
-        warned(&events[*at], &["application server cannot be reached", "application server does not answer"])
-    });
+    let says_so = story.events.iter().any(|at| warned(&events[*at], &["application server does not answer"]));
     let is_given_up = story.sips(events).any(|(_, sip)| sip.is_request() && sip.method == "CANCEL");
-    match waited >= SILENCE_MS || says_so {
-        true if !is_given_up || says_so || story.outcome == Outcome::Success => {
-            std::iter::once(first).chain(refusal).collect()
-        }
-        _ => Vec::new(),
+    match says_so || (waited && !is_given_up) {
+        true => std::iter::once(first).chain(refusal).collect(),
+        false => Vec::new(),
     }
 }
 
@@ -107,4 +99,4 @@ fn refused(story: &Story, scene: &Scene) -> Vec<usize> {
 }
 
 /// A server may take so long before it is called silent.
-const SILENCE_MS: u64 = 500;
+const SILENCE_MS: u64 = 1500;
