@@ -150,13 +150,13 @@ fn enhanced(
     let words = [0, 4, 8, 12].map(|at| order.u32(body, at));
     let [Some(number), Some(high), Some(low), Some(length)] = words else { return true };
     let Some(interface) = interfaces.get(number as usize) else { return true };
-    let units = u64::from(high) << 32 | u64::from(low);
+    let units = (u64::from(high) << 32) | u64::from(low);
     let at_us = match interface.resolution {
         power @ 0..=6 => units.saturating_mul(10_u64.pow(u32::from(6 - power))),
         power @ 7..=24 => (u128::from(units) / 10_u128.pow(u32::from(power - 6))) as u64,
         power if power & 0x80 != 0 => {
             let shift = u32::from(power & 0x7f).min(63);
-            (u128::from(units) * 1_000_000 >> shift) as u64
+            ((u128::from(units) * 1_000_000) >> shift) as u64
         }
         _ => units,
     };

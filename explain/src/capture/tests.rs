@@ -223,7 +223,7 @@ fn hostile_octets_hurt_nobody() {
         for length in 0..file.len() {
             let _ = read(&file[..length]);
         }
-        for _ in 0..20_000 {
+        for _ in 0..3000 {
             let mut changed = file.clone();
             for _ in 0..=entropy.below(6) {
                 let at = entropy.below(changed.len() as u64) as usize;

@@ -1,6 +1,6 @@
 //! The registrar and the way to it.
 
-use crate::cause::{Cause, Sign, Verdict, concerns};
+use crate::cause::{Cause, Sign, Verdict, warned};
 use crate::scene::Scene;
 use crate::story::{Kind, Outcome, Story};
 
@@ -23,7 +23,7 @@ pub(super) const CAUSES: &[Cause] = &[
         sentence: "DNS has no record that leads {node} on: {detail}.",
         clause: "RFC 3263 §4, TS 23.003 §13",
         fix: "Add the record (NAPTR and SRV, or A), write the address under `[names]`, or set `pcscf.icscf`.",
-        signs: &[Sign::Shows(|story, scene| found(story, scene, "unresolved", "no record"))],
+        signs: &[Sign::Found("unresolved", "no record")],
     },
     Cause {
         name: "dns-silent",
@@ -32,7 +32,7 @@ pub(super) const CAUSES: &[Cause] = &[
         sentence: "The DNS server does not answer {node}: {detail}.",
         clause: "RFC 3263 §4",
         fix: "Check `dns.servers` (else /etc/resolv.conf), and that UDP and TCP 53 get through.",
-        signs: &[Sign::Shows(|story, scene| found(story, scene, "unresolved", "no answer"))],
+        signs: &[Sign::Found("unresolved", "no answer")],
     },
     Cause {
         name: "no-common-transport",
@@ -41,7 +41,7 @@ pub(super) const CAUSES: &[Cause] = &[
         sentence: "{node} has no transport that the next hop takes: {detail}.",
         clause: "RFC 3263 §4.1",
         fix: "Let the node listen for UDP and TCP, and for TLS where a `sips:` URI or the record asks for it.",
-        signs: &[Sign::Shows(|story, scene| found(story, scene, "unresolved", "no common transport"))],
+        signs: &[Sign::Found("unresolved", "no common transport")],
     },
     Cause {
         name: "scscf-unavailable",
@@ -169,25 +169,11 @@ fn terminated(story: &Story, _: &Scene) -> Vec<usize> {
     story.events.clone()
 }
 
-/// What a node found during a story that did not go well.
-fn found(story: &Story, scene: &Scene, name: &str, cause: &str) -> Vec<usize> {
-    if story.outcome == Outcome::Success {
-        return Vec::new();
-    }
-    let events = scene.events();
-    let is = |at: &usize| {
-        let event = &events[*at];
-        event.fact().is_some_and(|fact| fact.name == name && fact.cause == cause)
-            && concerns(event, story, events)
-    };
-    story.events.iter().copied().filter(is).take(2).collect()
-}
-
 /// A refusal for want of a registration that there was before.
 fn lapsed(story: &Story, scene: &Scene) -> Vec<usize> {
     let events = scene.events();
     let words = &["sender is not registered", "security association has ended"];
-    let refusal = story.events.iter().copied().find(|at| crate::cause::warned(&events[*at], words));
+    let refusal = story.events.iter().copied().find(|at| warned(&events[*at], words));
     let before = scene.registration_of(&story.who, story.span_ms.0);
     let (Some(refusal), Some(before)) = (refusal, before) else { return Vec::new() };
     if before.outcome != Outcome::Success {
@@ -219,7 +205,7 @@ fn lapsed(story: &Story, scene: &Scene) -> Vec<usize> {
 fn core_silent(story: &Story, scene: &Scene) -> Vec<usize> {
     let events = scene.events();
     let words = &["core network does not answer"];
-    let refusal = story.events.iter().copied().find(|at| crate::cause::warned(&events[*at], words));
+    let refusal = story.events.iter().copied().find(|at| warned(&events[*at], words));
     let Some(refusal) = refusal else { return Vec::new() };
     let node = &events[refusal].node;
     let forwarded = story.sips(events).filter(|(at, sip)| {
@@ -238,7 +224,7 @@ fn core_silent(story: &Story, scene: &Scene) -> Vec<usize> {
 fn tried_in_vain(story: &Story, scene: &Scene) -> Vec<usize> {
     let events = scene.events();
     let words = &["no S-CSCF can be selected"];
-    let refusal = story.events.iter().copied().find(|at| crate::cause::warned(&events[*at], words));
+    let refusal = story.events.iter().copied().find(|at| warned(&events[*at], words));
     let Some(refusal) = refusal else { return Vec::new() };
     let tried = story.sips(events).find(|(at, sip)| {
         sip.is_request()

@@ -3,7 +3,7 @@
 use crate::cause::{Cause, Sign, Verdict, warned};
 use crate::event::Event;
 use crate::scene::Scene;
-use crate::story::{Kind, Outcome, Story};
+use crate::story::{Kind, Story};
 use recorder::Function;
 
 const TOWARDS_SOMEBODY: &[Kind] = &[Kind::Call, Kind::Text, Kind::Request];

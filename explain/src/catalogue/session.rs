@@ -216,7 +216,7 @@ fn session_expired(story: &Story, scene: &Scene) -> Vec<usize> {
     let says_so = |at: &usize| {
         events[*at].sip().is_some_and(|sip| {
             let reason = sip.header(Name::Reason).to_ascii_lowercase();
-            reason.contains("cause=408") || reason.contains("session") && reason.contains("expired")
+            reason.contains("cause=408") || (reason.contains("session") && reason.contains("expired"))
         })
     };
     let told: Vec<usize> = byes.iter().copied().chain(of_phone.map(|(at, _)| at)).filter(says_so).collect();
