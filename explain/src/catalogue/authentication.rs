@@ -214,7 +214,7 @@ fn unanswered(story: &Story, scene: &Scene) -> Vec<usize> {
         let arrived = events[at].ends.1 != Function::Pcscf || events[at].arrived != Some(false);
         arrived && (sip.answers_challenge() || sip.asks_to_resynchronise() || sip.disbelieves_challenge())
     });
-    let challenge = story.sips(events).filter(|(_, sip)| sip.status == 401).last();
+    let challenge = story.sips(events).filter(|(_, sip)| sip.status == 401).next_back();
     match (first, challenge, answers) {
         (Some((first, _)), Some((challenge, _)), false) => vec![first, challenge],
         _ => Vec::new(),

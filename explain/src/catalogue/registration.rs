@@ -185,7 +185,7 @@ fn lapsed(story: &Story, scene: &Scene) -> Vec<usize> {
         })
     };
     let expiry = (0..refusal).rev().find(|at| is_expiry(&events[*at]));
-    let granted = before.sips(events).filter(|(_, sip)| sip.status == 200).map(|(at, _)| at).last();
+    let granted = before.sips(events).filter(|(_, sip)| sip.status == 200).map(|(at, _)| at).next_back();
     // Without the word of a node, the time that was granted says it.
     let is_over = granted.is_some_and(|at| {
         let sip = events[at].sip();
@@ -214,7 +214,7 @@ fn core_silent(story: &Story, scene: &Scene) -> Vec<usize> {
             && events[*at].from == events[refusal].from
             && events[*at].node == *node
     });
-    match forwarded.map(|(at, _)| at).last() {
+    match forwarded.map(|(at, _)| at).next_back() {
         Some(forwarded) => vec![forwarded, refusal],
         None => Vec::new(),
     }

@@ -66,7 +66,7 @@ fn silent_hop(story: &Story, scene: &Scene) -> Vec<usize> {
     }
     let events = scene.events();
     let requests = story.sips(events).filter(|(_, sip)| sip.is_request() && sip.method == story.method);
-    let Some(furthest) = requests.map(|(at, _)| at).last() else { return Vec::new() };
+    let Some(furthest) = requests.map(|(at, _)| at).next_back() else { return Vec::new() };
     let Some((_, hop)) = events[furthest].addresses else { return Vec::new() };
     let spoke = story.sips(events).any(|(_, sip)| !sip.is_request())
         && story
@@ -85,7 +85,7 @@ fn unanswered(story: &Story, scene: &Scene) -> Vec<usize> {
         return Vec::new();
     }
     let requests = story.sips(events).filter(|(_, sip)| sip.is_request() && sip.method == story.method);
-    requests.map(|(at, _)| at).last().into_iter().collect()
+    requests.map(|(at, _)| at).next_back().into_iter().collect()
 }
 
 /// What is younger than this may still be answered.

@@ -180,12 +180,12 @@ fn callee_silent(story: &Story, scene: &Scene) -> Vec<usize> {
         return Vec::new();
     }
     let events = scene.events();
-    let towards = story.sips(events).filter(|(at, sip)| {
+    let mut towards = story.sips(events).filter(|(at, sip)| {
         let from_pcscf = events[*at].ends.0 == Function::Pcscf;
         let out_of_core = matches!(events[*at].ends.1, Function::Ue | Function::Other);
         sip.is_request() && sip.method == story.method && from_pcscf && out_of_core
     });
-    let Some((at, _)) = towards.last() else { return Vec::new() };
+    let Some((at, _)) = towards.next_back() else { return Vec::new() };
     let Some((_, phone)) = events[at].addresses else { return Vec::new() };
     let answered = story.sips(events).any(|(other, sip)| {
         !sip.is_request() && events[other].addresses.is_some_and(|(from, _)| from == phone)
@@ -231,7 +231,7 @@ fn session_expired(story: &Story, scene: &Scene) -> Vec<usize> {
         let value = sip.header(Name::SessionExpires);
         value.split(';').next().and_then(|seconds| seconds.trim().parse::<u64>().ok())
     };
-    let last = agreed.filter_map(|(at, sip)| Some((at, interval(sip)?))).last();
+    let last = agreed.filter_map(|(at, sip)| Some((at, interval(sip)?))).next_back();
     let bye = story.sips(events).find(|(_, sip)| sip.is_request() && sip.method == "BYE").map(|(at, _)| at);
     match (last, bye) {
         (Some((at, seconds)), Some(bye)) => {
