@@ -184,8 +184,11 @@ impl Reading {
 /// Whether octets begin as a SIP message does.
 fn is_sip(bytes: &[u8]) -> bool {
     let line_end = bytes.iter().take(LINE_MAX).position(|octet| *octet == b'\n').unwrap_or(0);
-    let line = &bytes[..line_end];
-    line.starts_with(b"SIP/2.0 ") || line.trim_ascii_end().ends_with(b" SIP/2.0")
+    let line = bytes[..line_end].trim_ascii_end();
+    // Something else may stand in front of a message, and its line end would be the first.
+    let is_text =
+        line.iter().all(|octet| *octet >= b' ') && line.first().is_some_and(u8::is_ascii_alphabetic);
+    is_text && (line.starts_with(b"SIP/2.0 ") || line.ends_with(b" SIP/2.0"))
 }
 
 /// Whether octets begin as a Diameter message does (RFC 6733 §3).
