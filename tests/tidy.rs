@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ipsec", &["ambient", "sip-core"]),
     ("diameter-client", &["ambient"]),
     ("recorder", &["ambient", "sip-core", "diameter-client"]),
+    ("explain", &["ambient", "sip-core", "diameter-client", "recorder"]),
     ("cscf", &["ambient", "sip-core", "ipsec", "diameter-client"]),
     // `shell` is for the main.rs of these packages; `shell_is_seen_by_main_only` holds that.
     ("pcscf", &["ambient", "sip-core", "ipsec", "diameter-client", "cscf", "shell"]),
@@ -57,6 +58,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "hss-mock",
             "ue",
             "shell",
+            "explain",
             "carillon-load",
         ],
     ),
@@ -71,6 +73,7 @@ const PURE: &[&str] = &[
     "ipsec",
     "diameter-client",
     "recorder",
+    "explain",
     "cscf",
     "pcscf",
     "icscf",

@@ -77,6 +77,17 @@ pub enum Unresolved {
     NoTransport(String),
 }
 
+impl Unresolved {
+    /// The reason as a counter names it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Unresolved::NoRecord(_) => "no record",
+            Unresolved::Unreachable(_) => "no answer",
+            Unresolved::NoTransport(_) => "no common transport",
+        }
+    }
+}
+
 impl fmt::Display for Unresolved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -52,6 +52,9 @@ pub enum Command {
     Doctor(Doctor),
     /// Changes what the running processes log, until they stop or are told again.
     Log(Log),
+    /// Tells why a registration, a call or a text in a capture failed: the cause, what shows it, and what to do.
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(Explain),
     /// Shows what the running processes have counted, by name and cause.
     Counters(Counters),
     /// Has every running process read the configuration again.
@@ -326,6 +329,40 @@ pub enum RegCommand {
         within: u32,
     },
 }
+
+/// `ims explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// What to explain: last (the newest that something is wrong with), all, call CALL-ID, registration IDENTITY,
+    /// subscriber IDENTITY; without it, last.
+    #[arg(value_name = "SUBJECT", num_args = 0..=2)]
+    pub subject: Vec<String>,
+    /// A capture of anyone's core, as pcap or pcapng.
+    #[arg(long, value_name = "FILE")]
+    pub pcap: PathBuf,
+    /// The configuration of the core, for its domain and its subscribers: it finds the nearest identity, and an OP that is
+    /// stored as OPc.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How to tell it.
+    #[arg(short, long, value_enum, default_value_t = ExplainOutput::Text)]
+    pub output: ExplainOutput,
+}
+
+/// How `ims explain` tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ExplainOutput {
+    /// For a person.
+    Text,
+    /// For a program.
+    Json,
+}
+
+const EXPLAIN_EXAMPLES: &str = "Examples:
+  ims explain --pcap volte.pcapng
+  ims explain all --pcap volte.pcapng
+  ims explain registration 001010000000001@ims.mnc001.mcc001.3gppnetwork.org --pcap volte.pcapng -o json
+The exit status is 0 when nothing is wrong, 1 when something is, 2 when nothing of it was captured.";
 
 /// `ims sa`.
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ mod demo;
 mod dev;
 mod doctor;
 mod exit;
+mod explain;
 mod hss;
 mod ifc;
 mod io;
@@ -77,6 +78,7 @@ fn main() -> ExitCode {
         Command::Sa(sa) => sa::run(sa),
         Command::Doctor(doctor) => doctor::run(doctor),
         Command::Log(log) => control::log(log),
+        Command::Explain(arguments) => explain::run(arguments),
         Command::Counters(counters) => control::counters(counters),
         Command::Reload(reload) => control::reload(reload),
     };

@@ -1,0 +1,135 @@
+//! Routing of SIP, and messages that nobody can serve.
+
+use crate::cause::{Cause, Sign, Verdict};
+use crate::story::Kind;
+
+const TOWARDS_SOMEBODY: &[Kind] = &[Kind::Call, Kind::Text, Kind::Request];
+
+pub(super) const CAUSES: &[Cause] = &[
+    Cause {
+        name: "loop",
+        verdict: Verdict::Fault,
+        kinds: &[],
+        sentence: "The {story} of {who} goes in circles: {node} has seen it before ({status} {words}).",
+        clause: "RFC 3261 §16.3, RFC 5393",
+        fix: "Look at which hops repeat below: two forwardings, or two application servers, that send to each other.",
+        signs: &[
+            Sign::Warned(&[
+                "request came back unchanged",
+                "too many application servers",
+                "too often back from an application server",
+                "the same INVITE came by another way",
+            ]),
+            Sign::Refused(&[482]),
+        ],
+    },
+    Cause {
+        name: "too-many-hops",
+        verdict: Verdict::Fault,
+        kinds: &[],
+        sentence: "The {story} of {who} used up its Max-Forwards at {node}.",
+        clause: "RFC 3261 §16.3, §8.1.1.6",
+        fix: "The sender begins with 70: a smaller number is its fault, else look for a loop.",
+        signs: &[Sign::Refused(&[483])],
+    },
+    Cause {
+        name: "too-many-branches",
+        verdict: Verdict::Fault,
+        kinds: TOWARDS_SOMEBODY,
+        sentence: "The {story} of {who} would have forked into more branches than it may.",
+        clause: "RFC 5393 §5",
+        fix: "Look at how many contacts {called} has registered.",
+        signs: &[Sign::Refused(&[440])],
+    },
+    Cause {
+        name: "service-route-ignored",
+        verdict: Verdict::Fault,
+        kinds: TOWARDS_SOMEBODY,
+        sentence: "The Route of {who} is not the Service-Route that it was given.",
+        clause: "TS 24.229 §5.2.6.3, RFC 3608 §6.1",
+        fix: "It is a fault of the UE; `pcscf.route_enforcement = \"overwrite\"` corrects it on the way.",
+        signs: &[Sign::Warned(&[
+            "Route differs from the Service-Route",
+            "Route differs from the recorded one",
+        ])],
+    },
+    Cause {
+        name: "dialog-unknown",
+        verdict: Verdict::Fault,
+        kinds: &[],
+        sentence: "{node} knows no dialog that the {story} could be of ({status}).",
+        clause: "RFC 3261 §12.2.2",
+        fix: "The other end or the route set has been lost, by a restart or a change on the way: compare Call-ID, tags and Route.",
+        signs: &[Sign::Refused(&[481])],
+    },
+    Cause {
+        name: "number-not-served",
+        verdict: Verdict::Fault,
+        kinds: TOWARDS_SOMEBODY,
+        sentence: "{called} is a number without a meaning here: {words}.",
+        clause: "TS 24.229 §5.4.3.2, TS 23.228 §4.3.3",
+        fix: "Dial the number with + and country code, set `scscf.country_code`, or let an application server take short numbers.",
+        signs: &[
+            Sign::Warned(&[
+                "number not known here",
+                "no service for this uri scheme",
+                "Request-URI names no user",
+            ]),
+            Sign::Refused(&[416, 484]),
+        ],
+    },
+    Cause {
+        name: "message-too-large",
+        verdict: Verdict::Fault,
+        kinds: &[],
+        sentence: "{node} takes no {story} of this size: {words}.",
+        clause: "RFC 3261 §21.5.7",
+        fix: "Shorten it, or raise `limits.message_bytes` where it is a message as a whole.",
+        signs: &[Sign::Refused(&[513])],
+    },
+    Cause {
+        name: "malformed",
+        verdict: Verdict::Fault,
+        kinds: &[],
+        sentence: "{node} cannot read the {story} of {who}: {words}.",
+        clause: "RFC 3261 §21.4.1",
+        fix: "The words name the header or the rule; look at the message itself below.",
+        signs: &[Sign::Refused(&[400])],
+    },
+    Cause {
+        name: "event-package-unknown",
+        verdict: Verdict::Fault,
+        kinds: &[Kind::Request],
+        sentence: "{node} does not serve the event package that {who} subscribed to.",
+        clause: "RFC 6665 §8.3.2",
+        fix: "Event of the SUBSCRIBE and Allow-Events of the 489 name what is asked for and what there is.",
+        signs: &[Sign::Refused(&[489])],
+    },
+    Cause {
+        name: "method-not-allowed",
+        verdict: Verdict::Fault,
+        kinds: &[],
+        sentence: "{node} takes no {story} by this method: {status} {words}.",
+        clause: "RFC 3261 §21.4.6",
+        fix: "Allow of the 405 names what it takes; an application server may be meant to take it before.",
+        signs: &[Sign::Refused(&[405, 501])],
+    },
+    Cause {
+        name: "not-watchable",
+        verdict: Verdict::Fault,
+        kinds: &[Kind::Request],
+        sentence: "{who} may not watch the registration of {called}.",
+        clause: "TS 24.229 §5.4.2.1.1",
+        fix: "A user watches its own identities, a P-CSCF those that go through it, an application server those of its criteria.",
+        signs: &[Sign::Warned(&["may not watch this registration"])],
+    },
+    Cause {
+        name: "interval-too-brief",
+        verdict: Verdict::Fault,
+        kinds: &[],
+        sentence: "{who} asked for a shorter time than {node} grants, and did not try with a longer one.",
+        clause: "RFC 3261 §10.2.8, §21.4.17",
+        fix: "Ask for Min-Expires of the 423, or lower `scscf.expires_min`.",
+        signs: &[Sign::Refused(&[423])],
+    },
+];

@@ -1,0 +1,803 @@
+//! A core in this process on real sockets, as a fault left it, and its phones.
+
+use crate::recording;
+use crate::standin::{self, StandIn};
+use ambient::Entropy;
+use carillon_tests::lab::DOMAIN;
+use carillon_tests::loopback::Loopback;
+use cscf::assembly::{self, Part};
+use cscf::config::Config;
+use cscf::flow::{Hop, Local, Side, Transport};
+use cscf::node::{Count, Node as CscfNode};
+use cscf::query::{Record, StoreFailure};
+use cscf::station::Station;
+use cscf::trace;
+use cscf::user_data::{
+    ApplicationServer as Server, Condition, DefaultHandling, InitialFilterCriteria, ServicePointTrigger,
+    SessionCase, TriggerPoint,
+};
+use diameter_client::endpoint::{Endpoint, EndpointConfig};
+use ecscf::Ecscf;
+use hss_mock::{Hss, HssCommand, HssConfig, HssNotice, HssStation, Refusal, Subscriber};
+use icscf::Icscf;
+use ims_aka::{Key, Opc, Usim};
+use pcscf::Pcscf;
+use recorder::{Entry, Fact, Function, Node, What};
+use scscf::Scscf;
+use shell::driver::Operator;
+use shell::{
+    Acknowledge, Backend, Binding, Clock, Driver, Handle, Security, Sockets, Store, process, system_entropy,
+};
+use sim::{ApplicationServer, Behaviour};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use ue::psap::Psap;
+use ue::{Answering, Command, Notice, Policy, SecurityConfig, Ue, UeConfig};
+
+/// Who of a core there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Who {
+    /// The P-CSCF.
+    Pcscf,
+    /// The I-CSCF.
+    Icscf,
+    /// The S-CSCF.
+    Scscf,
+    /// The E-CSCF, which is there when it is configured.
+    Ecscf,
+    /// The HSS.
+    Hss,
+}
+
+/// A core before it starts: what a fault may change.
+pub struct Setup {
+    loopback: Loopback,
+    settings: BTreeMap<(&'static str, &'static str), String>,
+    of_one: Vec<(Who, &'static str, &'static str, String)>,
+    subscribers: Vec<Subscriber>,
+    cards: Vec<Subscriber>,
+    missing: BTreeSet<Who>,
+    servers: Vec<(SocketAddr, Behaviour)>,
+    psaps: Vec<SocketAddr>,
+    stand_ins: Vec<StandIn>,
+    silent_ports: Vec<UdpSocket>,
+    broken_store: BTreeSet<Who>,
+    hss_is_silent: bool,
+}
+
+/// The subscribers, by their places: alice, bob, and two more.
+const NAMES: [&str; 4] = ["alice", "bob", "carol", "dave"];
+
+impl Setup {
+    /// A core in which nothing is wrong: alice, bob, carol and dave, one of each function, short timers.
+    pub fn new() -> Setup {
+        let loopback = Loopback::take();
+        let at = |host, port| loopback.at(host, port);
+        let (p, i, s, hss) = (at(11, 5060), at(12, 4060), at(13, 6060), at(20, 3868));
+        let text = |address: SocketAddr| format!("\"{address}\"");
+        let host = |address: SocketAddr| format!("\"{}\"", address.ip());
+        let mut settings: BTreeMap<(&'static str, &'static str), String> = BTreeMap::new();
+        for (section, key, value) in [
+            ("plmn", "mcc", "\"001\"".to_owned()),
+            ("plmn", "mnc", "\"01\"".to_owned()),
+            ("pcscf", "listen", text(p)),
+            ("pcscf", "host", host(p)),
+            ("pcscf", "icscf", format!("\"sip:{i}\"")),
+            ("icscf", "listen", text(i)),
+            ("icscf", "host", host(i)),
+            ("icscf", "diameter_host", format!("\"icscf.{DOMAIN}\"")),
+            ("icscf", "scscf_timeout", "\"900ms\"".to_owned()),
+            ("scscf", "listen", text(s)),
+            ("scscf", "host", host(s)),
+            ("scscf", "diameter_host", format!("\"scscf.{DOMAIN}\"")),
+            ("scscf", "country_code", "\"49\"".to_owned()),
+            ("scscf", "application_server_timeout", "\"900ms\"".to_owned()),
+            ("hss", "listen", text(hss)),
+            ("hss", "host", host(hss)),
+            ("diameter", "request_timeout", "\"900ms\"".to_owned()),
+            ("diameter", "reconnect", "\"200ms\"".to_owned()),
+            ("timers", "t1", "\"60ms\"".to_owned()),
+            ("timers", "t2", "\"240ms\"".to_owned()),
+            ("timers", "t4", "\"240ms\"".to_owned()),
+            ("timers", "access_t1", "\"60ms\"".to_owned()),
+            ("timers", "access_t2", "\"240ms\"".to_owned()),
+            ("timers", "access_t4", "\"240ms\"".to_owned()),
+        ] {
+            settings.insert((section, key), value);
+        }
+        let mut setup = Setup {
+            settings,
+            of_one: Vec::new(),
+            subscribers: Vec::new(),
+            cards: Vec::new(),
+            missing: BTreeSet::new(),
+            servers: Vec::new(),
+            psaps: Vec::new(),
+            stand_ins: Vec::new(),
+            silent_ports: Vec::new(),
+            broken_store: BTreeSet::new(),
+            hss_is_silent: false,
+            loopback,
+        };
+        let home = setup.config(Who::Hss).home;
+        for (n, name) in (1..).zip(NAMES) {
+            let key = |salt: u8| Key::new([salt.wrapping_mul(17).wrapping_add(n as u8); 16]);
+            let imsi = home.plmn().imsi(n);
+            let subscriber =
+                Subscriber::lab(&home, &imsi, key(3), Opc(key(5)), &format!("+4930100{n:04}"), name);
+            setup.subscribers.push(subscriber.unwrap_or_else(|error| panic!("{error}")));
+        }
+        setup.cards = setup.subscribers.clone();
+        setup
+    }
+
+    /// Sets a key of the configuration of every function; the value as TOML has it.
+    pub fn set(&mut self, section: &'static str, key: &'static str, value: &str) {
+        self.settings.insert((section, key), value.to_owned());
+    }
+
+    /// Sets a key of the configuration of one function alone.
+    pub fn set_at(&mut self, who: Who, section: &'static str, key: &'static str, value: &str) {
+        self.of_one.push((who, section, key, value.to_owned()));
+    }
+
+    /// Changes what the HSS has of a subscriber; the card stays as it is.
+    pub fn subscriber(&mut self, name: &str, change: impl FnOnce(&mut Subscriber)) {
+        let found = self.subscribers.iter_mut().find(|subscriber| subscriber.name == name);
+        change(found.expect("a subscriber of the bench"));
+    }
+
+    /// Changes the card of a subscriber; the HSS stays as it is.
+    pub fn card(&mut self, name: &str, change: impl FnOnce(&mut Subscriber)) {
+        let found = self.cards.iter_mut().find(|subscriber| subscriber.name == name);
+        change(found.expect("a subscriber of the bench"));
+    }
+
+    /// The HSS does not know a subscriber.
+    pub fn without_subscriber(&mut self, name: &str) {
+        self.subscribers.retain(|subscriber| subscriber.name != name);
+    }
+
+    /// A function is not started.
+    pub fn without(&mut self, who: Who) {
+        self.missing.insert(who);
+    }
+
+    /// The HSS takes connections and answers nothing.
+    pub fn silent_hss(&mut self) {
+        self.hss_is_silent = true;
+    }
+
+    /// The store of a function writes nothing.
+    pub fn broken_store(&mut self, who: Who) {
+        self.broken_store.insert(who);
+    }
+
+    /// Gives a subscriber criteria that send INVITEs of a session case to a server.
+    pub fn criterion(&mut self, name: &str, case: SessionCase, server: &str, handling: DefaultHandling) {
+        let trigger = |condition| ServicePointTrigger {
+            is_negated: false,
+            groups: vec![0],
+            condition,
+            registration_types: Vec::new(),
+        };
+        let triggers =
+            vec![trigger(Condition::Method("INVITE".into())), trigger(Condition::SessionCase(case))];
+        let criterion = InitialFilterCriteria {
+            priority: 0,
+            trigger_point: Some(TriggerPoint { triggers, ..TriggerPoint::default() }),
+            application_server: Server {
+                server_name: server.to_owned(),
+                default_handling: handling,
+                ..Server::default()
+            },
+            profile_part: None,
+        };
+        self.subscriber(name, |subscriber| {
+            for set in &mut subscriber.implicit_sets {
+                for profile in &mut set.service_profiles {
+                    profile.filter_criteria.push(criterion.clone());
+                }
+            }
+        });
+    }
+
+    /// Starts an application server; its URI.
+    pub fn application_server(&mut self, behaviour: Behaviour) -> String {
+        let address = self.loopback.at(60 + self.servers.len() as u8, 5060);
+        self.servers.push((address, behaviour));
+        self.trusted();
+        format!("sip:{address}")
+    }
+
+    /// The URI of an application server that is not there.
+    pub fn no_application_server(&mut self) -> String {
+        let address = self.loopback.at(59, 5060);
+        self.trusted();
+        format!("sip:{address}")
+    }
+
+    /// What the bench plays besides is of the trust domain.
+    fn trusted(&mut self) {
+        let all = (11..=20).chain(59..=69).map(|host| format!("\"{}\"", self.loopback.host(host)));
+        let list = all.collect::<Vec<_>>().join(", ");
+        self.set("trust", "domain", &format!("[{list}]"));
+    }
+
+    /// Starts an E-CSCF, and a PSAP for it where `psap` says so; else its PSAP is not there.
+    pub fn emergency(&mut self, psap: bool) {
+        let (ecscf, address) = (self.loopback.at(14, 7060), self.loopback.at(15, 5060));
+        self.set("ecscf", "listen", &format!("\"{ecscf}\""));
+        self.set("ecscf", "host", &format!("\"{}\"", ecscf.ip()));
+        self.set("ecscf", "psap_timeout", "\"900ms\"");
+        self.set("ecscf", "psap", &format!("[{{ uri = \"sip:{address}\", service = \"urn:service:sos\" }}]"));
+        self.set("pcscf", "ecscf", &format!("\"sip:{ecscf}\""));
+        self.trusted();
+        if psap {
+            self.psaps.push(address);
+        }
+    }
+
+    /// Names are asked of a server that knows none.
+    pub fn empty_dns(&mut self) {
+        let address = self.loopback.at(53, 5300);
+        self.stand_ins.push(standin::empty_dns(address));
+        self.set("dns", "servers", &format!("[\"{address}\"]"));
+        self.set("dns", "timeout", "\"500ms\"");
+    }
+
+    /// Names are asked of a server that never answers.
+    pub fn silent_dns(&mut self) {
+        let address = self.loopback.at(53, 5300);
+        self.silent_ports.push(standin::silent_port(address));
+        self.set("dns", "servers", &format!("[\"{address}\"]"));
+        self.set("dns", "timeout", "\"300ms\"");
+    }
+
+    /// The P-CSCF wants security associations, and makes them itself.
+    pub fn secured(&mut self) {
+        self.set("ipsec", "policy", "\"required\"");
+        self.set("ipsec", "back_end", "\"userspace\"");
+        self.set("ipsec", "nat_port", "0");
+    }
+
+    /// The HSS's subscribers.
+    pub fn subscribers(&self) -> &[Subscriber] {
+        &self.subscribers
+    }
+
+    /// An address of the bench's network.
+    pub fn at(&self, host: u8, port: u16) -> SocketAddr {
+        self.loopback.at(host, port)
+    }
+
+    fn config(&self, who: Who) -> Config {
+        let mut settings = self.settings.clone();
+        for (of, section, key, value) in &self.of_one {
+            if *of == who {
+                settings.insert((section, key), value.clone());
+            }
+        }
+        let mut text = String::new();
+        let mut section = "";
+        for ((of, key), value) in &settings {
+            if *of != section {
+                section = of;
+                text.push_str(&format!("[{section}]\n"));
+            }
+            text.push_str(&format!("{key} = {value}\n"));
+        }
+        Config::parse(&text, "bench").unwrap_or_else(|errors| panic!("{errors:?}\n{text}"))
+    }
+}
+
+/// What a running node is to the bench.
+struct Running {
+    node: Node,
+    traces: Box<dyn FnMut() -> Vec<trace::Event>>,
+    counters: Box<dyn FnMut() -> Vec<Count>>,
+    stop: Option<Box<dyn FnOnce()>>,
+}
+
+/// A running core, and its phones.
+pub struct Bench {
+    setup: Setup,
+    clock: Clock,
+    running: Vec<Running>,
+    hss: Option<Operator<HssCommand, HssNotice>>,
+    phones: BTreeMap<String, Handset>,
+    entries: Vec<Entry>,
+    counted: BTreeMap<(usize, &'static str, &'static str), u64>,
+}
+
+/// A phone of the bench.
+struct Handset {
+    handle: Handle<Command, Notice>,
+}
+
+impl Bench {
+    /// Starts the core.
+    pub fn start(mut setup: Setup) -> Bench {
+        let clock = Clock::start();
+        let mut bench_running = Vec::new();
+        let mut hss_operator = None;
+        let hss_config = setup.config(Who::Hss);
+        let hss_address = hss_config.hss.listen[0].address;
+        if setup.hss_is_silent {
+            let stand_in = standin::silent_hss(hss_address, &hss_config.hss.host, hss_config.home.domain());
+            setup.stand_ins.push(stand_in);
+        } else if !setup.missing.contains(&Who::Hss) {
+            let mut hss = Hss::new(
+                HssConfig { scscf_pool: hss_config.scscf.uri.clone(), ..HssConfig::default() },
+                entropy(),
+            );
+            hss.load(setup.subscribers.clone(), Default::default()).unwrap_or_else(|error| panic!("{error}"));
+            let endpoint = EndpointConfig {
+                origin_realm: hss_config.hss.realm.clone(),
+                accept_unknown_peers: hss_config.hss.accept_unknown_peers,
+                ..assembly::endpoint_config(&hss_config, &hss_config.hss.host, vec![hss_address.ip()])
+            };
+            let station = HssStation::new(hss, Endpoint::new(endpoint, entropy()));
+            let bindings = hss_config.hss.listen.iter().map(Binding::from);
+            let sockets = Sockets::bind(bindings).unwrap_or_else(|error| panic!("{error}"));
+            let driven = shell::Setup { trace: true, ..shell::Setup::new(sockets, clock, entropy()) };
+            let mut handle = Driver::spawn("hss", station, driven).unwrap_or_else(|error| panic!("{error}"));
+            hss_operator = Some(handle.operator());
+            bench_running.push(running_without_operator(node(Function::Hss, ""), handle));
+        }
+        let mut bench = Bench {
+            setup,
+            clock,
+            running: bench_running,
+            hss: hss_operator,
+            phones: BTreeMap::new(),
+            entries: Vec::new(),
+            counted: BTreeMap::new(),
+        };
+        bench.start_part(Who::Scscf, Function::Scscf);
+        bench.start_part(Who::Icscf, Function::Icscf);
+        bench.start_part(Who::Pcscf, Function::Pcscf);
+        bench.start_others();
+        bench.wait_for_diameter();
+        bench
+    }
+
+    fn start_part(&mut self, who: Who, function: Function) {
+        if self.setup.missing.contains(&who) {
+            return;
+        }
+        let config = Arc::new(self.setup.config(who));
+        match who {
+            Who::Pcscf => self.spawn(who, function, Part::Pcscf, &config, Pcscf::new(config.clone())),
+            Who::Icscf => self.spawn(who, function, Part::Icscf, &config, Icscf::new(config.clone())),
+            Who::Scscf => self.spawn(who, function, Part::Scscf, &config, Scscf::new(config.clone())),
+            Who::Ecscf | Who::Hss => {}
+        }
+    }
+
+    fn spawn<R>(&mut self, who: Who, function: Function, part: Part, config: &Config, role: R)
+    where
+        R: cscf::Role + Send + 'static,
+        CscfNode<R>: Send,
+        R::Command: Clone + Send + 'static,
+        R::Notice: Send + 'static,
+    {
+        let station = assembly::station(part, role, config, entropy());
+        let bindings = process::bindings(part, config);
+        let sockets = Sockets::bind(bindings).unwrap_or_else(|error| panic!("{error}"));
+        let security = process::security(part, config).unwrap_or_else(|error| panic!("{error}"));
+        let store = match self.setup.broken_store.contains(&who) {
+            true => Store::backend(Broken),
+            false => Store::memory(),
+        };
+        let driven = shell::Setup {
+            trace: true,
+            security,
+            store,
+            dns: config.dns.clone(),
+            ..shell::Setup::new(sockets, self.clock, entropy())
+        };
+        let handle =
+            Driver::spawn(part.name(), station, driven).unwrap_or_else(|error| panic!("{part:?}: {error}"));
+        self.running.push(running(node(function, ""), handle));
+    }
+
+    /// The E-CSCF, application servers and PSAPs.
+    fn start_others(&mut self) {
+        let config = Arc::new(self.setup.config(Who::Ecscf));
+        if !config.ecscf.listen.is_empty() && !self.setup.missing.contains(&Who::Ecscf) {
+            let locals = config.ecscf.listen.clone();
+            let station = assembly::sip_station(Ecscf::new(config.clone()), &config, locals, None, entropy());
+            self.spawn_station("ecscf", node(Function::Ecscf, ""), station, &config.ecscf.listen);
+        }
+        for (n, (address, behaviour)) in self.setup.servers.clone().into_iter().enumerate() {
+            let locals = both(Side::Core, address);
+            let role = ApplicationServer::new(&format!("sip:{address}"), behaviour);
+            let station = assembly::sip_station(role, &config, locals.clone(), None, entropy());
+            let name = if n == 0 { String::new() } else { n.to_string() };
+            self.spawn_station("as", node(Function::ApplicationServer, &name), station, &locals);
+        }
+        for address in self.setup.psaps.clone() {
+            let locals = both(ue::psap::SIDE, address);
+            let station = assembly::sip_station(Psap::default(), &config, locals.clone(), None, entropy());
+            self.spawn_station("psap", node(Function::Other, "PSAP"), station, &locals);
+        }
+    }
+
+    fn spawn_station<R>(&mut self, name: &str, node: Node, station: Station<R>, locals: &[Local])
+    where
+        R: cscf::Role + Send + 'static,
+        CscfNode<R>: Send,
+        R::Command: Clone + Send + 'static,
+        R::Notice: Send + 'static,
+    {
+        let sockets =
+            Sockets::bind(locals.iter().map(Binding::from)).unwrap_or_else(|error| panic!("{error}"));
+        let driven = shell::Setup { trace: true, ..shell::Setup::new(sockets, self.clock, entropy()) };
+        let handle = Driver::spawn(name, station, driven).unwrap_or_else(|error| panic!("{name}: {error}"));
+        self.running.push(running(node, handle));
+    }
+
+    /// Waits until the CSCFs that speak Diameter have spoken to whoever plays the HSS, where there is one.
+    fn wait_for_diameter(&mut self) {
+        let is_there = |who| !self.setup.missing.contains(&who);
+        let wanted = [Who::Icscf, Who::Scscf].into_iter().filter(|who| is_there(*who)).count();
+        if !is_there(Who::Hss) {
+            return;
+        }
+        let until = Instant::now() + START_MAX;
+        loop {
+            self.collect();
+            let answers = self.entries.iter().filter(|entry| is_cea(entry)).count();
+            if answers >= wanted {
+                return;
+            }
+            assert!(Instant::now() < until, "the CSCFs have not met the HSS");
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// Switches on the phone of a subscriber, changed by `change`.
+    pub fn phone_with(&mut self, name: &str, change: impl FnOnce(&mut UeConfig)) {
+        let config = self.setup.config(Who::Pcscf);
+        let number = NAMES.iter().position(|known| *known == name);
+        let number = number.expect("a subscriber of the bench") as u8;
+        let card = self.setup.cards[usize::from(number)].clone();
+        let private = &card.private_identities[0];
+        let algorithm = private.credentials.algorithm().expect("a card");
+        let pcscf = Hop { transport: Transport::Udp, remote: config.pcscf.listen[0].address };
+        let impu =
+            card.implicit_sets[0].identities().next().expect("an identity").identity.as_str().to_owned();
+        let policy = Policy { answering: Answering::After(Duration::from_millis(100)), ..Policy::default() };
+        let mut ue = UeConfig {
+            policy,
+            ..UeConfig::new(&private.impi, impu, config.home.domain(), Usim::new(algorithm), pcscf)
+        };
+        if config.ipsec.is_on() {
+            ue.security = Some(SecurityConfig::default());
+        }
+        change(&mut ue);
+        let host = self.setup.loopback.host(100 + self.phones.len() as u8);
+        let address = SocketAddr::new(host, 5060);
+        let mut locals = both(Side::Access, address);
+        let open: Vec<Binding> = locals.iter().map(Binding::from).collect();
+        let mut security = Security::None;
+        if let Some(offer) = &ue.security {
+            let protected = offer.locals(host);
+            if config.ipsec.is_on() {
+                let protected = protected.iter().map(|local| local.address).collect();
+                security = Security::Userspace { protected, encapsulated: Vec::new() };
+            }
+            locals.extend(protected);
+        }
+        let sockets = Sockets::bind(open).unwrap_or_else(|error| panic!("{error}"));
+        let station = assembly::sip_station(Ue::new(ue), &config, locals, None, entropy());
+        let driven =
+            shell::Setup { trace: true, security, ..shell::Setup::new(sockets, self.clock, entropy()) };
+        let handle = Driver::spawn(name, station, driven).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let key = match self.phones.contains_key(name) {
+            true => format!("{name}-{}", self.phones.len()),
+            false => name.to_owned(),
+        };
+        self.phones.insert(key, Handset { handle });
+    }
+
+    /// Switches on the phone of a subscriber.
+    pub fn phone(&mut self, name: &str) {
+        self.phone_with(name, |_| {});
+    }
+
+    /// Switches on phones and registers them, which must go well.
+    pub fn registered(&mut self, names: &[&str]) {
+        for name in names {
+            self.phone(name);
+            let notice = self.register(name);
+            assert!(matches!(notice, Some(Notice::Registered { .. })), "{name}: {notice:?}");
+        }
+    }
+
+    /// Registers a phone, whatever comes of it.
+    pub fn register(&mut self, name: &str) -> Option<Notice> {
+        self.ask(name, Command::Register, |notice| {
+            matches!(notice, Notice::Registered { .. } | Notice::RegistrationFailed(_))
+        })
+    }
+
+    /// De-registers a phone.
+    pub fn deregister(&mut self, name: &str) -> Option<Notice> {
+        self.ask(name, Command::Deregister, |notice| matches!(notice, Notice::Deregistered(_)))
+    }
+
+    /// Calls a URI, and waits until the call stands or has failed.
+    pub fn call(&mut self, from: &str, to: &str) -> Option<Notice> {
+        self.call_with(from, to, None)
+    }
+
+    /// Calls a URI with an offer of one's own.
+    pub fn call_with(&mut self, from: &str, to: &str, offer: Option<&str>) -> Option<Notice> {
+        let offer = offer.map(|offer| offer.replace('\n', "\r\n").into_bytes());
+        self.ask(from, Command::Call { to: to.to_owned(), offer }, |notice| {
+            matches!(notice, Notice::Established { .. } | Notice::Ended { .. } | Notice::Refused { .. })
+        })
+    }
+
+    /// Begins to call, and does not wait.
+    pub fn dial(&mut self, from: &str, to: &str) {
+        self.command(from, Command::Call { to: to.to_owned(), offer: None });
+    }
+
+    /// Hangs up, and waits until the call is over.
+    pub fn hang_up(&mut self, name: &str) -> Option<Notice> {
+        self.ask(name, Command::Hangup { call: None }, |notice| {
+            matches!(notice, Notice::Ended { .. } | Notice::Refused { .. })
+        })
+    }
+
+    /// Writes a text.
+    pub fn message(&mut self, from: &str, to: &str, text: &str) -> Option<Notice> {
+        self.ask(from, Command::Message { to: to.to_owned(), text: text.to_owned() }, |notice| {
+            matches!(
+                notice,
+                Notice::MessageSent { .. } | Notice::MessageFailed { .. } | Notice::Refused { .. }
+            )
+        })
+    }
+
+    /// Gives a phone a command and waits for one of these notices; `None` when none comes.
+    pub fn ask(&mut self, name: &str, command: Command, ends: impl Fn(&Notice) -> bool) -> Option<Notice> {
+        self.command(name, command);
+        self.wait_for(name, ends)
+    }
+
+    /// Gives a phone a command.
+    pub fn command(&mut self, name: &str, command: Command) {
+        let phone = &self.phones[name];
+        while phone.handle.notices.try_recv().is_ok() {}
+        phone.handle.command(command).expect("a phone takes commands");
+    }
+
+    /// Waits for a notice of a phone.
+    pub fn wait_for(&mut self, name: &str, ends: impl Fn(&Notice) -> bool) -> Option<Notice> {
+        let until = Instant::now() + ANSWER_MAX;
+        let phone = &self.phones[name];
+        let found = loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match phone.handle.notices.recv_timeout(left) {
+                Ok(notice) if ends(&notice) => break Some(notice),
+                Ok(_) => {}
+                Err(_) => break None,
+            }
+        };
+        self.collect();
+        found
+    }
+
+    /// Lets the phone behave otherwise from here on.
+    pub fn policy(&mut self, name: &str, change: impl FnOnce(&mut Policy)) {
+        let mut policy =
+            Policy { answering: Answering::After(Duration::from_millis(100)), ..Policy::default() };
+        change(&mut policy);
+        self.command(name, Command::SetPolicy(policy));
+    }
+
+    /// A phone is gone from one moment to the next: its battery is empty.
+    pub fn battery_out(&mut self, name: &str) {
+        self.collect();
+        if let Some(phone) = self.phones.remove(name) {
+            let _ = phone.handle.abort();
+        }
+    }
+
+    /// Gives the HSS a command, and waits for what came of it.
+    pub fn hss(&mut self, command: HssCommand) {
+        let hss = self.hss.as_ref().expect("an HSS");
+        hss.command(command).expect("an HSS takes commands");
+        let notice = hss.notices.recv_timeout(ANSWER_MAX).expect("the HSS reports");
+        assert!(notice.result.is_ok(), "{:?}", notice.result);
+        self.collect();
+    }
+
+    /// The HSS refuses a command from here on.
+    pub fn hss_refuses(&mut self, command: &str, result: diameter_client::cx::CxResult) {
+        let refusal = Refusal { command: Some(command.to_owned()), identity: None, result, count: None };
+        self.hss(HssCommand::Refuse(refusal));
+    }
+
+    /// Sends a request by hand from a port of its own to the P-CSCF; `{at}` stands for that port's address, `{domain}` for
+    /// the home domain. Waits for an answer.
+    pub fn by_hand(&mut self, text: &str) {
+        let pcscf = self.setup.config(Who::Pcscf).pcscf.listen[0].address;
+        let address = self.setup.loopback.at(150, 5060);
+        let socket = UdpSocket::bind(address).expect("a free port");
+        let text =
+            text.replace("{at}", &address.to_string()).replace("{domain}", DOMAIN).replace('\n', "\r\n");
+        socket.set_read_timeout(Some(Duration::from_secs(2))).expect("a socket");
+        socket.send_to(text.as_bytes(), pcscf).expect("a P-CSCF");
+        let _ = socket.recv_from(&mut [0; 4096]);
+        self.collect();
+    }
+
+    /// How others reach a subscriber: the number as a SIP URI.
+    pub fn number(&self, name: &str) -> String {
+        let number = NAMES.iter().position(|known| *known == name).expect("a subscriber of the bench") + 1;
+        format!("sip:+4930100{number:04}@{DOMAIN}")
+    }
+
+    /// Lets time pass.
+    pub fn pause(&mut self, time: Duration) {
+        std::thread::sleep(time);
+        self.collect();
+    }
+
+    /// Stops everything at once; what was recorded.
+    pub fn stop(mut self) -> Vec<Entry> {
+        // What is under way arrives yet.
+        self.pause(SETTLE);
+        for mut running in std::mem::take(&mut self.running) {
+            if let Some(stop) = running.stop.take() {
+                stop();
+            }
+        }
+        for phone in std::mem::take(&mut self.phones).into_values() {
+            let _ = phone.handle.abort();
+        }
+        std::mem::take(&mut self.entries)
+    }
+
+    /// Takes what the nodes have recorded, in the order of their clock.
+    fn collect(&mut self) {
+        let sequence = self.entries.len() as u64 + 1;
+        let mut fresh = Vec::new();
+        let protected: Vec<u16> = {
+            let config = self.setup.config(Who::Pcscf);
+            let of_phone = SecurityConfig::default();
+            let mut ports = vec![config.ipsec.server_port];
+            ports.extend(&config.ipsec.client_ports);
+            ports.extend(of_phone.server_ports.iter().chain(&of_phone.client_ports));
+            ports
+        };
+        for running in &mut self.running {
+            fresh.extend((running.traces)().into_iter().map(|event| (running.node.clone(), event)));
+        }
+        for (name, phone) in &self.phones {
+            let node = node(Function::Ue, name);
+            fresh.extend(phone.handle.traces.try_iter().map(|event| (node.clone(), event)));
+        }
+        fresh.sort_by_key(|(_, event)| event.at.instant);
+        let entries = (sequence..).zip(fresh);
+        self.entries.extend(
+            entries.map(|(sequence, (node, event))| recording::entry(sequence, &node, event, &protected)),
+        );
+        let now = self.clock.now();
+        for (n, running) in self.running.iter_mut().enumerate() {
+            for Count { name, cause, count } in (running.counters)() {
+                let known = self.counted.entry((n, name, cause)).or_default();
+                if count > *known {
+                    let detail = format!("{} times", count - *known);
+                    *known = count;
+                    let fact = Fact {
+                        name: name.to_owned(),
+                        cause: cause.to_owned(),
+                        detail,
+                        call_id: String::new(),
+                        remote: None,
+                    };
+                    let sequence = self.entries.len() as u64 + 1;
+                    let what = What::Fact(fact);
+                    self.entries.push(Entry { sequence, at: now, node: running.node.clone(), what });
+                }
+            }
+        }
+    }
+}
+
+fn node(function: Function, name: &str) -> Node {
+    Node { function, name: name.to_owned() }
+}
+
+fn running<C: Clone + Send + 'static, N: Send + 'static>(node: Node, mut handle: Handle<C, N>) -> Running {
+    let operator = handle.operator();
+    let handle = std::rc::Rc::new(std::cell::RefCell::new(Some(handle)));
+    let own = handle.clone();
+    let traces = move || match &*own.borrow() {
+        Some(handle) => handle.traces.try_iter().collect(),
+        None => Vec::new(),
+    };
+    Running {
+        node,
+        traces: Box::new(traces),
+        counters: Box::new(move || operator.counters(COUNT_MAX)),
+        stop: Some(Box::new(move || {
+            let handle = handle.borrow_mut().take();
+            if let Some(handle) = handle {
+                let _ = handle.abort();
+            }
+        })),
+    }
+}
+
+/// One whose operator is somebody else.
+fn running_without_operator<C: 'static, N: 'static>(node: Node, handle: Handle<C, N>) -> Running {
+    let handle = std::rc::Rc::new(std::cell::RefCell::new(Some(handle)));
+    let own = handle.clone();
+    let traces = move || match &*own.borrow() {
+        Some(handle) => handle.traces.try_iter().collect(),
+        None => Vec::new(),
+    };
+    Running {
+        node,
+        traces: Box::new(traces),
+        counters: Box::new(Vec::new),
+        stop: Some(Box::new(move || {
+            let handle = handle.borrow_mut().take();
+            if let Some(handle) = handle {
+                let _ = handle.abort();
+            }
+        })),
+    }
+}
+
+fn both(side: Side, address: SocketAddr) -> Vec<Local> {
+    [Transport::Udp, Transport::Tcp].map(|transport| Local { side, transport, address }).to_vec()
+}
+
+/// A CEA, whatever it says.
+fn is_cea(entry: &Entry) -> bool {
+    let What::Message(message) = &entry.what else { return false };
+    let is_cea = message.bytes.get(4..8).is_some_and(|head| head[0] & 0x80 == 0 && head[1..] == [0, 1, 1]);
+    message.protocol == recorder::Protocol::Diameter && !message.sent && is_cea
+}
+
+fn entropy() -> Entropy {
+    system_entropy().expect("a system with randomness")
+}
+
+/// Whether this process may open raw sockets.
+pub fn may_open_raw_sockets() -> bool {
+    use socket2::{Domain, Protocol, Socket, Type};
+    Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(50))).is_ok()
+}
+
+/// A store that is broken.
+struct Broken;
+
+impl Backend for Broken {
+    fn write(&mut self, _: Vec<Record>, acknowledge: Acknowledge) -> Result<(), StoreFailure> {
+        acknowledge.with(Err(StoreFailure::Failed("no space left on device".to_owned())));
+        Ok(())
+    }
+
+    fn close(self: Box<Self>) {}
+}
+
+/// How long functions may take to find each other.
+const START_MAX: Duration = Duration::from_secs(20);
+/// How long an answer may take: longer than the longest timer of the bench.
+const ANSWER_MAX: Duration = Duration::from_secs(12);
+/// How long a machine may take to tell what it has counted.
+const COUNT_MAX: Duration = Duration::from_secs(2);
+/// What is under way at the end arrives in this time.
+const SETTLE: Duration = Duration::from_millis(150);
+const POLL: Duration = Duration::from_millis(5);
