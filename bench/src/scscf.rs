@@ -3,9 +3,8 @@
 use crate::cases::Round;
 use crate::rig::{HOME, ICSCF, PCSCF, Rig, SCSCF, source};
 use crate::samples;
-use crate::template::{Template, header};
+use crate::template::{SERIAL, Template, header};
 use crate::within::Within;
-use cscf::query::Query;
 use cscf::{Answer, Trust};
 use diameter_client::cx::{AuthDataItem, CxAnswer, CxResult, Maa, Saa};
 use ims_aka::{Ha1, Hash, Qop};
@@ -20,13 +19,17 @@ fn rig() -> Rig<Scscf> {
 }
 
 fn register_template(head_more: &str, integrity: &str) -> Template {
+    Template::new(&register_text(head_more, integrity))
+}
+
+fn register_text(head_more: &str, integrity: &str) -> String {
     let head = format!(
         "{}Path: <sip:path-alice@{PCSCF};lr>\nRequire: path\n\
          P-Charging-Vector: icid-value=abcdefghijklmnopqrstuvwxy;orig-ioi={HOME}\n{head_more}",
         samples::core_vias(PCSCF)
     );
     let integrity = format!(",integrity-protected=\"{integrity}\"");
-    Template::new(&samples::register(&format!("sip:scscf.{HOME}:6060"), &head, &integrity))
+    samples::register(&format!("sip:scscf.{HOME}:6060"), &head, &integrity)
 }
 
 fn maa() -> CxAnswer {
@@ -100,22 +103,27 @@ fn registered() -> (Rig<Scscf>, String) {
 /// A protected REGISTER of a registered user: no challenge, and stored before the 200.
 pub fn register() -> Round {
     let (mut rig, _) = registered();
-    let request = register_template("", "yes");
+    // As a UE does it: one Call-ID, and CSeq counts. The HSS hears of the first one, whose Call-ID is another.
+    let text = register_text("", "yes")
+        .replace(&format!("Call-ID: {SERIAL}@"), "Call-ID: refresh@")
+        .replace("CSeq: 1 ", &format!("CSeq: {SERIAL} "));
+    let request = Template::new(&text);
+    refresh(&mut rig, &request);
+    let (query, _) = rig.question();
+    let saa = Saa { result: CxResult::SUCCESS, ..Saa::default() };
+    rig.answer(query, Answer::Cx(Ok(Box::new(CxAnswer::Saa(saa)))));
     Box::new(move || {
-        let serial = rig.next_round();
-        rig.receive(source(SCSCF, PCSCF, Trust::Domain), &request, serial);
-        while let Some((query, question)) = rig.asked.pop() {
-            let answer = match question {
-                Query::Store(_) => Answer::Stored(Ok(())),
-                _ => {
-                    let saa = Saa { result: CxResult::SUCCESS, user_data: Some(profile()), ..Saa::default() };
-                    Answer::Cx(Ok(Box::new(CxAnswer::Saa(saa))))
-                }
-            };
-            rig.answer(query, answer);
-        }
-        rig.expect("SIP/2.0 200 ");
+        refresh(&mut rig, &request);
+        assert!(rig.asked.is_empty(), "the HSS knows all of it");
     })
+}
+
+fn refresh(rig: &mut Rig<Scscf>, request: &Template) {
+    let serial = rig.next_round();
+    rig.receive(source(SCSCF, PCSCF, Trust::Domain), request, serial);
+    let (query, _) = rig.question();
+    rig.answer(query, Answer::Stored(Ok(())));
+    rig.expect("SIP/2.0 200 ");
 }
 
 fn invite_head(routes: &str, remote: &str) -> String {

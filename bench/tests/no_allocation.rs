@@ -69,8 +69,9 @@ fn what_allocates_does_not_do_it_more_often() {
         ("s-invite-to", 12),
         // The identities and contacts of the grant, the binding as it is kept, and the record for the store.
         ("p-register", 18),
-        // The REGISTER while HSS and store are asked, the record, and the 200 with its fields.
-        ("s-register", 20),
+        // The REGISTER while HSS and store are asked, the record, and the 200 with its fields; 13 are for the two GRUUs that
+        // this UE asks for.
+        ("s-register", 33),
         // The vectors as they come from the HSS, the challenge, and the REGISTER that waits for them.
         ("s-challenge", 28),
     ];

@@ -66,10 +66,10 @@ pub fn failed(
         return Ok(Next::Handled);
     }
     let mut uar = uar(&request.message, icscf.config.home.domain())?;
-    if turn.data().search.has_asked_anew || uar.authorization_type == UserAuthorizationType::DeRegistration {
+    if turn.data().search.is_last || uar.authorization_type == UserAuthorizationType::DeRegistration {
         return lost(turn, failure);
     }
-    turn.data().search.has_asked_anew = true;
+    turn.data().search.is_last = true;
     uar.authorization_type = UserAuthorizationType::RegistrationAndCapabilities;
     icscf.ask(turn, &request.message, CxRequest::Uar(uar), Waiting::Uaa);
     Ok(Next::Handled)

@@ -41,8 +41,9 @@ pub struct Search {
     tried: SmallVec<[String; 1]>,
     /// Those that may still be tried, the next one first.
     left: SmallVec<[String; 1]>,
-    /// Whether the HSS was asked for capabilities because the assigned S-CSCF does not answer.
-    pub has_asked_anew: bool,
+    /// Nobody else will be looked for: the HSS was asked for capabilities because the assigned S-CSCF does not answer, or
+    /// has said that there is none.
+    pub is_last: bool,
 }
 
 impl Search {

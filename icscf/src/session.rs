@@ -77,7 +77,7 @@ fn to_maker(
     let search = &mut turn.data().search;
     search.assign(Assignment::Named(maker.uri.clone()), &[]);
     // Nobody else can say who is meant.
-    search.has_asked_anew = true;
+    search.is_last = true;
     let scscf = icscf.next_scscf(turn)?;
     forward(icscf, turn, request, &scscf);
     Ok(())
@@ -109,12 +109,12 @@ pub fn located(
         return Err(Reject::new(Status::SERVER_INTERNAL_ERROR, "another question was answered"));
     };
     let data = turn.data();
-    let Location { assignment, profile_key } = match answer {
+    let Location { assignment, profile_key, is_direct } = match answer {
         Err(failure) if is_hss_gone(&failure) && data.side == SessionSide::Terminating => {
             tracing::warn!(%failure, "the callee is looked for without the HSS");
             data.is_blind = true;
             let any = Assignment::Select(ServerCapabilities::default());
-            Location { assignment: any, profile_key: None }
+            Location { assignment: any, profile_key: None, is_direct: false }
         }
         answer => match location(answer.map(|answer| *answer)) {
             Err(reject) if reject.status == Status::NOT_FOUND => {
@@ -124,6 +124,8 @@ pub fn located(
         },
     };
     data.profile_key = profile_key;
+    // Nobody else has the service: no S-CSCF is asked for, should its server be silent.
+    data.search.is_last |= is_direct;
     data.search.assign(assignment, &icscf.config.icscf.scscfs);
     let scscf = icscf.next_scscf(turn)?;
     forward(icscf, turn, request, &scscf);
@@ -212,11 +214,11 @@ pub fn failed(
     if is_elsewhere {
         return Ok(Next::Collect);
     }
-    if turn.data().search.has_asked_anew || turn.data().is_blind {
+    if turn.data().search.is_last || turn.data().is_blind {
         return Err(Reject::new(Status::SERVER_TIMEOUT, "no S-CSCF answers")
             .detail(format!("last tried: {}", turn.data().search.last())));
     }
-    turn.data().search.has_asked_anew = true;
+    turn.data().search.is_last = true;
     let side = turn.data().side;
     let mut lir = lir(&request.message, side, icscf.config.home.domain())?;
     lir.authorization_type = Some(UserAuthorizationType::RegistrationAndCapabilities);
@@ -283,6 +285,9 @@ fn scscf_route(scscf: &str, side: SessionSide) -> String {
     route
 }
 
+/// The bit of LIA-Flags that says so: PSI Direct Routing Indication (TS 29.229 §6.3).
+const LIA_PSI_DIRECT_ROUTING: u32 = 1;
+
 /// What the HSS said about the served user.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Location {
@@ -290,6 +295,8 @@ pub struct Location {
     pub assignment: Assignment,
     /// The wildcarded identity that matched, which the S-CSCF looks the profile up by (P-Profile-Key).
     pub profile_key: Option<String>,
+    /// It is the server of a service identity itself, not an S-CSCF.
+    pub is_direct: bool,
 }
 
 /// What an LIA means (TS 24.229 §5.3.2.1, TS 29.228 §6.1.4.1).
@@ -318,5 +325,6 @@ fn named_or_select(lia: Lia) -> Result<Location, Reject> {
         Some(name) => Assignment::Named(crate::server_name(name)?),
         None => Assignment::Select(lia.server_capabilities.unwrap_or_default()),
     };
-    Ok(Location { assignment, profile_key: lia.wildcarded_public_identity })
+    let is_direct = lia.lia_flags.is_some_and(|flags| flags & LIA_PSI_DIRECT_ROUTING != 0);
+    Ok(Location { assignment, profile_key: lia.wildcarded_public_identity, is_direct })
 }

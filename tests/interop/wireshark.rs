@@ -106,6 +106,9 @@ pub fn read(capture: &Path, sip: &BTreeSet<SocketAddr>, diameter: &BTreeSet<Sock
     Reading::of(&String::from_utf8_lossy(&read.stdout))
 }
 
+/// AVPs that its dictionary of Diameter lacks: Registration-Time-Out (TS 29.229 §6.3).
+const NEWER_THAN_WIRESHARK: [&str; 1] = ["Unknown AVP 661 (vendor=3GPP)"];
+
 impl Reading {
     /// From PDML, which has an element a line.
     fn of(pdml: &str) -> Reading {
@@ -136,7 +139,8 @@ impl Reading {
             }
             let is_ours = matches!(packet.protocol.as_str(), "sip" | "diameter");
             let severity = (name == "_ws.expert.severity").then(|| show.parse::<u32>().unwrap_or(u32::MAX));
-            if is_ours && severity.is_some_and(|severity| severity >= EXPERT_WARNING) {
+            let is_new = NEWER_THAN_WIRESHARK.iter().any(|known| packet.expert.starts_with(known));
+            if is_ours && !is_new && severity.is_some_and(|severity| severity >= EXPERT_WARNING) {
                 reading.complaints.push(format!("{} at {}: {}", packet.protocol, packet.time, packet.expert));
             }
             packet.field(name, show);

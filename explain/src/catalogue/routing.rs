@@ -72,6 +72,8 @@ pub(super) const CAUSES: &[Cause] = &[
         signs: &[
             Sign::Warned(&[
                 "number not known here",
+                "number not known here, and no rule for it",
+                "number has no subscriber and no rule",
                 "no service for this uri scheme",
                 "Request-URI names no user",
             ]),

@@ -3,6 +3,7 @@
 use crate::cause::{Cause, Sign, Verdict, warned};
 use crate::event::Event;
 use crate::scene::Scene;
+use crate::sip::Sip;
 use crate::story::{Kind, Story};
 use recorder::Function;
 
@@ -62,21 +63,32 @@ fn visits<'s>(story: &'s Story, scene: &'s Scene) -> impl Iterator<Item = usize>
 /// A request to an application server that nothing came back from, whatever became of the call.
 fn silent(story: &Story, scene: &Scene) -> Vec<usize> {
     let events = scene.events();
+    let is_at = |at: usize, place: std::net::SocketAddr| {
+        events[at].addresses.is_some_and(|(from, to)| [from, to].contains(&place))
+    };
+    // A 100 says that it is there, and nothing else; what follows from a CANCEL says that it was given up.
+    let is_word =
+        |sip: &Sip| !sip.is_request() && !matches!(sip.status, 100 | 487) && sip.method == story.method;
     let answered = |at: usize| {
         let Some((_, server)) = events[at].addresses else { return true };
-        // A 100 says that it is there, and nothing else.
         story.sips(events).any(|(other, sip)| {
-            other > at && sip.status != 100 && events[other].addresses.is_some_and(|(from, _)| from == server)
+            other > at
+                && (is_word(sip) || sip.is_request())
+                && events[other].addresses.is_some_and(|(from, _)| from == server)
         })
     };
     let unanswered = visits(story, scene).find(|at| !answered(*at));
     let Some(first) = unanswered else { return Vec::new() };
+    let Some((_, server)) = events[first].addresses else { return Vec::new() };
     // A call that its caller gave up at once shows nothing of the server.
     let end = events.last().map_or(0, |event| event.at_ms);
     let waited = end.saturating_sub(events[first].at_ms) >= SILENCE_MS;
     let refusal = story.refusal(events).map(|(at, _)| at);
-    let says_so = story.events.iter().any(|at| warned(&events[*at], &["application server does not answer"]));
-    let is_given_up = story.sips(events).any(|(_, sip)| sip.is_request() && sip.method == "CANCEL");
+    let cancels = |(_, sip): &(usize, &Sip)| sip.is_request() && sip.method == "CANCEL";
+    let is_given_up = story.sips(events).filter(cancels).any(|(at, _)| !is_at(at, server));
+    let is_dropped = story.sips(events).filter(cancels).any(|(at, _)| is_at(at, server)) && !is_given_up;
+    let says_so = is_dropped
+        || story.events.iter().any(|at| warned(&events[*at], &["application server does not answer"]));
     match says_so || (waited && !is_given_up) {
         true => std::iter::once(first).chain(refusal).collect(),
         false => Vec::new(),

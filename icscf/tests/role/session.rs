@@ -167,6 +167,23 @@ fn a_silent_scscf_is_replaced_and_a_refusing_one_is_not() {
     assert!(bench.settles());
 }
 
+/// TS 29.228 §6.1.4.1: a service that its server has directly is served by no S-CSCF.
+#[test]
+fn the_silent_server_of_a_service_is_replaced_by_nobody() {
+    for (flags, is_replaced) in [(None, true), (Some(0), true), (Some(1), false)] {
+        let mut bench = Bench::new();
+        bench.receive(SCSCF, &request("MESSAGE", &bob(), ""));
+        let server_name = Some(FIRST.to_owned());
+        let lia = Lia { result: CxResult::SUCCESS, server_name, lia_flags: flags, ..Lia::default() };
+        let sent = bench.answer_with_all_unreachable(Ok(CxAnswer::Lia(lia)));
+        let is_refused = sent.iter().any(|(_, text)| text.starts_with("SIP/2.0 504 "));
+        assert_eq!(is_refused, !is_replaced, "{flags:?} {sent:?}");
+        if is_replaced {
+            assert!(matches!(bench.asked(), CxRequest::Lir(_)));
+        }
+    }
+}
+
 /// While the HSS is gone, registered users are found where they are registered; others get the S-CSCF's 5xx.
 #[test]
 fn without_the_hss_each_scscf_is_tried_until_one_knows_the_callee() {

@@ -65,7 +65,8 @@ pub fn of(
     watched: &[Watched<'_>],
     now: Now,
 ) -> Option<ScscfRestorationInfo> {
-    let own = || bindings.iter().filter(|binding| binding.is_of(impi));
+    // A contact for emergencies ends by its own time alone, and is nobody's to restore.
+    let own = || bindings.iter().filter(|binding| binding.is_of(impi) && !binding.is_emergency);
     let last = own().map(|binding| binding.expires_at).max()?;
     let latest = now.wall + last.since(now.instant);
     Some(ScscfRestorationInfo {
@@ -129,9 +130,10 @@ fn subscription(dialog: &Dialog) -> SubscriptionInfo {
 impl Told {
     /// What is told when this is told whole.
     pub fn of(bindings: &[Binding]) -> Option<Told> {
-        let until = bindings.iter().map(|binding| binding.expires_at).max()?;
+        let ordinary = || bindings.iter().filter(|binding| !binding.is_emergency);
+        let until = ordinary().map(|binding| binding.expires_at).max()?;
         let hasher = KeyedState::from_key((0x746f_6c64_0000_0000, 0));
-        let texts = bindings.iter().fold(0_u64, |all, binding| {
+        let texts = ordinary().fold(0_u64, |all, binding| {
             let Texts { impi, uri, params, call_id, path, .. } = binding.texts();
             all.wrapping_add(hasher.hash_one((impi, uri, params, call_id, path)))
         });
