@@ -80,6 +80,30 @@ impl<'a> Method<'a> {
         }
     }
 
+    /// Its place in a table of methods, below [`Method::PLACES`]; those that nobody knows share the last one.
+    pub const fn place(&self) -> usize {
+        match self {
+            Method::Invite => 0,
+            Method::Ack => 1,
+            Method::Bye => 2,
+            Method::Cancel => 3,
+            Method::Register => 4,
+            Method::Options => 5,
+            Method::Prack => 6,
+            Method::Update => 7,
+            Method::Message => 8,
+            Method::Subscribe => 9,
+            Method::Notify => 10,
+            Method::Publish => 11,
+            Method::Info => 12,
+            Method::Refer => 13,
+            Method::Other(_) => Method::PLACES - 1,
+        }
+    }
+
+    /// How many places a table of methods has.
+    pub const PLACES: usize = 15;
+
     /// The method of the list above, or `None` for another token. Borrows nothing, so it can be kept.
     pub fn known(&self) -> Option<Method<'static>> {
         match Method::from_token(self.as_bytes()) {

@@ -69,23 +69,8 @@ pub enum Stage {
 impl Kind {
     /// The kind of a method.
     pub fn of(method: &Method<'_>) -> Kind {
-        Kind(match method {
-            Method::Invite => 0,
-            Method::Ack => 1,
-            Method::Bye => 2,
-            Method::Cancel => 3,
-            Method::Register => 4,
-            Method::Options => 5,
-            Method::Prack => 6,
-            Method::Update => 7,
-            Method::Message => 8,
-            Method::Subscribe => 9,
-            Method::Notify => 10,
-            Method::Publish => 11,
-            Method::Info => 12,
-            Method::Refer => 13,
-            Method::Other(_) => 14,
-        })
+        // There are fewer than a byte has values.
+        Kind(method.place() as u8)
     }
 
     /// The kind of a request in bytes.
@@ -294,7 +279,7 @@ const REGISTRATION_OUTCOMES: [(&str, IsOf); 7] = [
 ];
 
 /// The methods, by kind.
-pub const METHODS: [&str; 15] = [
+pub const METHODS: [&str; Method::PLACES] = [
     "INVITE",
     "ACK",
     "BYE",

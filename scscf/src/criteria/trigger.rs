@@ -144,26 +144,10 @@ impl Trigger {
 
 /// The bit of a method; all that nobody knows share one.
 pub fn methods(method: &Method<'_>) -> u16 {
-    1 << match method {
-        Method::Invite => 0,
-        Method::Ack => 1,
-        Method::Bye => 2,
-        Method::Cancel => 3,
-        Method::Register => 4,
-        Method::Options => 5,
-        Method::Prack => 6,
-        Method::Update => 7,
-        Method::Message => 8,
-        Method::Subscribe => 9,
-        Method::Notify => 10,
-        Method::Publish => 11,
-        Method::Info => 12,
-        Method::Refer => 13,
-        Method::Other(_) => 14,
-    }
+    1 << method.place()
 }
 
-const OTHER_METHOD: u16 = 1 << 14;
+const OTHER_METHOD: u16 = 1 << (Method::PLACES - 1);
 /// Every bit that [`methods`] can set.
 pub const ALL_METHODS: u16 = (1 << 15) - 1;
 
