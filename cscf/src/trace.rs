@@ -6,6 +6,7 @@ mod secrets;
 
 use crate::station::{LinkId, Protocol};
 use ambient::Now;
+use diameter_client::dictionary::command_name;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
@@ -65,25 +66,12 @@ fn diameter_summary(bytes: &[u8]) -> String {
     };
     let is_request = header[4] & 0x80 != 0;
     let command = u32::from_be_bytes([0, header[5], header[6], header[7]]);
-    let name = match command {
-        257 => "CE",
-        258 => "RA",
-        274 => "AS",
-        275 => "ST",
-        280 => "DW",
-        282 => "DP",
-        300 => "UA",
-        301 => "SA",
-        302 => "LI",
-        303 => "MA",
-        304 => "RT",
-        305 => "PP",
-        other => return format!("{} {other}", if is_request { "request" } else { "answer" }),
+    let Some(name) = command_name(command, is_request) else {
+        return format!("{} {command}", if is_request { "request" } else { "answer" });
     };
-    match (is_request, result_code(&bytes[HEADER_BYTES..], 0)) {
-        (true, _) => format!("{name}R"),
-        (false, Some(code)) => format!("{name}A {code}"),
-        (false, None) => format!("{name}A"),
+    match result_code(&bytes[HEADER_BYTES..], 0).filter(|_| !is_request) {
+        Some(code) => format!("{name} {code}"),
+        None => name.to_owned(),
     }
 }
 

@@ -35,10 +35,21 @@ pub const REGISTRATION_TERMINATION: u32 = 304;
 /// Push-Profile of Cx.
 pub const PUSH_PROFILE: u32 = 305;
 
-/// The short name of a message, such as `UAR`; `None` for a command that is not ours.
+/// Of the base protocol (RFC 6733 §3.1), and seen beside those that are spoken here.
+const RE_AUTH: u32 = 258;
+const AA: u32 = 265;
+const ABORT_SESSION: u32 = 274;
+const SESSION_TERMINATION: u32 = 275;
+
+/// The short name of a message, such as `UAR`; `None` for a command that is neither ours nor of the base protocol, nor AA
+/// (RFC 7155 §3.1).
 pub fn command_name(command: u32, is_request: bool) -> Option<&'static str> {
     let (request, answer) = match command {
         CAPABILITIES_EXCHANGE => ("CER", "CEA"),
+        RE_AUTH => ("RAR", "RAA"),
+        AA => ("AAR", "AAA"),
+        ABORT_SESSION => ("ASR", "ASA"),
+        SESSION_TERMINATION => ("STR", "STA"),
         DEVICE_WATCHDOG => ("DWR", "DWA"),
         DISCONNECT_PEER => ("DPR", "DPA"),
         USER_AUTHORIZATION => ("UAR", "UAA"),

@@ -1,7 +1,7 @@
 //! What the catalogue reads of one Diameter message.
 
 use diameter_client::cx::CxResult;
-use diameter_client::dictionary::VENDOR_3GPP;
+use diameter_client::dictionary::{VENDOR_3GPP, command_name};
 use diameter_client::wire::{Avp, Message};
 
 /// A Diameter message as the catalogue sees it.
@@ -90,23 +90,10 @@ impl Diameter {
 
     /// The name of the command: `UAR`, `UAA`.
     pub fn name(&self) -> String {
-        let name = match self.command {
-            257 => "CE",
-            258 => "RA",
-            265 => "AA",
-            274 => "AS",
-            275 => "ST",
-            280 => "DW",
-            282 => "DP",
-            300 => "UA",
-            301 => "SA",
-            302 => "LI",
-            303 => "MA",
-            304 => "RT",
-            305 => "PP",
-            other => return format!("{} {other}", if self.is_request { "request" } else { "answer" }),
-        };
-        format!("{name}{}", if self.is_request { "R" } else { "A" })
+        match command_name(self.command, self.is_request) {
+            Some(name) => name.to_owned(),
+            None => format!("{} {}", if self.is_request { "request" } else { "answer" }, self.command),
+        }
     }
 
     /// Whether it is of the application between a CSCF and an HSS.
