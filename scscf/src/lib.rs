@@ -8,6 +8,7 @@ pub mod reg_event;
 pub mod registrar;
 mod role;
 pub mod sessions;
+mod stored;
 mod waiting;
 mod wording;
 

@@ -6,6 +6,7 @@
 use super::subscription::{Subscription, SubscriptionId};
 use crate::registrar::registrations::RegistrationId;
 use crate::registrar::restoration_info::{Watcher, beyond};
+use crate::stored::{number, put, read_number, take};
 use ambient::{Instant, Now, Wall};
 use cscf::bucket::Bucket;
 use cscf::identity::Impu;
@@ -125,28 +126,6 @@ impl Stored {
 
 fn key(SubscriptionId(number): SubscriptionId) -> Vec<u8> {
     [&[KEY_SUBSCRIPTION][..], &number.to_be_bytes()].concat()
-}
-
-fn put(value: &mut Vec<u8>, field: &[u8]) {
-    number(value, field.len() as u64);
-    value.extend_from_slice(field);
-}
-
-fn number(value: &mut Vec<u8>, number: u64) {
-    value.extend_from_slice(&number.to_be_bytes());
-}
-
-fn take<'r>(rest: &mut &'r [u8]) -> Option<&'r [u8]> {
-    let length = usize::try_from(read_number(rest)?).ok()?;
-    let (field, left) = rest.split_at_checked(length)?;
-    *rest = left;
-    Some(field)
-}
-
-fn read_number(rest: &mut &[u8]) -> Option<u64> {
-    let (number, left) = rest.split_first_chunk::<8>()?;
-    *rest = left;
-    Some(u64::from_be_bytes(*number))
 }
 
 #[cfg(test)]

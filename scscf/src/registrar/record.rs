@@ -9,6 +9,7 @@ use super::registrations::{Registration, Registrations, State};
 use super::services::Services;
 use super::shared::Shared;
 use crate::criteria::SharedSets;
+use crate::stored::{number, put, read_number, take};
 use ambient::{Instant, Now, Wall};
 use cscf::bucket::Bucket;
 use cscf::identity::Impi;
@@ -213,28 +214,6 @@ fn read_binding(rest: &mut &[u8], now: Now) -> Option<Binding> {
 /// A stored moment on the running clock; one that has passed is now.
 fn expires_at(stored: Wall, now: Now) -> Instant {
     now.instant + stored.since(now.wall)
-}
-
-fn put(value: &mut Vec<u8>, field: &[u8]) {
-    number(value, field.len() as u64);
-    value.extend_from_slice(field);
-}
-
-fn number(value: &mut Vec<u8>, number: u64) {
-    value.extend_from_slice(&number.to_be_bytes());
-}
-
-fn take<'r>(rest: &mut &'r [u8]) -> Option<&'r [u8]> {
-    let length = usize::try_from(read_number(rest)?).ok()?;
-    let (field, left) = rest.split_at_checked(length)?;
-    *rest = left;
-    Some(field)
-}
-
-fn read_number(rest: &mut &[u8]) -> Option<u64> {
-    let (number, left) = rest.split_first_chunk::<8>()?;
-    *rest = left;
-    Some(u64::from_be_bytes(*number))
 }
 
 fn text(field: &[u8]) -> Option<String> {
