@@ -32,6 +32,11 @@ pub fn is_registration(message: &Message) -> bool {
     message.method() == Method::Register && message.contacts().any(|(_, contact)| contact.is_ok_and(is_one))
 }
 
+/// How many registrations for emergencies there is room for beyond the others: who needs help comes when everybody comes.
+pub const fn reserve(registrations_max: usize) -> usize {
+    registrations_max / 8 + 4
+}
+
 /// Whether `wanted` is `offered` or lies below it: `sos.police` is served by whoever serves `sos`.
 pub fn is_within(wanted: &[u8], offered: &[u8]) -> bool {
     let Some((head, below)) = wanted.split_at_checked(offered.len()) else { return false };

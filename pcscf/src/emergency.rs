@@ -156,11 +156,6 @@ fn decide(callers: EmergencyCallers, standing: Standing) -> Decision {
     }
 }
 
-/// How many registrations for emergencies there is room for beyond the others.
-pub fn reserve(registrations_max: usize) -> usize {
-    registrations_max / 8 + 4
-}
-
 /// The 380 (TS 24.229 §5.2.10, §7.6): a UE believes it from a URI of its Path, or of the P-CSCF that it knows.
 fn elsewhere(
     pcscf: &Pcscf,

@@ -9,10 +9,10 @@ use crate::grant::{Asked, Change};
 use crate::path::ID_BITS;
 use crate::scheme::{self, Credentials, Facts, Way};
 use crate::tls_session::TlsSession;
-use crate::{Data, Pcscf, Timer, Waiting, emergency, nat, record, reg_event, securing};
+use crate::{Data, Pcscf, Timer, Waiting, nat, record, reg_event, securing};
 use ambient::Now;
 use cscf::identity::Impu;
-use cscf::{Answer, Incoming, Query, Reject, Target, Transport, Trust, Turn};
+use cscf::{Answer, Incoming, Query, Reject, Target, Transport, Trust, Turn, emergency};
 use sip_core::{Message, Name, Status};
 use smallvec::SmallVec;
 use std::net::SocketAddr;
@@ -50,7 +50,7 @@ pub fn begin(pcscf: &Pcscf, turn: &mut Turn<'_, Pcscf>, request: &Incoming) -> R
         let mut contacts = message.contacts().filter_map(|(_, contact)| Some(contact.ok()?.uri()));
         contacts.any(|contact| is_same_contact(contact, uri.as_bytes()))
     };
-    let is_emergency = cscf::emergency::is_registration(message);
+    let is_emergency = emergency::is_registration(message);
     let refreshed = pcscf.bindings.refreshed_by(&source, &aor, is_emergency);
     let known = refreshed.or_else(|| pcscf.bindings.returned(&source, &aor, has_contact));
     let known = known.map(|binding| binding.id());

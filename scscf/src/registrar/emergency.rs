@@ -5,7 +5,7 @@
 use super::assignment::Profile;
 use super::register::Register;
 use crate::role::Scscf;
-use cscf::{Reject, Turn};
+use cscf::{Reject, Turn, emergency};
 use diameter_client::cx::ServerAssignmentType;
 use sip_core::{Name, Status};
 
@@ -21,16 +21,12 @@ impl Scscf {
             let updated = self.binding_update(turn, &register)?;
             return self.commit(turn, register, updated, Profile::Kept, None, authentication_info);
         }
-        if self.registrations.len() >= registrations_max(self.config.scscf.registrations_max) {
+        let most = self.config.scscf.registrations_max;
+        if self.registrations.len() >= most.saturating_add(emergency::reserve(most)) {
             return Err(Reject::new(Status::SERVICE_UNAVAILABLE, "too many registrations")
                 .header(Name::RetryAfter, "60"));
         }
         self.ask_assignment(turn, register, ServerAssignmentType::UnregisteredUser, &[], authentication_info);
         Ok(())
     }
-}
-
-/// There is room for an eighth more than for others: who needs help comes when everybody comes.
-fn registrations_max(ordinary: usize) -> usize {
-    ordinary.saturating_add(ordinary / 8).saturating_add(4)
 }
