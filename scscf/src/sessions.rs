@@ -117,10 +117,8 @@ pub struct Data {
     interval_s: Option<u32>,
     /// Contacts that are tried, those of equal preference at once, when the ones before have failed.
     further: SmallVec<[Binding; 1]>,
-    /// By which contact each branch goes; empty where nobody asks.
+    /// By which contact each branch goes, where that may be asked: of flows (RFC 5626), and for P-CSCF restoration.
     tried: Vec<(u16, Binding)>,
-    /// The flows of RFC 5626 that were tried, each by its branch.
-    flows: Vec<(u16, Binding)>,
     /// Branches without a final response.
     open: usize,
     /// The caller gave up.

@@ -290,7 +290,14 @@ mod tests {
     fn what_was_left_comes_back_as_it_was_each_contact_with_the_time_that_is_left() {
         let (mut bindings, info) = kept(&[600, 3600]);
         bindings.push(binding("b@h", "sip:other@10.1.0.2", 900));
-        assert_eq!(of(&Impi::new("a@h"), &bindings, &[], NOW), Some(info.clone()), "its own only");
+        bindings.push(binding("a@h", "sip:600@10.1.0.1;sos", 7200));
+        assert_eq!(
+            of(&Impi::new("a@h"), &bindings, &[], NOW),
+            Some(info.clone()),
+            "its own, and none for emergencies"
+        );
+        assert_eq!(of(&Impi::new("a@h"), &bindings[3..], &[], NOW), None);
+        assert_eq!(Told::of(&bindings[3..]), None);
         let restored = restored(&info, 10, LASTS, NOW);
         assert_eq!(restored.bindings[..], bindings[..2]);
         assert_eq!(restored.written, Some(NOW.wall));

@@ -41,7 +41,7 @@ pub fn assignment_type(private_identities: usize) -> ServerAssignmentType {
 impl Scscf {
     /// Remembers by which contact a branch goes, where that may matter.
     pub(super) fn remember_branch(&self, turn: &mut Turn<'_, Scscf>, branch: u16, binding: &Binding) {
-        if self.config.scscf.pcscf_restoration {
+        if self.config.scscf.pcscf_restoration || binding.reg_id.is_some() {
             turn.data().tried.push((branch, binding.clone()));
         }
     }
@@ -53,15 +53,19 @@ impl Scscf {
         branch: u16,
         failure: &Failure<'_>,
     ) -> bool {
-        let data = turn.data();
-        let Some(at) = data.tried.iter().position(|(number, _)| *number == branch) else { return false };
-        let (_, binding) = data.tried.swap_remove(at);
-        let Some(impu) = data.served.as_ref().map(|served| served.impu.clone()) else { return false };
-        // Without a Path it is the UE itself that is silent.
-        if !is_sign_of_loss(failure) || binding.path().next().is_none() {
+        // Another failure says nothing of the P-CSCF.
+        if !self.config.scscf.pcscf_restoration || !is_sign_of_loss(failure) {
             return false;
         }
-        let Some((id, registration)) = self.registrations.find(&impu) else { return false };
+        let data = turn.data();
+        let tried = data.tried.iter().find(|(number, _)| *number == branch);
+        let (Some((_, binding)), Some(served)) = (tried, &data.served) else { return false };
+        let (binding, key) = (binding.clone(), served.key().clone());
+        // Without a Path it is the UE itself that is silent.
+        if binding.path().next().is_none() {
+            return false;
+        }
+        let Some((id, registration)) = self.registrations.find(&key) else { return false };
         let stands = registration.bindings.iter().any(|standing| standing.is_same(&binding, same_uri));
         let Some(named) = registration.named().filter(|_| stands) else { return false };
         let impi = binding.impi();

@@ -250,9 +250,6 @@ impl Scscf {
             self.record(turn, request, served, &mut edits)?;
             let branch = turn.forward(request, edits, target(binding)).number;
             self.remember_branch(turn, branch, binding);
-            if binding.reg_id.is_some() {
-                turn.data().flows.push((branch, binding.clone()));
-            }
             let session = turn.data().session;
             if let Some(session) = session.and_then(|id| self.sessions.get_mut(id)) {
                 session.ringing.push(Ringing { branch, binding: binding.clone() });
@@ -319,10 +316,10 @@ impl Scscf {
     fn other_flow(&self, turn: &mut Turn<'_, Scscf>, branch: u16) -> Option<Binding> {
         let data = turn.data();
         let served = data.served.as_ref().filter(|_| !data.is_cancelled)?;
-        let (_, failed) = data.flows.iter().find(|(number, _)| *number == branch)?;
-        let (_, registration) = self.registrations.find(&served.impu)?;
+        let (_, failed) = data.tried.iter().find(|(number, _)| *number == branch)?;
+        let (_, registration) = self.registrations.find(served.key())?;
         let is_tried =
-            |binding: &Binding| data.flows.iter().any(|(_, tried)| tried.is_same(binding, same_uri));
+            |binding: &Binding| data.tried.iter().any(|(_, tried)| tried.is_same(binding, same_uri));
         let others = registration.ordinary().filter(|binding| binding::is_same_ue(binding, failed));
         let others = others.filter(|binding| !is_tried(binding));
         others.max_by_key(|binding| binding.expires_at).cloned()
