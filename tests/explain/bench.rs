@@ -1,26 +1,22 @@
 //! A core in this process on real sockets, as a fault left it, and its phones.
 
 use crate::recording;
-use crate::standin::{self, StandIn};
+use crate::running::Running;
+use crate::setup::{NAMES, Setup, Who};
+use crate::standin;
 use ambient::Entropy;
 use carillon_tests::lab::DOMAIN;
-use carillon_tests::loopback::Loopback;
 use cscf::assembly::{self, Part};
 use cscf::config::Config;
 use cscf::flow::{Hop, Local, Side, Transport};
 use cscf::node::{Count, Node as CscfNode};
 use cscf::query::{Record, StoreFailure};
 use cscf::station::Station;
-use cscf::trace;
-use cscf::user_data::{
-    ApplicationServer as Server, Condition, DefaultHandling, InitialFilterCriteria, ServicePointTrigger,
-    SessionCase, TriggerPoint,
-};
 use diameter_client::endpoint::{Endpoint, EndpointConfig};
 use ecscf::Ecscf;
-use hss_mock::{Hss, HssCommand, HssConfig, HssNotice, HssStation, Refusal, Subscriber};
+use hss_mock::{Hss, HssCommand, HssConfig, HssNotice, HssStation, Refusal};
 use icscf::Icscf;
-use ims_aka::{Key, Opc, Usim};
+use ims_aka::Usim;
 use pcscf::Pcscf;
 use recorder::{Entry, Fact, Function, Node, What};
 use scscf::Scscf;
@@ -28,278 +24,13 @@ use shell::driver::Operator;
 use shell::{
     Acknowledge, Backend, Binding, Clock, Driver, Handle, Security, Sockets, Store, process, system_entropy,
 };
-use sim::{ApplicationServer, Behaviour};
-use std::collections::{BTreeMap, BTreeSet};
+use sim::ApplicationServer;
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use ue::psap::Psap;
 use ue::{Answering, Command, Notice, Policy, SecurityConfig, Ue, UeConfig};
-
-/// Who of a core there is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Who {
-    /// The P-CSCF.
-    Pcscf,
-    /// The I-CSCF.
-    Icscf,
-    /// The S-CSCF.
-    Scscf,
-    /// The E-CSCF, which is there when it is configured.
-    Ecscf,
-    /// The HSS.
-    Hss,
-}
-
-/// A core before it starts: what a fault may change.
-pub struct Setup {
-    loopback: Loopback,
-    settings: BTreeMap<(&'static str, &'static str), String>,
-    of_one: Vec<(Who, &'static str, &'static str, String)>,
-    subscribers: Vec<Subscriber>,
-    cards: Vec<Subscriber>,
-    missing: BTreeSet<Who>,
-    servers: Vec<(SocketAddr, Behaviour)>,
-    psaps: Vec<SocketAddr>,
-    stand_ins: Vec<StandIn>,
-    silent_ports: Vec<UdpSocket>,
-    broken_store: BTreeSet<Who>,
-    hss_is_silent: bool,
-}
-
-/// The subscribers, by their places: alice, bob, and two more.
-const NAMES: [&str; 4] = ["alice", "bob", "carol", "dave"];
-
-impl Setup {
-    /// A core in which nothing is wrong: alice, bob, carol and dave, one of each function, short timers.
-    pub fn new() -> Setup {
-        let loopback = Loopback::take();
-        let at = |host, port| loopback.at(host, port);
-        let (p, i, s, hss) = (at(11, 5060), at(12, 4060), at(13, 6060), at(20, 3868));
-        let text = |address: SocketAddr| format!("\"{address}\"");
-        let host = |address: SocketAddr| format!("\"{}\"", address.ip());
-        let mut settings: BTreeMap<(&'static str, &'static str), String> = BTreeMap::new();
-        for (section, key, value) in [
-            ("plmn", "mcc", "\"001\"".to_owned()),
-            ("plmn", "mnc", "\"01\"".to_owned()),
-            ("pcscf", "listen", text(p)),
-            ("pcscf", "host", host(p)),
-            ("pcscf", "icscf", format!("\"sip:{i}\"")),
-            ("icscf", "listen", text(i)),
-            ("icscf", "host", host(i)),
-            ("icscf", "diameter_host", format!("\"icscf.{DOMAIN}\"")),
-            ("icscf", "scscf_timeout", "\"900ms\"".to_owned()),
-            ("scscf", "listen", text(s)),
-            ("scscf", "host", host(s)),
-            ("scscf", "diameter_host", format!("\"scscf.{DOMAIN}\"")),
-            ("scscf", "country_code", "\"49\"".to_owned()),
-            ("scscf", "application_server_timeout", "\"900ms\"".to_owned()),
-            ("hss", "listen", text(hss)),
-            ("hss", "host", host(hss)),
-            ("diameter", "request_timeout", "\"900ms\"".to_owned()),
-            ("diameter", "reconnect", "\"200ms\"".to_owned()),
-            ("timers", "t1", "\"60ms\"".to_owned()),
-            ("timers", "t2", "\"240ms\"".to_owned()),
-            ("timers", "t4", "\"240ms\"".to_owned()),
-            ("timers", "access_t1", "\"60ms\"".to_owned()),
-            ("timers", "access_t2", "\"240ms\"".to_owned()),
-            ("timers", "access_t4", "\"240ms\"".to_owned()),
-        ] {
-            settings.insert((section, key), value);
-        }
-        let mut setup = Setup {
-            settings,
-            of_one: Vec::new(),
-            subscribers: Vec::new(),
-            cards: Vec::new(),
-            missing: BTreeSet::new(),
-            servers: Vec::new(),
-            psaps: Vec::new(),
-            stand_ins: Vec::new(),
-            silent_ports: Vec::new(),
-            broken_store: BTreeSet::new(),
-            hss_is_silent: false,
-            loopback,
-        };
-        let home = setup.config(Who::Hss).home;
-        for (n, name) in (1..).zip(NAMES) {
-            let key = |salt: u8| Key::new([salt.wrapping_mul(17).wrapping_add(n as u8); 16]);
-            let imsi = home.plmn().imsi(n);
-            let subscriber =
-                Subscriber::lab(&home, &imsi, key(3), Opc(key(5)), &format!("+4930100{n:04}"), name);
-            setup.subscribers.push(subscriber.unwrap_or_else(|error| panic!("{error}")));
-        }
-        setup.cards = setup.subscribers.clone();
-        setup
-    }
-
-    /// Sets a key of the configuration of every function; the value as TOML has it.
-    pub fn set(&mut self, section: &'static str, key: &'static str, value: &str) {
-        self.settings.insert((section, key), value.to_owned());
-    }
-
-    /// Sets a key of the configuration of one function alone.
-    pub fn set_at(&mut self, who: Who, section: &'static str, key: &'static str, value: &str) {
-        self.of_one.push((who, section, key, value.to_owned()));
-    }
-
-    /// Changes what the HSS has of a subscriber; the card stays as it is.
-    pub fn subscriber(&mut self, name: &str, change: impl FnOnce(&mut Subscriber)) {
-        let found = self.subscribers.iter_mut().find(|subscriber| subscriber.name == name);
-        change(found.expect("a subscriber of the bench"));
-    }
-
-    /// Changes the card of a subscriber; the HSS stays as it is.
-    pub fn card(&mut self, name: &str, change: impl FnOnce(&mut Subscriber)) {
-        let found = self.cards.iter_mut().find(|subscriber| subscriber.name == name);
-        change(found.expect("a subscriber of the bench"));
-    }
-
-    /// The HSS does not know a subscriber.
-    pub fn without_subscriber(&mut self, name: &str) {
-        self.subscribers.retain(|subscriber| subscriber.name != name);
-    }
-
-    /// A function is not started.
-    pub fn without(&mut self, who: Who) {
-        self.missing.insert(who);
-    }
-
-    /// The HSS takes connections and answers nothing.
-    pub fn silent_hss(&mut self) {
-        self.hss_is_silent = true;
-    }
-
-    /// The store of a function writes nothing.
-    pub fn broken_store(&mut self, who: Who) {
-        self.broken_store.insert(who);
-    }
-
-    /// Gives a subscriber criteria that send INVITEs of a session case to a server.
-    pub fn criterion(&mut self, name: &str, case: SessionCase, server: &str, handling: DefaultHandling) {
-        let trigger = |condition| ServicePointTrigger {
-            is_negated: false,
-            groups: vec![0],
-            condition,
-            registration_types: Vec::new(),
-        };
-        let triggers =
-            vec![trigger(Condition::Method("INVITE".into())), trigger(Condition::SessionCase(case))];
-        let criterion = InitialFilterCriteria {
-            priority: 0,
-            trigger_point: Some(TriggerPoint { triggers, ..TriggerPoint::default() }),
-            application_server: Server {
-                server_name: server.to_owned(),
-                default_handling: handling,
-                ..Server::default()
-            },
-            profile_part: None,
-        };
-        self.subscriber(name, |subscriber| {
-            for set in &mut subscriber.implicit_sets {
-                for profile in &mut set.service_profiles {
-                    profile.filter_criteria.push(criterion.clone());
-                }
-            }
-        });
-    }
-
-    /// Starts an application server; its URI.
-    pub fn application_server(&mut self, behaviour: Behaviour) -> String {
-        let address = self.loopback.at(60 + self.servers.len() as u8, 5060);
-        self.servers.push((address, behaviour));
-        self.trusted();
-        format!("sip:{address}")
-    }
-
-    /// The URI of an application server that is not there.
-    pub fn no_application_server(&mut self) -> String {
-        let address = self.loopback.at(59, 5060);
-        self.trusted();
-        format!("sip:{address}")
-    }
-
-    /// What the bench plays besides is of the trust domain.
-    fn trusted(&mut self) {
-        let all = (11..=20).chain(59..=69).map(|host| format!("\"{}\"", self.loopback.host(host)));
-        let list = all.collect::<Vec<_>>().join(", ");
-        self.set("trust", "domain", &format!("[{list}]"));
-    }
-
-    /// Starts an E-CSCF, and a PSAP for it where `psap` says so; else its PSAP is not there.
-    pub fn emergency(&mut self, psap: bool) {
-        let (ecscf, address) = (self.loopback.at(14, 7060), self.loopback.at(15, 5060));
-        self.set("ecscf", "listen", &format!("\"{ecscf}\""));
-        self.set("ecscf", "host", &format!("\"{}\"", ecscf.ip()));
-        self.set("ecscf", "psap_timeout", "\"900ms\"");
-        self.set("ecscf", "psap", &format!("[{{ uri = \"sip:{address}\", service = \"urn:service:sos\" }}]"));
-        self.set("pcscf", "ecscf", &format!("\"sip:{ecscf}\""));
-        self.trusted();
-        if psap {
-            self.psaps.push(address);
-        }
-    }
-
-    /// Names are asked of a server that knows none.
-    pub fn empty_dns(&mut self) {
-        let address = self.loopback.at(53, 5300);
-        self.stand_ins.push(standin::empty_dns(address));
-        self.set("dns", "servers", &format!("[\"{address}\"]"));
-        self.set("dns", "timeout", "\"500ms\"");
-    }
-
-    /// Names are asked of a server that never answers.
-    pub fn silent_dns(&mut self) {
-        let address = self.loopback.at(53, 5300);
-        self.silent_ports.push(standin::silent_port(address));
-        self.set("dns", "servers", &format!("[\"{address}\"]"));
-        self.set("dns", "timeout", "\"300ms\"");
-    }
-
-    /// The P-CSCF wants security associations, and makes them itself.
-    pub fn secured(&mut self) {
-        self.set("ipsec", "policy", "\"required\"");
-        self.set("ipsec", "back_end", "\"userspace\"");
-        self.set("ipsec", "nat_port", "0");
-    }
-
-    /// The HSS's subscribers.
-    pub fn subscribers(&self) -> &[Subscriber] {
-        &self.subscribers
-    }
-
-    /// An address of the bench's network.
-    pub fn at(&self, host: u8, port: u16) -> SocketAddr {
-        self.loopback.at(host, port)
-    }
-
-    fn config(&self, who: Who) -> Config {
-        let mut settings = self.settings.clone();
-        for (of, section, key, value) in &self.of_one {
-            if *of == who {
-                settings.insert((section, key), value.clone());
-            }
-        }
-        let mut text = String::new();
-        let mut section = "";
-        for ((of, key), value) in &settings {
-            if *of != section {
-                section = of;
-                text.push_str(&format!("[{section}]\n"));
-            }
-            text.push_str(&format!("{key} = {value}\n"));
-        }
-        Config::parse(&text, "bench").unwrap_or_else(|errors| panic!("{errors:?}\n{text}"))
-    }
-}
-
-/// What a running node is to the bench.
-struct Running {
-    node: Node,
-    traces: Box<dyn FnMut() -> Vec<trace::Event>>,
-    counters: Box<dyn FnMut() -> Vec<Count>>,
-    stop: Option<Box<dyn FnOnce()>>,
-}
 
 /// A running core, and its phones.
 pub struct Bench {
@@ -307,14 +38,9 @@ pub struct Bench {
     clock: Clock,
     running: Vec<Running>,
     hss: Option<Operator<HssCommand, HssNotice>>,
-    phones: BTreeMap<String, Handset>,
+    phones: BTreeMap<String, Handle<Command, Notice>>,
     entries: Vec<Entry>,
     counted: BTreeMap<(usize, &'static str, &'static str), u64>,
-}
-
-/// A phone of the bench.
-struct Handset {
-    handle: Handle<Command, Notice>,
 }
 
 impl Bench {
@@ -345,7 +71,7 @@ impl Bench {
             let driven = shell::Setup { trace: true, ..shell::Setup::new(sockets, clock, entropy()) };
             let mut handle = Driver::spawn("hss", station, driven).unwrap_or_else(|error| panic!("{error}"));
             hss_operator = Some(handle.operator());
-            bench_running.push(running_without_operator(node(Function::Hss, ""), handle));
+            bench_running.push(Running::of(node(Function::Hss, ""), handle, None));
         }
         let mut bench = Bench {
             setup,
@@ -399,9 +125,10 @@ impl Bench {
             dns: config.dns.clone(),
             ..shell::Setup::new(sockets, self.clock, entropy())
         };
-        let handle =
+        let mut handle =
             Driver::spawn(part.name(), station, driven).unwrap_or_else(|error| panic!("{part:?}: {error}"));
-        self.running.push(running(node(function, ""), handle));
+        let operator = handle.operator();
+        self.running.push(Running::of(node(function, ""), handle, Some(operator)));
     }
 
     /// The E-CSCF, application servers and PSAPs.
@@ -436,8 +163,10 @@ impl Bench {
         let sockets =
             Sockets::bind(locals.iter().map(Binding::from)).unwrap_or_else(|error| panic!("{error}"));
         let driven = shell::Setup { trace: true, ..shell::Setup::new(sockets, self.clock, entropy()) };
-        let handle = Driver::spawn(name, station, driven).unwrap_or_else(|error| panic!("{name}: {error}"));
-        self.running.push(running(node, handle));
+        let mut handle =
+            Driver::spawn(name, station, driven).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let operator = handle.operator();
+        self.running.push(Running::of(node, handle, Some(operator)));
     }
 
     /// Waits until the CSCFs that speak Diameter have spoken to whoever plays the HSS, where there is one.
@@ -501,7 +230,7 @@ impl Bench {
             true => format!("{name}-{}", self.phones.len()),
             false => name.to_owned(),
         };
-        self.phones.insert(key, Handset { handle });
+        self.phones.insert(key, handle);
     }
 
     /// Switches on the phone of a subscriber.
@@ -574,8 +303,8 @@ impl Bench {
     /// Gives a phone a command.
     pub fn command(&mut self, name: &str, command: Command) {
         let phone = &self.phones[name];
-        while phone.handle.notices.try_recv().is_ok() {}
-        phone.handle.command(command).expect("a phone takes commands");
+        while phone.notices.try_recv().is_ok() {}
+        phone.command(command).expect("a phone takes commands");
     }
 
     /// Waits for a notice of a phone.
@@ -584,7 +313,7 @@ impl Bench {
         let phone = &self.phones[name];
         let found = loop {
             let left = until.saturating_duration_since(Instant::now());
-            match phone.handle.notices.recv_timeout(left) {
+            match phone.notices.recv_timeout(left) {
                 Ok(notice) if ends(&notice) => break Some(notice),
                 Ok(_) => {}
                 Err(_) => break None,
@@ -606,7 +335,7 @@ impl Bench {
     pub fn battery_out(&mut self, name: &str) {
         self.collect();
         if let Some(phone) = self.phones.remove(name) {
-            let _ = phone.handle.abort();
+            let _ = phone.abort();
         }
     }
 
@@ -655,13 +384,11 @@ impl Bench {
     pub fn stop(mut self) -> Vec<Entry> {
         // What is under way arrives yet.
         self.pause(SETTLE);
-        for mut running in std::mem::take(&mut self.running) {
-            if let Some(stop) = running.stop.take() {
-                stop();
-            }
+        for running in std::mem::take(&mut self.running) {
+            (running.stop)();
         }
         for phone in std::mem::take(&mut self.phones).into_values() {
-            let _ = phone.handle.abort();
+            let _ = phone.abort();
         }
         std::mem::take(&mut self.entries)
     }
@@ -683,7 +410,7 @@ impl Bench {
         }
         for (name, phone) in &self.phones {
             let node = node(Function::Ue, name);
-            fresh.extend(phone.handle.traces.try_iter().map(|event| (node.clone(), event)));
+            fresh.extend(phone.traces.try_iter().map(|event| (node.clone(), event)));
         }
         fresh.sort_by_key(|(_, event)| event.at.instant);
         let entries = (sequence..).zip(fresh);
@@ -715,48 +442,6 @@ impl Bench {
 
 fn node(function: Function, name: &str) -> Node {
     Node { function, name: name.to_owned() }
-}
-
-fn running<C: Clone + Send + 'static, N: Send + 'static>(node: Node, mut handle: Handle<C, N>) -> Running {
-    let operator = handle.operator();
-    let handle = std::rc::Rc::new(std::cell::RefCell::new(Some(handle)));
-    let own = handle.clone();
-    let traces = move || match &*own.borrow() {
-        Some(handle) => handle.traces.try_iter().collect(),
-        None => Vec::new(),
-    };
-    Running {
-        node,
-        traces: Box::new(traces),
-        counters: Box::new(move || operator.counters(COUNT_MAX)),
-        stop: Some(Box::new(move || {
-            let handle = handle.borrow_mut().take();
-            if let Some(handle) = handle {
-                let _ = handle.abort();
-            }
-        })),
-    }
-}
-
-/// One whose operator is somebody else.
-fn running_without_operator<C: 'static, N: 'static>(node: Node, handle: Handle<C, N>) -> Running {
-    let handle = std::rc::Rc::new(std::cell::RefCell::new(Some(handle)));
-    let own = handle.clone();
-    let traces = move || match &*own.borrow() {
-        Some(handle) => handle.traces.try_iter().collect(),
-        None => Vec::new(),
-    };
-    Running {
-        node,
-        traces: Box::new(traces),
-        counters: Box::new(Vec::new),
-        stop: Some(Box::new(move || {
-            let handle = handle.borrow_mut().take();
-            if let Some(handle) = handle {
-                let _ = handle.abort();
-            }
-        })),
-    }
 }
 
 fn both(side: Side, address: SocketAddr) -> Vec<Local> {
@@ -796,8 +481,6 @@ impl Backend for Broken {
 const START_MAX: Duration = Duration::from_secs(20);
 /// How long an answer may take: longer than the longest timer of the bench.
 const ANSWER_MAX: Duration = Duration::from_secs(12);
-/// How long a machine may take to tell what it has counted.
-const COUNT_MAX: Duration = Duration::from_secs(2);
 /// What is under way at the end arrives in this time.
 const SETTLE: Duration = Duration::from_millis(150);
 const POLL: Duration = Duration::from_millis(5);

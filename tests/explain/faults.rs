@@ -3,7 +3,8 @@
 //! Whoever adds one changes subscriber data, a card, the configuration, the network or a peer by [`Setup`], lets phones do
 //! something by [`Bench`], and writes down the cause by its name in `docs/explain.md`.
 
-use crate::bench::{Bench, Setup, Who};
+use crate::bench::Bench;
+use crate::setup::{Setup, Who};
 use crate::{Fault, Takes};
 use cscf::user_data::{DefaultHandling, SessionCase};
 use diameter_client::cx::{CxResult, ReasonCode, ServerCapabilities};

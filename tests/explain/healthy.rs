@@ -1,6 +1,7 @@
 //! Runs in which nothing is wrong: users do what users do, and the network copes with what it is made for.
 
-use crate::bench::{Bench, Setup};
+use crate::bench::Bench;
+use crate::setup::Setup;
 use crate::{Healthy, Takes};
 use cscf::user_data::{DefaultHandling, SessionCase};
 use hss_mock::HssCommand;

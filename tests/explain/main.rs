@@ -1,5 +1,6 @@
 //! The fault corpus of `explain`, over real sockets: a core in this process with one thing wrong, phones that do something,
-//! and what is told of it by what was recorded alone. Beside it, runs in which nothing is wrong.
+//! and what is told of it by the messages and counts of the machines, and by what the HSS has of the subscribers. Beside it,
+//! runs in which nothing is wrong.
 //!
 //! One more fault is one more row in `faults.rs`; one more healthy run, one more row in `healthy.rs`.
 
@@ -8,10 +9,13 @@ mod catalogue;
 mod faults;
 mod healthy;
 mod recording;
+mod running;
+mod setup;
 mod standin;
 
-use bench::{Bench, Setup};
+use bench::Bench;
 use explain::{Known, KnownIdentity, Scene};
+use setup::Setup;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
