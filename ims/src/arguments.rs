@@ -1,9 +1,14 @@
 //! The command line.
 
+mod ifc;
+mod sub;
+
+pub use ifc::{Ifc, IfcCommand, IfcLint, IfcSource, IfcTest};
+pub use sub::{Sub, SubAdd, SubCommand, SubGen};
+
 use crate::doctor::Pool;
 use clap::{Args, Parser, Subcommand};
 use cscf::flow::Transport;
-use cscf::user_data::{RegistrationType, SessionCase};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -398,149 +403,6 @@ pub enum SaOutput {
     Wireshark,
 }
 
-/// `ims ifc`.
-#[derive(Debug, Args)]
-pub struct Ifc {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: IfcCommand,
-}
-
-/// What can be asked about filter criteria.
-#[derive(Debug, Subcommand)]
-pub enum IfcCommand {
-    /// Shows which application servers a request visits, in which order, and why.
-    #[command(after_help = IFC_EXAMPLES)]
-    Test(Box<IfcTest>),
-    /// Tells what is wrong in a profile, where, and what to do about it.
-    Lint(IfcLint),
-}
-
-const IFC_EXAMPLES: &str = "Examples:
-  ims ifc test --profile alice.xml --method MESSAGE
-  ims ifc test --subscriber alice --case term --request invite.sip
-  ims ifc test --profile alice.xml --to tel:+49301 --header 'Accept-Contact: *;audio' --json";
-
-/// Whose criteria.
-#[derive(Debug, Args)]
-pub struct IfcSource {
-    /// User-Data as XML (TS 29.228 Annex E), or any element with InitialFilterCriteria in it.
-    #[arg(long, value_name = "FILE", required_unless_present = "subscriber", conflicts_with = "subscriber")]
-    pub profile: Option<PathBuf>,
-    /// A subscriber of the configuration: a name, number, IMSI or identity.
-    #[arg(long, value_name = "WHO")]
-    pub subscriber: Option<String>,
-    /// The identity whose profile counts, where there are several; without it, the first that has criteria.
-    #[arg(long, value_name = "URI")]
-    pub impu: Option<String>,
-    /// The configuration, for its subscribers, shared sets and domain.
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `ims ifc test`.
-#[derive(Debug, Args)]
-pub struct IfcTest {
-    /// Whose criteria.
-    #[command(flatten)]
-    pub source: IfcSource,
-    /// Who is served, and in which state.
-    #[arg(long, value_enum, default_value_t = IfcCase::Orig)]
-    pub case: IfcCase,
-    /// A SIP request, as a trace or an editor has it.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["method", "to", "from", "header"])]
-    pub request: Option<PathBuf>,
-    /// The method of a request that is made up.
-    #[arg(long, default_value = "INVITE", value_parser = method)]
-    pub method: String,
-    /// Its Request-URI; without it, a user of the home network.
-    #[arg(long, value_name = "URI")]
-    pub to: Option<String>,
-    /// Its From; without it, another user of the home network.
-    #[arg(long, value_name = "URI")]
-    pub from: Option<String>,
-    /// A header field of it; may be repeated.
-    #[arg(long, value_name = "NAME: VALUE")]
-    pub header: Vec<String>,
-    /// Of a REGISTER: what it does; without it, a first registration.
-    #[arg(long, value_enum)]
-    pub registration: Option<IfcRegistration>,
-}
-
-/// `ims ifc lint`.
-#[derive(Debug, Args)]
-pub struct IfcLint {
-    /// Whose criteria.
-    #[command(flatten)]
-    pub source: IfcSource,
-}
-
-/// A session case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum IfcCase {
-    /// From a registered user.
-    Orig,
-    /// To a registered user.
-    Term,
-    /// To a user who is not registered.
-    TermUnreg,
-    /// From a user who is not registered.
-    OrigUnreg,
-    /// From a user whose call was diverted.
-    OrigCdiv,
-}
-
-impl IfcCase {
-    /// Which part of the profile holds.
-    pub fn is_registered(self) -> bool {
-        !matches!(self, IfcCase::TermUnreg | IfcCase::OrigUnreg)
-    }
-}
-
-impl From<IfcCase> for SessionCase {
-    fn from(case: IfcCase) -> SessionCase {
-        match case {
-            IfcCase::Orig => SessionCase::OriginatingRegistered,
-            IfcCase::Term => SessionCase::TerminatingRegistered,
-            IfcCase::TermUnreg => SessionCase::TerminatingUnregistered,
-            IfcCase::OrigUnreg => SessionCase::OriginatingUnregistered,
-            IfcCase::OrigCdiv => SessionCase::OriginatingCdiv,
-        }
-    }
-}
-
-/// What a REGISTER does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum IfcRegistration {
-    /// Registers.
-    Initial,
-    /// Registers again.
-    Re,
-    /// Ends a registration.
-    De,
-}
-
-impl From<IfcRegistration> for RegistrationType {
-    fn from(registration: IfcRegistration) -> RegistrationType {
-        match registration {
-            IfcRegistration::Initial => RegistrationType::Initial,
-            IfcRegistration::Re => RegistrationType::ReRegistration,
-            IfcRegistration::De => RegistrationType::DeRegistration,
-        }
-    }
-}
-
-fn method(word: &str) -> Result<String, String> {
-    let is_token = |octet: u8| octet.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&octet);
-    match !word.is_empty() && word.bytes().all(is_token) {
-        true => Ok(word.to_owned()),
-        false => Err("a method is one word, as in INVITE".to_owned()),
-    }
-}
-
 /// `ims doctor`.
 #[derive(Debug, Args)]
 pub struct Doctor {
@@ -588,88 +450,6 @@ pub struct Reload {
     /// The core.
     #[command(flatten)]
     pub core: Core,
-}
-
-/// `ims sub`.
-#[derive(Debug, Args)]
-pub struct Sub {
-    /// Change the running HSS too, after the file or the database.
-    #[arg(long, global = true)]
-    pub running: bool,
-    /// The configuration, which names the subscribers.
-    #[arg(long, value_name = "FILE", global = true)]
-    pub config: Option<PathBuf>,
-    /// What to do with them.
-    #[command(subcommand)]
-    pub command: SubCommand,
-}
-
-/// What to do with subscribers.
-#[derive(Debug, Subcommand)]
-pub enum SubCommand {
-    /// Adds one.
-    Add(SubAdd),
-    /// Lists them all.
-    List,
-    /// Shows one.
-    Show {
-        /// A name, number or identity.
-        subscriber: String,
-    },
-    /// Removes one.
-    Remove {
-        /// A name, number or identity.
-        subscriber: String,
-    },
-    /// Adds those of a CSV file.
-    Import {
-        /// The file; columns in any order, unknown ones are passed over.
-        file: PathBuf,
-    },
-    /// Makes up subscribers with random keys and prints them as CSV.
-    Gen(SubGen),
-}
-
-/// `ims sub gen`.
-#[derive(Debug, Args)]
-pub struct SubGen {
-    /// How many.
-    pub count: u32,
-    /// The number of the first one in the PLMN (MSIN).
-    #[arg(long, default_value_t = 1)]
-    pub first: u64,
-    /// The telephone number of the first one; each further one is one higher.
-    #[arg(long)]
-    pub msisdn: Option<u64>,
-    /// Without a name for people, and the SIP identity that it makes.
-    #[arg(long)]
-    pub unnamed: bool,
-    /// A filter criterion that all of them have: requests of this method go to this application server. May be given
-    /// more than once, the first goes first.
-    #[arg(long, value_name = "METHOD=URI")]
-    pub ifc: Vec<String>,
-}
-
-/// `ims sub add`.
-#[derive(Debug, Args)]
-pub struct SubAdd {
-    /// The user's name, which becomes a SIP identity too.
-    pub name: String,
-    /// The IMSI, 14 or 15 digits.
-    #[arg(long)]
-    pub imsi: String,
-    /// The telephone number with country code.
-    #[arg(long)]
-    pub msisdn: Option<String>,
-    /// The subscriber key, 32 hex digits.
-    #[arg(long)]
-    pub k: String,
-    /// The operator's field bound to the key, 32 hex digits.
-    #[arg(long, required_unless_present = "op", conflicts_with = "op")]
-    pub opc: Option<String>,
-    /// The operator's field: OPc is computed from it, and only OPc is kept.
-    #[arg(long)]
-    pub op: Option<String>,
 }
 
 /// The fault of a name.
@@ -732,17 +512,5 @@ mod tests {
             refused.contains("one of plain, samsung, samsung-list, apple, qualcomm, mediatek"),
             "{refused}"
         );
-    }
-
-    #[test]
-    fn a_subscriber_has_opc_or_op_and_not_both() {
-        let add = |more: &[&str]| {
-            let words = ["ims", "sub", "add", "carol", "--imsi", "001010000000003", "--k", "00"];
-            Arguments::try_parse_from(words.iter().chain(more))
-        };
-        assert!(add(&["--opc", "00"]).is_ok());
-        assert!(add(&["--op", "00"]).is_ok());
-        assert!(add(&[]).is_err());
-        assert!(add(&["--op", "00", "--opc", "00"]).is_err());
     }
 }
