@@ -182,7 +182,9 @@ impl Core {
     pub fn measure(&self, socket: MetricsSocket) -> Result<Metrics, Failure> {
         let mut meters = self.cscfs.meters();
         meters.push(self.hss.meter());
-        let expected = ["pcscf", "icscf", "scscf", HSS].map(Expected::of).to_vec();
+        meters.extend(self.ecscf.iter().map(Handle::meter));
+        let mut expected = ["pcscf", "icscf", "scscf", HSS].map(Expected::of).to_vec();
+        expected.extend(self.ecscf.iter().map(|_| Expected::of("ecscf")));
         socket.serve(Subject { meters, expected }).map_err(|error| Failure::Failed(error.to_string()))
     }
 
