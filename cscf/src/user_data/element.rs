@@ -4,6 +4,7 @@ use super::UserDataError;
 use quick_xml::Reader;
 use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::Event;
+use std::borrow::Cow;
 
 /// The longest document that is read.
 pub const OCTETS_MAX: usize = 512 * 1024;
@@ -12,19 +13,19 @@ pub const DEPTH_MAX: usize = 32;
 /// The most elements that are read.
 pub const ELEMENTS_MAX: usize = 20_000;
 
-/// One element, without its namespace prefix and attributes.
+/// One element, without its namespace prefix and attributes; what it says as it stands there is borrowed from the document.
 #[derive(Debug, Default)]
-pub struct Element {
-    pub name: String,
+pub struct Element<'x> {
+    pub name: Cow<'x, str>,
     pub line: u32,
     /// All character data directly inside, references resolved, trimmed.
-    pub text: String,
-    pub children: Vec<Element>,
+    pub text: Cow<'x, str>,
+    pub children: Vec<Element<'x>>,
 }
 
-impl Element {
+impl<'x> Element<'x> {
     /// The root element of a document.
-    pub fn read(xml: &[u8]) -> Result<Element, UserDataError> {
+    pub fn read(xml: &'x [u8]) -> Result<Element<'x>, UserDataError> {
         if xml.len() > OCTETS_MAX {
             return Err(UserDataError::new(1, format!("longer than {OCTETS_MAX} octets")));
         }
@@ -35,28 +36,31 @@ impl Element {
     }
 
     /// The children of this name that stand directly inside.
-    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Element> {
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Element<'x>> {
         self.children.iter().filter(move |child| child.name == name)
     }
 
     /// The first child of this name that stands directly inside.
-    pub fn one(&self, name: &str) -> Option<&Element> {
+    pub fn one(&self, name: &str) -> Option<&Element<'x>> {
         self.children.iter().find(|child| child.name == name)
     }
 
     /// The children of this name, directly inside or at any depth of Extension.
-    pub fn all_extended<'a>(&'a self, name: &str) -> Vec<&'a Element> {
+    pub fn all_extended<'a>(&'a self, name: &str) -> Vec<&'a Element<'x>> {
         let mut found = Vec::new();
         self.collect(name, &mut found);
         found
     }
 
     /// The first of [`Element::all_extended`].
-    pub fn one_extended(&self, name: &str) -> Option<&Element> {
-        self.all_extended(name).into_iter().next()
+    pub fn one_extended(&self, name: &str) -> Option<&Element<'x>> {
+        self.children.iter().find_map(|child| match &*child.name {
+            "Extension" if name != "Extension" => child.one_extended(name),
+            other => (other == name).then_some(child),
+        })
     }
 
-    fn collect<'a>(&'a self, name: &str, found: &mut Vec<&'a Element>) {
+    fn collect<'a>(&'a self, name: &str, found: &mut Vec<&'a Element<'x>>) {
         for child in &self.children {
             if child.name == name {
                 found.push(child);
@@ -77,7 +81,7 @@ struct Tree<'a> {
     text: &'a str,
     reader: Reader<&'a [u8]>,
     /// The elements that are open, the root first.
-    open: Vec<Element>,
+    open: Vec<Element<'a>>,
     count: usize,
     /// Where in the document lines were counted last, and how many there were.
     counted: (usize, u32),
@@ -88,7 +92,7 @@ impl<'a> Tree<'a> {
         Tree { text, reader: Reader::from_str(text), open: Vec::new(), count: 0, counted: (0, 1) }
     }
 
-    fn read(mut self) -> Result<Element, UserDataError> {
+    fn read(mut self) -> Result<Element<'a>, UserDataError> {
         loop {
             let event = self.reader.read_event();
             let line = self.line();
@@ -132,17 +136,25 @@ impl<'a> Tree<'a> {
         if self.open.len() >= DEPTH_MAX {
             return Err(UserDataError::new(line, format!("nested deeper than {DEPTH_MAX} elements")));
         }
-        let name = name.chars().take(NAME_MAX).collect();
+        let end = name.char_indices().nth(NAME_MAX).map_or(name.len(), |(at, _)| at);
+        let name = self.borrowed(&name[..end]);
         self.open.push(Element { name, line, ..Element::default() });
         Ok(())
     }
 
+    /// The same text as it stands in the document, or a copy when it does not stand there.
+    fn borrowed(&self, part: &str) -> Cow<'a, str> {
+        let at = part.as_ptr().addr().checked_sub(self.text.as_ptr().addr());
+        let there = at.and_then(|at| self.text.get(at..at.checked_add(part.len())?));
+        there.map_or_else(|| Cow::Owned(part.to_owned()), Cow::Borrowed)
+    }
+
     /// Closes the innermost element; gives the root when it is that.
-    fn end(&mut self) -> Option<Element> {
+    fn end(&mut self) -> Option<Element<'a>> {
         let mut element = self.open.pop()?;
-        let trimmed = element.text.trim();
-        if trimmed.len() != element.text.len() {
-            element.text = trimmed.to_owned();
+        match &mut element.text {
+            Cow::Borrowed(text) => *text = text.trim(),
+            Cow::Owned(text) => *text = text.trim().to_owned(),
         }
         match self.open.last_mut() {
             Some(parent) => {
@@ -154,8 +166,10 @@ impl<'a> Tree<'a> {
     }
 
     fn characters(&mut self, text: &str, line: u32) -> Result<(), UserDataError> {
+        let borrowed = self.borrowed(text);
         match self.open.last_mut() {
-            Some(element) => element.text.push_str(text),
+            Some(element) if element.text.is_empty() => element.text = borrowed,
+            Some(element) => element.text.to_mut().push_str(text),
             None if text.trim_start_matches('\u{feff}').trim().is_empty() => {}
             None => return Err(UserDataError::new(line, "text outside the root element")),
         }

@@ -48,7 +48,7 @@ pub fn criteria(xml: &[u8]) -> Result<Vec<InitialFilterCriteria>, UserDataError>
     Ok(criteria)
 }
 
-fn subscription(root: &Element) -> Result<ImsSubscription, UserDataError> {
+fn subscription(root: &Element<'_>) -> Result<ImsSubscription, UserDataError> {
     if root.name != "IMSSubscription" {
         return Err(root.fault("the root must be IMSSubscription"));
     }
@@ -57,13 +57,13 @@ fn subscription(root: &Element) -> Result<ImsSubscription, UserDataError> {
         return Err(root.fault("has no ServiceProfile"));
     }
     Ok(ImsSubscription {
-        private_id: child(root, "PrivateID")?.text.clone(),
+        private_id: child(root, "PrivateID")?.text.to_string(),
         service_profiles,
         imsi: text_if(root, "IMSI"),
     })
 }
 
-fn service_profile(element: &Element) -> Result<ServiceProfile, UserDataError> {
+fn service_profile(element: &Element<'_>) -> Result<ServiceProfile, UserDataError> {
     let public_identities =
         element.all("PublicIdentity").map(public_identity).collect::<Result<Vec<_>, UserDataError>>()?;
     if public_identities.is_empty() {
@@ -87,7 +87,7 @@ fn service_profile(element: &Element) -> Result<ServiceProfile, UserDataError> {
     })
 }
 
-fn public_identity(element: &Element) -> Result<PublicIdentity, UserDataError> {
+fn public_identity(element: &Element<'_>) -> Result<PublicIdentity, UserDataError> {
     let identity = child(element, "Identity")?;
     if identity.text.is_empty() {
         return Err(identity.fault("is empty"));
@@ -101,7 +101,7 @@ fn public_identity(element: &Element) -> Result<PublicIdentity, UserDataError> {
         Some(other) => return Err(element.fault(format_args!("IdentityType {other} is not defined"))),
     };
     Ok(PublicIdentity {
-        identity: identity.text.clone(),
+        identity: identity.text.to_string(),
         is_barred: flag_if(element, "BarringIndication")?,
         identity_type,
         wildcarded_psi: text_if(element, "WildcardedPSI"),
@@ -113,11 +113,11 @@ fn public_identity(element: &Element) -> Result<PublicIdentity, UserDataError> {
     })
 }
 
-fn core_network_services(element: &Element) -> Result<CoreNetworkServices, UserDataError> {
+fn core_network_services(element: &Element<'_>) -> Result<CoreNetworkServices, UserDataError> {
     let service_ids = element
         .all_extended("ListOfServiceIds")
         .into_iter()
-        .flat_map(|list| list.all("ServiceId").map(|id| id.text.clone()))
+        .flat_map(|list| list.all("ServiceId").map(|id| id.text.to_string()))
         .collect();
     Ok(CoreNetworkServices {
         subscribed_media_profile_id: number_if(element, "SubscribedMediaProfileId")?,
@@ -125,7 +125,7 @@ fn core_network_services(element: &Element) -> Result<CoreNetworkServices, UserD
     })
 }
 
-fn filter_criteria(element: &Element) -> Result<InitialFilterCriteria, UserDataError> {
+fn filter_criteria(element: &Element<'_>) -> Result<InitialFilterCriteria, UserDataError> {
     let profile_part = match number_if(element, "ProfilePartIndicator")? {
         None => None,
         Some(0) => Some(ProfilePart::Registered),
@@ -140,7 +140,7 @@ fn filter_criteria(element: &Element) -> Result<InitialFilterCriteria, UserDataE
     })
 }
 
-fn trigger_point(element: &Element) -> Result<TriggerPoint, UserDataError> {
+fn trigger_point(element: &Element<'_>) -> Result<TriggerPoint, UserDataError> {
     let form = match flag(child(element, "ConditionTypeCNF")?)? {
         true => ConditionForm::Conjunctive,
         false => ConditionForm::Disjunctive,
@@ -152,7 +152,7 @@ fn trigger_point(element: &Element) -> Result<TriggerPoint, UserDataError> {
     Ok(TriggerPoint { form, triggers })
 }
 
-fn service_point_trigger(element: &Element) -> Result<ServicePointTrigger, UserDataError> {
+fn service_point_trigger(element: &Element<'_>) -> Result<ServicePointTrigger, UserDataError> {
     let groups = element.all("Group").map(number).collect::<Result<Vec<_>, _>>()?;
     if groups.is_empty() {
         return Err(element.fault("is in no Group"));
@@ -183,12 +183,12 @@ fn service_point_trigger(element: &Element) -> Result<ServicePointTrigger, UserD
 }
 
 /// The condition that this child of an SPT is; `None` when it is something else.
-fn condition(element: &Element) -> Result<Option<Condition>, UserDataError> {
-    Ok(Some(match element.name.as_str() {
-        "RequestURI" => Condition::RequestUri(element.text.clone()),
-        "Method" => Condition::Method(element.text.clone()),
+fn condition(element: &Element<'_>) -> Result<Option<Condition>, UserDataError> {
+    Ok(Some(match &*element.name {
+        "RequestURI" => Condition::RequestUri(element.text.to_string()),
+        "Method" => Condition::Method(element.text.to_string()),
         "SIPHeader" => Condition::SipHeader {
-            header: child(element, "Header")?.text.clone(),
+            header: child(element, "Header")?.text.to_string(),
             content: text_if(element, "Content"),
         },
         "SessionCase" => Condition::SessionCase(match number(element)? {
@@ -200,14 +200,14 @@ fn condition(element: &Element) -> Result<Option<Condition>, UserDataError> {
             other => return Err(element.fault(format_args!("{other} is not defined"))),
         }),
         "SessionDescription" => Condition::SessionDescription {
-            line: child(element, "Line")?.text.clone(),
+            line: child(element, "Line")?.text.to_string(),
             content: text_if(element, "Content"),
         },
         _ => return Ok(None),
     }))
 }
 
-fn application_server(element: &Element) -> Result<ApplicationServer, UserDataError> {
+fn application_server(element: &Element<'_>) -> Result<ApplicationServer, UserDataError> {
     let server_name = child(element, "ServerName")?;
     if server_name.text.is_empty() {
         return Err(server_name.fault("is empty"));
@@ -218,7 +218,7 @@ fn application_server(element: &Element) -> Result<ApplicationServer, UserDataEr
         Some(other) => return Err(element.fault(format_args!("DefaultHandling {other} is not defined"))),
     };
     Ok(ApplicationServer {
-        server_name: server_name.text.clone(),
+        server_name: server_name.text.to_string(),
         default_handling,
         service_info: text_if(element, "ServiceInfo"),
         includes_register_request: element.one_extended("IncludeRegisterRequest").is_some(),
@@ -226,32 +226,32 @@ fn application_server(element: &Element) -> Result<ApplicationServer, UserDataEr
     })
 }
 
-fn child<'a>(element: &'a Element, name: &str) -> Result<&'a Element, UserDataError> {
+fn child<'a, 'x>(element: &'a Element<'x>, name: &str) -> Result<&'a Element<'x>, UserDataError> {
     element.one(name).ok_or_else(|| element.fault(format_args!("has no {name}")))
 }
 
 /// The text of an optional element; an empty one counts as absent.
-fn text_if(element: &Element, name: &str) -> Option<String> {
-    element.one_extended(name).map(|found| found.text.clone()).filter(|text| !text.is_empty())
+fn text_if(element: &Element<'_>, name: &str) -> Option<String> {
+    element.one_extended(name).map(|found| found.text.to_string()).filter(|text| !text.is_empty())
 }
 
-fn number(element: &Element) -> Result<u32, UserDataError> {
+fn number(element: &Element<'_>) -> Result<u32, UserDataError> {
     element.text.parse().map_err(|_| element.fault("not a number from 0 to 4294967295"))
 }
 
-fn number_if(element: &Element, name: &str) -> Result<Option<u32>, UserDataError> {
+fn number_if(element: &Element<'_>, name: &str) -> Result<Option<u32>, UserDataError> {
     element.one_extended(name).filter(|found| !found.text.is_empty()).map(number).transpose()
 }
 
-fn flag(element: &Element) -> Result<bool, UserDataError> {
-    match element.text.as_str() {
+fn flag(element: &Element<'_>) -> Result<bool, UserDataError> {
+    match &*element.text {
         "0" | "false" => Ok(false),
         "1" | "true" => Ok(true),
         _ => Err(element.fault("neither 0 nor 1")),
     }
 }
 
-fn flag_if(element: &Element, name: &str) -> Result<bool, UserDataError> {
+fn flag_if(element: &Element<'_>, name: &str) -> Result<bool, UserDataError> {
     element.one(name).filter(|found| !found.text.is_empty()).map_or(Ok(false), flag)
 }
 

@@ -122,17 +122,17 @@ const SEQUENCES: &[Sequence] = &[
 ];
 
 /// Checks the children of an element, and theirs, against the sequences.
-pub fn check(element: &Element) -> Result<(), UserDataError> {
+pub fn check(element: &Element<'_>) -> Result<(), UserDataError> {
     check_level(element, &element.name, 0)
 }
 
-fn check_level(element: &Element, owner: &str, depth: usize) -> Result<(), UserDataError> {
+fn check_level(element: &Element<'_>, owner: &str, depth: usize) -> Result<(), UserDataError> {
     let listed = SEQUENCES.iter().find(|(name, at, _)| (*name, *at) == (owner, depth));
     if let Some((_, _, sequence)) = listed {
         check_order(element, sequence)?;
     }
     for child in &element.children {
-        match child.name.as_str() {
+        match &*child.name {
             "Extension" => check_level(child, owner, depth + 1)?,
             name => check_level(child, name, 0)?,
         }
@@ -140,7 +140,7 @@ fn check_level(element: &Element, owner: &str, depth: usize) -> Result<(), UserD
     Ok(())
 }
 
-fn check_order(element: &Element, sequence: &[(&str, Occurs)]) -> Result<(), UserDataError> {
+fn check_order(element: &Element<'_>, sequence: &[(&str, Occurs)]) -> Result<(), UserDataError> {
     let mut children = element.children.iter().peekable();
     for (name, occurs) in sequence {
         let mut count = 0;
