@@ -4,13 +4,15 @@
 use super::element::OCTETS_MAX;
 use super::{ImsSubscription, parse};
 
-/// User-Data of one service profile, cut behind its last public identity.
+/// User-Data of one service profile, cut behind its last public identity and behind the profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Split<'x> {
     head: &'x str,
-    /// What stands behind the identities, to the end of the document. Two documents that can be split and have it in
+    /// What stands behind the identities, to the end of the profile. Two documents that can be split and have it in
     /// common have the same services.
     pub services: &'x str,
+    /// What belongs to the subscription: the IMSI, and the end of the document.
+    tail: &'x str,
 }
 
 /// Cuts a document; `None` when it is not written so that it can be cut without being read: several service profiles,
@@ -23,21 +25,19 @@ pub fn split(xml: &[u8]) -> Option<Split<'_>> {
         return None;
     }
     let end = text.rfind(LAST_IDENTITY)? + LAST_IDENTITY.len();
-    let (head, services) = text.split_at(end);
+    let (head, rest) = text.split_at(end);
+    let (services, tail) = rest.split_at(rest.find(PROFILE_END)?);
     // An identity whose end is written in another way.
-    let has_more = services.contains("PublicIdentity");
-    (!has_more && head.contains("<ServiceProfile>") && services.contains("</ServiceProfile>"))
-        .then_some(Split { head, services })
+    let has_more = rest.contains("PublicIdentity");
+    (!has_more && head.contains("<ServiceProfile>")).then_some(Split { head, services, tail })
 }
 
 impl Split<'_> {
     /// The subscription with its identities and without its services; `None` when the document has services, or what
     /// belongs to the subscription, at another place than behind the identities.
     pub fn identities(&self) -> Option<ImsSubscription> {
-        let mut document = String::with_capacity(self.head.len() + CLOSED.len());
-        document.push_str(self.head);
-        document.push_str(CLOSED);
-        // It closes what was open at the cut, or the document was cut at another place than it seemed.
+        let document = [self.head, self.tail].concat();
+        // The tail closes what was open at the cut, or the document was cut at another place than it seemed.
         let subscription = parse(document.as_bytes()).ok()?;
         let [profile] = &subscription.service_profiles[..] else { return None };
         let is_bare = profile.core_network_services.is_none()
@@ -48,7 +48,7 @@ impl Split<'_> {
 }
 
 const LAST_IDENTITY: &str = "</PublicIdentity>";
-const CLOSED: &str = "</ServiceProfile></IMSSubscription>";
+const PROFILE_END: &str = "</ServiceProfile>";
 
 #[cfg(test)]
 mod tests {
@@ -70,10 +70,24 @@ mod tests {
     fn a_document_is_cut_behind_its_identities_and_both_parts_say_what_the_whole_says() {
         let whole = document(&format!("{IDENTITIES}{CRITERIA}"));
         let split = split(whole.as_bytes()).unwrap();
-        assert_eq!(split.services, format!("{CRITERIA}</ServiceProfile></IMSSubscription>"));
+        assert_eq!(split.services, CRITERIA);
         let (cut, read) = (split.identities().unwrap(), parse(whole.as_bytes()).unwrap());
         assert_eq!(cut.private_id, read.private_id);
         assert_eq!(cut.service_profiles[0].public_identities, read.service_profiles[0].public_identities);
+    }
+
+    #[test]
+    fn what_belongs_to_the_subscription_is_not_of_the_services() {
+        let whole = document(&format!("{IDENTITIES}{CRITERIA}"));
+        let of = |imsi: &str| {
+            let extension = format!("</ServiceProfile><Extension><IMSI>{imsi}</IMSI></Extension>");
+            whole.replace("</ServiceProfile>", &extension)
+        };
+        let (one, other) = (of("001010000000001"), of("001010000000002"));
+        let (one, other) = (split(one.as_bytes()).unwrap(), split(other.as_bytes()).unwrap());
+        assert_eq!(one.services, other.services);
+        assert_eq!(one.identities().unwrap().imsi.as_deref(), Some("001010000000001"));
+        assert_eq!(other.identities().unwrap().imsi.as_deref(), Some("001010000000002"));
     }
 
     #[test]
