@@ -4,6 +4,8 @@
 mod mmsg;
 #[cfg(not(target_os = "linux"))]
 mod plain;
+#[cfg(target_os = "linux")]
+mod steering;
 
 #[cfg(target_os = "linux")]
 use mmsg::{ReceiveBatch, SendBatch, drops, enable_errors, next_error};
@@ -11,9 +13,9 @@ use mmsg::{ReceiveBatch, SendBatch, drops, enable_errors, next_error};
 use plain::{ReceiveBatch, SendBatch, drops, enable_errors, next_error};
 
 #[cfg(target_os = "linux")]
-pub(crate) use mmsg::{set_buffers, spread_by_chance};
+pub(crate) use mmsg::{set_buffers, spread};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use plain::{set_buffers, spread_by_chance};
+pub(crate) use plain::{set_buffers, spread};
 
 use crate::spare::Spare;
 use crate::stream::why;

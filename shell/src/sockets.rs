@@ -1,6 +1,6 @@
 //! Listening sockets: bound before the machine exists, so that a mistake shows at once and a free port is known.
 
-use crate::datagram::{set_buffers, spread_by_chance};
+use crate::datagram::{set_buffers, spread};
 use crate::sctp;
 use cscf::config::DiameterPoint;
 use cscf::station::{Protocol, StreamTransport};
@@ -171,8 +171,11 @@ impl Sockets {
         let mut first = all.next().unwrap_or_else(|| Ok(Sockets::default()))?;
         first.shared_with = all.collect::<Result<_, _>>()?;
         for (address, socket) in &first.datagrams {
-            if let Err(error) = spread_by_chance(socket, shards.get()) {
-                tracing::warn!(%address, %error, "all that one neighbour sends comes in at one shard");
+            match spread(socket, shards.get()) {
+                Ok(scope) => tracing::debug!(%address, ?scope, "datagrams go to their shards"),
+                Err(error) => {
+                    tracing::warn!(%address, %error, "all that one neighbour sends comes in at one shard");
+                }
             }
         }
         Ok(first)

@@ -5,6 +5,7 @@
 //! owned here for the length of the call, and every pointer and length that a call uses is set right before it.
 #![allow(unsafe_code)]
 
+use super::steering::{self, Scope};
 use super::{BATCH, DATAGRAM_BYTES_MAX};
 use crate::spare::Spare;
 use mio::net::UdpSocket;
@@ -153,19 +154,21 @@ pub(crate) fn set_buffers(socket: &impl AsFd, bytes: usize) -> usize {
     }
 }
 
-/// Lets each datagram to an address that `sockets` sockets share go to one of them by chance, and not by where it is
-/// from (`socket(7)`, SO_ATTACH_REUSEPORT_CBPF): a single neighbour keeps all shards busy. One of the sockets is
-/// enough.
-pub(crate) fn spread_by_chance(socket: &impl AsFd, sockets: u16) -> io::Result<()> {
-    let by_chance = (libc::SKF_AD_OFF + libc::SKF_AD_RANDOM).cast_unsigned();
-    let one = |code, k| libc::sock_filter { code: u16::try_from(code).unwrap_or(0), jt: 0, jf: 0, k };
-    let mut steps = [
-        one(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, by_chance),
-        one(libc::BPF_ALU | libc::BPF_MOD | libc::BPF_K, u32::from(sockets.max(1))),
-        one(libc::BPF_RET | libc::BPF_A, 0),
-    ];
-    let program = libc::sock_fprog { len: steps.len() as libc::c_ushort, filter: steps.as_mut_ptr() };
-    set(socket, libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF, &program)
+/// Lets each datagram to an address that `sockets` sockets share go to the one of its home, or to one of them by chance,
+/// and not by where it is from (`socket(7)`, SO_ATTACH_REUSEPORT_CBPF): a single neighbour keeps all shards busy. One of
+/// the sockets is enough. How much of a datagram is looked at.
+pub(crate) fn spread(socket: &impl AsFd, sockets: u16) -> io::Result<Scope> {
+    let mut refused = io::ErrorKind::InvalidInput.into();
+    for scope in Scope::ALL {
+        let Some(mut steps) = steering::filter(scope, sockets) else { continue };
+        let len = libc::c_ushort::try_from(steps.len()).unwrap_or_default();
+        let program = libc::sock_fprog { len, filter: steps.as_mut_ptr() };
+        match set(socket, libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF, &program) {
+            Ok(()) => return Ok(scope),
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused)
 }
 
 /// How many datagrams the kernel has dropped because the receive buffer was full (`socket(7)`, SO_MEMINFO).

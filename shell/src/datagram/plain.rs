@@ -61,8 +61,8 @@ pub(crate) fn set_buffers(_: &std::net::UdpSocket, _: usize) -> usize {
 }
 
 /// Does nothing: how a system spreads datagrams over sockets of one address is its own affair.
-pub(crate) fn spread_by_chance(_: &std::net::UdpSocket, _: u16) -> io::Result<()> {
-    Ok(())
+pub(crate) fn spread(_: &std::net::UdpSocket, _: u16) -> io::Result<&'static str> {
+    Ok("as the system likes")
 }
 
 /// Cannot tell.

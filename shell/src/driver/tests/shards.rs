@@ -1,8 +1,10 @@
 //! Several machines as the shards of one function.
 
 use super::*;
+use cscf::bucket::{Bucket, TokenKey, base32};
 use cscf::station::{Parcel, ShardId};
 use socket2::{Domain, Socket, Type};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU16;
 
@@ -206,6 +208,55 @@ fn what_one_neighbour_sends_comes_in_at_all_shards_alike() {
     }
     // By chance, further off than six standard deviations once in five hundred million runs.
     assert!((405..=595).contains(&first), "{first} of {sent} came in at the first of two");
+}
+
+/// What names a bucket as we write it comes to the shard of the bucket, from whomever.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_datagram_comes_in_at_the_shard_that_its_branch_or_its_route_names() {
+    let handle = shards(3, 0, (Store::memory(), Vec::new()));
+    let neighbour = UdpSocket::bind("127.0.0.1:0").unwrap();
+    neighbour.set_read_timeout(Some(PATIENCE)).unwrap();
+    let shard = |text: &str| {
+        neighbour.send_to(text.as_bytes(), handle.addresses()[0].address).unwrap();
+        let mut buffer = [0; 10];
+        let length = neighbour.recv(&mut buffer).unwrap();
+        String::from_utf8(buffer[..length].to_vec()).unwrap()
+    };
+    let key = TokenKey::from_key((1, 2));
+    let rest = "Max-Forwards: 70\r\nFrom: <sip:a@h>;tag=1\r\nTo: <sip:b@h>\r\nCall-ID: c\r\n".repeat(8);
+    for number in [0, 1, 2, 3, 31, 32, 33, 1022, 1023, 1024, 2500, 4095] {
+        let mut bucket = Vec::new();
+        base32(u64::from(number), 15, &mut bucket);
+        let bucket = String::from_utf8(bucket).unwrap();
+        let token = key.mint(Bucket::new(number), "abc");
+        let via = |branch: &str| format!("Via: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK{branch}\r\n");
+        // Each place that a field can have, modulo four.
+        for padding in ["", "1", "12", "123"] {
+            let ours = via(&format!("{bucket}aaaaaaaaa"));
+            let theirs = via(&format!("9{padding}"));
+            for text in [
+                format!("SIP/2.0 200 O{padding}K\r\n{ours}{theirs}{rest}\r\n"),
+                format!(
+                    "BYE sip:{padding}b@10.0.0.9 SIP/2.0\r\n{theirs}Route: <sip:{token}@10.0.0.1;lr>\r\n{rest}\r\n"
+                ),
+                format!(
+                    "INVITE tel:+49{padding} SIP/2.0\r\n{theirs}Record-Route: <sip:bcdefghijklmnopq@10.0.0.9;lr>\r\n\
+                     Route: <sip:{token}@10.0.0.1;lr>\r\n{rest}\r\n"
+                ),
+            ] {
+                assert_eq!(shard(&text), (number % 3).to_string(), "{text}");
+            }
+        }
+    }
+    // A host is no token, and no bucket is written so: by chance, as what has no Route at all.
+    for sought in ["Route: <sip:scscf.example.net;lr>", "Route: <sip:a1b2c3d4e5f6g7@h>", "Subject: nothing"] {
+        let text = format!(
+            "MESSAGE sip:b@h SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.9;branch=z9hG4bK7\r\n{sought}\r\n{rest}\r\n"
+        );
+        let shards: BTreeSet<String> = (0..100).map(|_| shard(&text)).collect();
+        assert_eq!(shards.len(), 3, "{text}");
+    }
 }
 
 #[test]
