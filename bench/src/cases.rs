@@ -59,6 +59,12 @@ pub const ALL: &[Case] = &[
         warm_up: FEW,
     },
     Case {
+        key: "record",
+        name: "recorder: a message as it came and as it left",
+        make: crate::recorder::message,
+        warm_up: STEADY,
+    },
+    Case {
         key: "p-ack",
         name: "P-CSCF: ACK within a dialog, from the UE",
         make: || pcscf::from_ue("ACK"),

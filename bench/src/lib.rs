@@ -11,6 +11,7 @@ pub mod esp;
 pub mod icscf;
 pub mod instructions;
 pub mod pcscf;
+pub mod recorder;
 pub mod rig;
 pub mod samples;
 pub mod scscf;

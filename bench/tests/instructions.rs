@@ -112,6 +112,21 @@ fn no_role_spends_more_on_a_message() {
     }
 }
 
+/// Of the cheapest forward there is: what it does is recorded twice, in less than a twentieth of its instructions.
+#[test]
+fn the_recorder_costs_less_than_a_twentieth_of_a_forward() {
+    if let Err(reason) = tool() {
+        let required = std::env::var_os("CARILLON_TOOLS").is_some_and(|value| value == "required");
+        assert!(!required, "{reason}");
+        return skip(&reason);
+    }
+    let program = program();
+    let counted = |key| per_round(&program, key, ROUNDS).expect("valgrind counts");
+    let (recorded, forwarded) = (counted("record"), counted("s-ack"));
+    println!("recorded with {recorded} instructions, forwarded with {forwarded}");
+    assert!(recorded * 20 < forwarded, "{recorded} of {forwarded} instructions");
+}
+
 /// An expression costs as much as its text is long, whatever it is: an engine that tries one way after the other would
 /// need more than there is time for.
 #[test]

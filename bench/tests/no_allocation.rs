@@ -54,6 +54,11 @@ fn the_message_layer_allocates_nothing() {
     }
 }
 
+#[test]
+fn the_recorder_allocates_nothing() {
+    assert_eq!(allocations("record"), 0);
+}
+
 /// What allocates does so a known number of times, and why is said beside it.
 #[test]
 fn what_allocates_does_not_do_it_more_often() {

@@ -131,6 +131,7 @@ impl Launch {
             tls: self.tls.clone(),
             trace: self.tracing == Tracing::On,
             dns: config.dns.clone(),
+            recorder: (String::new(), config.recorder.rule.clone()),
             drain_max: config.limits.drain,
             write_buffer_max: config.limits.connection_buffer_bytes,
             ..Setup::new(sockets, self.clock, entropy()?)

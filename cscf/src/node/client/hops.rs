@@ -162,7 +162,7 @@ impl<R: Role> Core<R> {
         };
         let next = ClientId(slot, generation);
         self.name_branch(next);
-        self.counters.add("hop_failover", "503");
+        self.count("hop_failover", "503");
         self.next_attempt(now, next, "no hop left");
         true
     }
