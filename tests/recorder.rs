@@ -26,7 +26,7 @@ fn called() -> Lab {
 
 /// The messages of a ladder as JSON: reference point, protocol, Call-ID or nothing.
 fn messages(lab: &Lab, words: &[&str]) -> Vec<serde_json::Value> {
-    let told = lab.ims(&[&["ladder", "-o", "json"], words].concat()).unwrap();
+    let told = lab.ims(&[&["ladder", "-o", "json"], words].concat()).expect("`ims` succeeds");
     let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
     let rows = told["rows"].as_array().expect("rows").clone();
     rows.into_iter().filter(|row| row["summary"].is_string()).collect()
@@ -39,7 +39,7 @@ fn text(row: &serde_json::Value, key: &str) -> String {
 #[test]
 fn a_call_across_four_processes_is_one_ladder_and_every_export_has_as_much() {
     let lab = called();
-    let list = lab.ims(&["ladder", "--list"]).unwrap();
+    let list = lab.ims(&["ladder", "--list"]).expect("`ims` succeeds");
     assert_eq!(
         list.lines().filter(|line| line.contains(" call ") && line.contains(" 200 ")).count(),
         1,
@@ -61,7 +61,7 @@ fn a_call_across_four_processes_is_one_ladder_and_every_export_has_as_much() {
         invites.len() >= 5 && invites[1..invites.len() - 1].iter().all(|point| point == "Mw"),
         "{invites:?}"
     );
-    let ladder = lab.ims(&["ladder", "--call", "last"]).unwrap();
+    let ladder = lab.ims(&["ladder", "--call", "last"]).expect("`ims` succeeds");
     for expected in ["Cx  LIR", "Cx  LIA 2001", "Gm  BYE", "Mw  BYE"] {
         assert!(ladder.contains(expected), "{expected}:\n{ladder}");
     }
@@ -76,7 +76,7 @@ fn a_call_across_four_processes_is_one_ladder_and_every_export_has_as_much() {
 
     // One file for a report, which a tool of others opens.
     let file = lab.folder().join("report.zip");
-    lab.ims(&["bundle", "--call", "last", "-o", &file.display().to_string()]).unwrap();
+    lab.ims(&["bundle", "--call", "last", "-o", &file.display().to_string()]).expect("`ims` succeeds");
     if needs("python3") {
         let program = "import sys, zipfile; z = zipfile.ZipFile(sys.argv[1]); assert z.testzip() is None; print(z.namelist())";
         let output = Command::new("python3").args(["-c", program]).arg(&file).output().expect("python3 runs");
@@ -88,24 +88,25 @@ fn a_call_across_four_processes_is_one_ladder_and_every_export_has_as_much() {
 /// The trace id is that of the icid, and each hop's parent is the hop before it.
 fn is_one_trace(lab: &Lab) {
     let file = lab.folder().join("call.jsonl");
-    lab.ims(&["trace", "export", "--call", "last", "-o", &file.display().to_string()]).unwrap();
-    let told = fs::read_to_string(&file).unwrap();
+    lab.ims(&["trace", "export", "--call", "last", "-o", &file.display().to_string()])
+        .expect("`ims` succeeds");
+    let told = fs::read_to_string(&file).expect("the export");
     let icid = {
         let rows = messages(lab, &["--call", "last"]);
         let message = rows.iter().map(|row| text(row, "message")).find(|text| text.contains("icid-value"));
         let message = message.expect("an icid on Mw");
-        let (_, rest) = message.split_once("icid-value=").unwrap();
-        rest.trim_start_matches('"').split(['"', ';', '\r']).next().unwrap().to_owned()
+        let (_, rest) = message.split_once("icid-value=").expect("it was found by that");
+        rest.trim_start_matches('"').split(['"', ';', '\r']).next().unwrap_or_default().to_owned()
     };
     let id: String =
         Sha256::digest(icid.as_bytes())[..16].iter().map(|octet| format!("{octet:02x}")).collect();
     let line =
         told.lines().find(|line| line.contains(&id)).unwrap_or_else(|| panic!("no trace {id}:\n{told}"));
-    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    let line: serde_json::Value = serde_json::from_str(line).expect("a line is JSON");
     let mut spans: BTreeMap<String, (String, String, String)> = BTreeMap::new();
-    for resource in line["resourceSpans"].as_array().unwrap() {
+    for resource in line["resourceSpans"].as_array().expect("as OTLP has it") {
         let service = text(&resource["resource"]["attributes"][0]["value"], "stringValue");
-        for span in resource["scopeSpans"][0]["spans"].as_array().unwrap() {
+        for span in resource["scopeSpans"][0]["spans"].as_array().expect("as OTLP has it") {
             let told = (service.clone(), text(span, "name"), text(span, "parentSpanId"));
             spans.insert(text(span, "spanId"), told);
         }
@@ -135,7 +136,8 @@ fn tshark_counts_the_same(lab: &Lab, rows: &[serde_json::Value]) {
         return;
     }
     let file = lab.folder().join("call.pcapng");
-    lab.ims(&["trace", "export", "--call", "last", "-o", &file.display().to_string()]).unwrap();
+    lab.ims(&["trace", "export", "--call", "last", "-o", &file.display().to_string()])
+        .expect("`ims` succeeds");
     let mut tshark = Command::new(find("tshark").expect("needed above"));
     tshark.arg("-r").arg(&file).args(["-Y", "sip || diameter", "-T", "fields"]);
     tshark.args(["-e", "frame.interface_name", "-e", "frame.protocols", "-e", "frame.comment"]);
@@ -161,9 +163,9 @@ fn tshark_counts_the_same(lab: &Lab, rows: &[serde_json::Value]) {
 
 /// As many messages of SIP, all with the same correlation id; and with nobody there, nothing fails.
 fn homer_gets_the_same(lab: &Lab, rows: &[serde_json::Value]) {
-    let homer = UdpSocket::bind("127.0.0.1:0").unwrap();
-    homer.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
-    let to = format!("hep:udp:{}", homer.local_addr().unwrap());
+    let homer = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    homer.set_read_timeout(Some(Duration::from_secs(2))).expect("more than nothing");
+    let to = format!("hep:udp:{}", homer.local_addr().expect("it is bound"));
     let reader = std::thread::spawn(move || {
         let mut packets = Vec::new();
         let mut buffer = [0; 65_535];
@@ -172,8 +174,8 @@ fn homer_gets_the_same(lab: &Lab, rows: &[serde_json::Value]) {
         }
         packets
     });
-    lab.ims(&["trace", "send", "--call", "last", "--to", &to]).unwrap();
-    let packets = reader.join().unwrap();
+    lab.ims(&["trace", "send", "--call", "last", "--to", &to]).expect("`ims` succeeds");
+    let packets = reader.join().expect("it does not panic");
     let sip = rows.iter().filter(|row| text(row, "protocol") == "SIP").count();
     assert_eq!(packets.len(), sip);
     let correlation = |packet: &Vec<u8>| {
@@ -186,16 +188,16 @@ fn homer_gets_the_same(lab: &Lab, rows: &[serde_json::Value]) {
             .iter()
             .all(|packet| packet.starts_with(b"HEP3") && correlation(packet) == correlation(&packets[0]))
     );
-    lab.ims(&["trace", "send", "--call", "last", "--to", "hep:tcp:127.0.0.1:9"]).unwrap();
+    lab.ims(&["trace", "send", "--call", "last", "--to", "hep:tcp:127.0.0.1:9"]).expect("`ims` succeeds");
 }
 
 /// Whatever was recorded: no key, and nothing that proves a user.
 fn keys_are_nowhere(lab: &Lab) {
-    let subscribers = fs::read_to_string(lab.folder().join("subscribers.csv")).unwrap();
+    let subscribers = fs::read_to_string(lab.folder().join("subscribers.csv")).expect("the lab has them");
     let secrets: Vec<_> = subscribers.lines().skip(1).flat_map(|line| line.split(',').skip(1)).collect();
     let secrets =
         secrets.iter().filter(|word| word.len() == 32 && word.chars().all(|c| c.is_ascii_hexdigit()));
-    let all = lab.ims(&["ladder", "-o", "json"]).unwrap().to_lowercase();
+    let all = lab.ims(&["ladder", "-o", "json"]).expect("`ims` succeeds").to_lowercase();
     let mut count = 0;
     for secret in secrets {
         count += 1;
@@ -216,13 +218,13 @@ fn a_refusal_says_its_cause_and_privacy_hides_who_it_was() {
     lab.add_settings("[recorder]\nprivacy = true\n");
     lab.start_all();
     let mut alice = lab.phone("alice");
-    lab.ims(&["hss", "refuse", "uar", "user_unknown", "--who", "alice"]).unwrap();
+    lab.ims(&["hss", "refuse", "uar", "user_unknown", "--who", "alice"]).expect("`ims` succeeds");
     alice.is_refused();
-    let ladder = lab.ims(&["ladder"]).unwrap();
+    let ladder = lab.ims(&["ladder"]).expect("`ims` succeeds");
     assert!(ladder.lines().any(|line| line.contains('●') && line.contains("refused: ")), "{ladder}");
     assert!(ladder.contains("UAA 5001 ✗") && ladder.contains("403 Forbidden (REGISTER) ✗"), "{ladder}");
     assert!(ladder.contains("peer_up: connected"), "{ladder}");
-    let all = lab.ims(&["ladder", "-o", "json"]).unwrap();
+    let all = lab.ims(&["ladder", "-o", "json"]).expect("`ims` succeeds");
     assert!(!all.contains("001010000000001") && all.contains("0************01"), "{all}");
 }
 

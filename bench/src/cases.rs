@@ -59,12 +59,6 @@ pub const ALL: &[Case] = &[
         warm_up: FEW,
     },
     Case {
-        key: "record",
-        name: "recorder: a message as it came and as it left",
-        make: crate::recorder::message,
-        warm_up: STEADY,
-    },
-    Case {
         key: "p-ack",
         name: "P-CSCF: ACK within a dialog, from the UE",
         make: || pcscf::from_ue("ACK"),
@@ -86,6 +80,18 @@ pub const ALL: &[Case] = &[
         key: "s-ack",
         name: "S-CSCF: ACK within a dialog",
         make: || scscf::within("ACK"),
+        warm_up: STEADY,
+    },
+    Case {
+        key: "s-ack-recorded",
+        name: "S-CSCF: ACK within a dialog, recorded",
+        make: || scscf::recorded("ACK"),
+        warm_up: STEADY,
+    },
+    Case {
+        key: "s-info-recorded",
+        name: "S-CSCF: INFO and 200 within a dialog, recorded",
+        make: || scscf::recorded("INFO"),
         warm_up: STEADY,
     },
     Case {

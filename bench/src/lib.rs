@@ -11,7 +11,6 @@ pub mod esp;
 pub mod icscf;
 pub mod instructions;
 pub mod pcscf;
-pub mod recorder;
 pub mod rig;
 pub mod samples;
 pub mod scscf;

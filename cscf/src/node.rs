@@ -590,7 +590,7 @@ impl<R: Role> Node<R> {
                 Answer::Resolved(Ok(hops)) if !hops.is_empty() => {
                     self.core.send_stateless(now, request, Target::Hop(hops[0]), None);
                 }
-                _ => self.core.counters.add("dropped", "ACK without a next hop"),
+                _ => self.core.count("dropped", "ACK without a next hop"),
             },
             Wait::Role(waiting) => {
                 // A request that was cancelled or answered in the meantime: the role still hears the answer, for it may

@@ -395,8 +395,7 @@ impl<R: Role> Station<R> {
     fn tap_facts(&mut self, now: Now) {
         let Some(tap) = &mut self.tap else { return };
         while let Some(fact) = self.node.poll_fact() {
-            let trace::Fact { name, cause, detail, call_id, remote } = &fact;
-            tap.fact(now, &FactRef { name, cause, detail, call_id, remote: *remote });
+            tap.fact(now, &fact.as_ref());
         }
     }
 

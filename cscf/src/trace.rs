@@ -63,6 +63,14 @@ pub struct Fact {
     pub remote: Option<SocketAddr>,
 }
 
+impl Fact {
+    /// As the ring takes it.
+    pub fn as_ref(&self) -> FactRef<'_> {
+        let Fact { name, cause, detail, call_id, remote } = self;
+        FactRef { name, cause, detail, call_id, remote: *remote }
+    }
+}
+
 /// Over what a message of SIP passed.
 #[derive(Clone, Copy, Debug)]
 pub struct Way {

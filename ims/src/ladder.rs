@@ -16,9 +16,19 @@ pub fn run(asked: &Asked, is_asked_to_stop: impl Fn() -> bool) -> Result<(), Fai
         return follow(&mut collector, &choice, config.recorder.privacy, is_asked_to_stop);
     }
     if asked.interactive {
-        return terminal::run(&choice, || {
-            recording::read(&config, asked.choice.from.as_deref(), asked.core.timeout)
-        });
+        if asked.choice.from.is_some() {
+            let entries = recording::read(&config, asked.choice.from.as_deref(), asked.core.timeout)?;
+            return terminal::run(&choice, entries, || None);
+        }
+        let mut collector = Collector::new(&config, asked.core.timeout);
+        collector.look()?;
+        let entries = collector.shown(config.recorder.privacy);
+        // A core that has ended leaves what was read of it.
+        let renew = || match collector.look() {
+            Ok(1..) => Some(collector.shown(config.recorder.privacy)),
+            Ok(0) | Err(_) => None,
+        };
+        return terminal::run(&choice, entries, renew);
     }
     let entries = recording::read(&config, asked.choice.from.as_deref(), asked.core.timeout)?;
     if asked.list {
@@ -61,10 +71,7 @@ fn follow(
     let mut columns = 0;
     while !is_asked_to_stop() {
         if collector.look()? > 0 {
-            let mut entries = collector.joined();
-            if is_private {
-                recorder::redact(&mut entries);
-            }
+            let entries = collector.shown(is_private);
             // Nothing of the choice may have happened yet.
             let Ok(entries) = choice.entries(&entries) else { continue };
             let ladder = Ladder::of(&entries);

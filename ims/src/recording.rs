@@ -53,6 +53,15 @@ impl Collector {
         recorder::join(self.rings.values().map(|(_, entries)| entries.clone()).collect())
     }
 
+    /// The same as it may be shown.
+    pub fn shown(&self, is_private: bool) -> Vec<Entry> {
+        let mut entries = self.joined();
+        if is_private {
+            recorder::redact(&mut entries);
+        }
+        entries
+    }
+
     /// How many entries were overwritten before they could be read, of those that followed one that was.
     pub fn lost(&self) -> u64 {
         let gaps = |entries: &Vec<Entry>| -> u64 {
@@ -102,11 +111,16 @@ impl Collector {
 
 /// What a running core has recorded, or what a file has.
 pub fn read(config: &Config, file: Option<&Path>, within: Duration) -> Result<Vec<Entry>, Failure> {
-    let mut entries = match file {
+    match file {
         Some(file) => {
             let shown = file.display();
             let bytes = std::fs::read(file).map_err(|error| Failure::Usage(format!("{shown}: {error}")))?;
-            recorder::file::load(&bytes).map_err(|error| Failure::Usage(format!("{shown}: {error}")))?
+            let loaded = recorder::file::load(&bytes);
+            let mut entries = loaded.map_err(|error| Failure::Usage(format!("{shown}: {error}")))?;
+            if config.recorder.privacy {
+                recorder::redact(&mut entries);
+            }
+            Ok(entries)
         }
         None => {
             let mut collector = Collector::new(config, within);
@@ -117,13 +131,9 @@ pub fn read(config: &Config, file: Option<&Path>, within: Duration) -> Result<Ve
                     collector.lost()
                 ));
             }
-            collector.joined()
+            Ok(collector.shown(config.recorder.privacy))
         }
-    };
-    if config.recorder.privacy {
-        recorder::redact(&mut entries);
     }
-    Ok(entries)
 }
 
 /// Which of what was recorded is wanted.

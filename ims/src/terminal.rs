@@ -12,11 +12,15 @@ use recorder::ladder::Shown;
 use recorder::{Entry, Ladder, Protocol, Story, What};
 use std::time::Duration;
 
-/// Shows what `read` gives, anew while it is looked at, until its user leaves.
-pub fn run(choice: &Choice, mut read: impl FnMut() -> Result<Vec<Entry>, Failure>) -> Result<(), Failure> {
-    let mut screen = Screen::new(choice.clone(), read()?);
+/// Shows entries, and those that `renew` gives when there are new ones, until its user leaves.
+pub fn run(
+    choice: &Choice,
+    entries: Vec<Entry>,
+    mut renew: impl FnMut() -> Option<Vec<Entry>>,
+) -> Result<(), Failure> {
+    let mut screen = Screen::new(choice.clone(), entries);
     let mut terminal = ratatui::try_init().map_err(|error| Failure::Failed(error.to_string()))?;
-    let looked = look(&mut terminal, &mut screen, &mut read);
+    let looked = look(&mut terminal, &mut screen, &mut renew);
     ratatui::restore();
     looked
 }
@@ -24,15 +28,17 @@ pub fn run(choice: &Choice, mut read: impl FnMut() -> Result<Vec<Entry>, Failure
 fn look(
     terminal: &mut ratatui::DefaultTerminal,
     screen: &mut Screen,
-    read: &mut impl FnMut() -> Result<Vec<Entry>, Failure>,
+    renew: &mut impl FnMut() -> Option<Vec<Entry>>,
 ) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::Failed(error.to_string());
     loop {
         terminal.draw(|frame| screen.draw(frame)).map_err(failed)?;
         if !event::poll(LOOK).map_err(failed)? {
             // A list grows; who reads a ladder does not want it to move.
-            if screen.view == View::List {
-                screen.renew(read()?);
+            if screen.view == View::List
+                && let Some(entries) = renew()
+            {
+                screen.renew(entries);
             }
             continue;
         }

@@ -37,11 +37,7 @@ pub fn run(trace: &Trace, is_asked_to_stop: impl Fn() -> bool) -> Result<(), Fai
                 if collector.look().is_err() {
                     break;
                 }
-                let mut entries = collector.joined();
-                if config.recorder.privacy {
-                    recorder::redact(&mut entries);
-                }
-                sender.send(&choice, &entries);
+                sender.send(&choice, &collector.shown(config.recorder.privacy));
                 if !send.follow || is_asked_to_stop() {
                     break;
                 }

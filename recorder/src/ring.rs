@@ -250,7 +250,7 @@ mod tests {
         let kept = read(&mut ring, 0, usize::MAX);
         let first = kept.first().map(|entry| entry.sequence).unwrap();
         assert_eq!(kept.len() as u64, 20_000 - first + 1);
-        let bytes: usize = kept.iter().map(|entry| entry_bytes(entry)).sum();
+        let bytes: usize = kept.iter().map(entry_bytes).sum();
         assert!(bytes > Ring::MEMORY_MIN * 9 / 10 && bytes <= Ring::MEMORY_MIN, "{bytes}");
     }
 

@@ -36,7 +36,7 @@ use cscf::station::{Operated, ShardId};
 use handle::{Orders, Post, Posts, Reports, join_all};
 use leftovers::Leftovers;
 use mio::{Poll, Token};
-use recorder::Rule;
+use recorder::{Mode, Rule};
 use shard::{Mail, Shard};
 use std::io;
 use std::sync::Arc;
@@ -173,13 +173,17 @@ impl Driver {
         let parts = machines.into_iter().zip(setups).zip(polls).zip(places);
         for (number, (((mut machine, setup), poll), membership)) in (0..).zip(parts) {
             let number = ShardId(number);
-            let reports = Reports { notice: notice.clone(), trace: setup.trace.then(|| trace.clone()), lost: 0 };
+            let reports =
+                Reports { notice: notice.clone(), trace: setup.trace.then(|| trace.clone()), lost: 0 };
             let (started, posts) = (started.clone(), Arc::clone(&posts));
             let (company, names) = (Arc::clone(&company), Arc::clone(&names));
             let name = if count == 1 { name.to_owned() } else { format!("{name}-{}", number.0) };
             let run = move || {
                 let (node, rule) = &setup.recorder;
                 machine.set_recorder(node, rule);
+                if setup.trace && rule.mode != Mode::On {
+                    machine.set_trace(true);
+                }
                 let world = World::open(setup, number, company, names, &poll)?;
                 // The receiver waits right below, unless its thread has died.
                 let _ = started.send(());

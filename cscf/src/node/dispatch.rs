@@ -109,7 +109,8 @@ impl<R: Role> Node<R> {
                 let request = Incoming { message, source };
                 let mut turn = crate::turn::Turn { core: &mut self.core, now, context: None };
                 if let Err(reject) = self.role.request(&mut turn, &request) {
-                    self.core.counters.add("ack_dropped", reject.cause);
+                    self.core.facts.about(request.message.first(Name::CallId), Some(request.source.remote));
+                    self.core.count("ack_dropped", reject.cause);
                 }
                 self.core.reclaim(request.message);
             } else {

@@ -77,7 +77,8 @@ impl<R: Role> Core<R> {
             }
             Answer::Resolved(Err(unresolved)) => {
                 tracing::warn!(role = R::NAME, %unresolved, "next hop does not resolve");
-                self.counters.add("unresolved", unresolved.name());
+                self.about_client(id);
+                self.count("unresolved", unresolved.name());
                 self.pending.push_back(Pending::ClientFailed(id, "next hop does not resolve"));
             }
             Answer::Cx(_) | Answer::Stored(_) | Answer::Secured(_) => {
