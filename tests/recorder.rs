@@ -142,7 +142,9 @@ fn tshark_counts_the_same(lab: &Lab, rows: &[serde_json::Value]) {
     tshark.arg("-r").arg(&file).args(["-Y", "sip || diameter", "-T", "fields"]);
     tshark.args(["-e", "frame.interface_name", "-e", "frame.protocols", "-e", "frame.comment"]);
     for part in [Part::Pcscf, Part::Icscf, Part::Scscf] {
-        tshark.arg("-d").arg(format!("udp.port=={},sip", lab.address(part).port()));
+        for transport in ["udp", "tcp"] {
+            tshark.arg("-d").arg(format!("{transport}.port=={},sip", lab.address(part).port()));
+        }
     }
     tshark.arg("-d").arg(format!("tcp.port=={},diameter", lab.address(Part::Hss).port()));
     let output = tshark.output().expect("tshark runs");
@@ -215,7 +217,7 @@ fn keys_are_nowhere(lab: &Lab) {
 #[test]
 fn a_refusal_says_its_cause_and_privacy_hides_who_it_was() {
     let mut lab = Lab::ready_made();
-    lab.add_settings("[recorder]\nprivacy = true\n");
+    lab.set("# privacy = false", "privacy = true");
     lab.start_all();
     let mut alice = lab.phone("alice");
     lab.ims(&["hss", "refuse", "uar", "user_unknown", "--who", "alice"]).expect("`ims` succeeds");

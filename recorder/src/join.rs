@@ -6,7 +6,7 @@
 use crate::entry::{Entry, Function, Node, Protocol, ReferencePoint, What};
 use crate::{diameter, sip};
 use ambient::{Instant, Wall};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 /// Joins what several rings kept, each in order, into one view.
@@ -26,8 +26,8 @@ pub fn join(rings: Vec<Vec<Entry>>) -> Vec<Entry> {
 type Place = (usize, usize);
 
 /// For each message that was received, where it was sent.
-fn partners(rings: &[Vec<Entry>]) -> HashMap<Place, Place> {
-    let mut sent: HashMap<(Protocol, &[u8]), VecDeque<Place>> = HashMap::new();
+fn partners(rings: &[Vec<Entry>]) -> BTreeMap<Place, Place> {
+    let mut sent: BTreeMap<(Protocol, &[u8]), VecDeque<Place>> = BTreeMap::new();
     for (ring, entries) in rings.iter().enumerate() {
         for (at, entry) in entries.iter().enumerate() {
             if let What::Message(message) = &entry.what
@@ -37,7 +37,7 @@ fn partners(rings: &[Vec<Entry>]) -> HashMap<Place, Place> {
             }
         }
     }
-    let mut partners = HashMap::new();
+    let mut partners = BTreeMap::new();
     for (ring, entries) in rings.iter().enumerate() {
         for (at, entry) in entries.iter().enumerate() {
             let What::Message(message) = &entry.what else { continue };
@@ -57,7 +57,7 @@ fn partners(rings: &[Vec<Entry>]) -> HashMap<Place, Place> {
 }
 
 /// Microseconds of the wall clock at the start of the clock of each ring.
-fn offsets(rings: &[Vec<Entry>], partners: &HashMap<Place, Place>) -> Vec<i128> {
+fn offsets(rings: &[Vec<Entry>], partners: &BTreeMap<Place, Place>) -> Vec<i128> {
     let wall = |entry: &Entry| i128::from(entry.at.wall.as_millis()) * 1000;
     let instant = |entry: &Entry| i128::from(entry.at.instant.as_micros());
     // The wall clock is cut to milliseconds: the largest difference is the nearest.
@@ -84,7 +84,7 @@ fn offsets(rings: &[Vec<Entry>], partners: &HashMap<Place, Place>) -> Vec<i128> 
 }
 
 /// All entries by time; those of one ring in their order, and none before its cause.
-fn merged(rings: Vec<Vec<Entry>>, partners: &HashMap<Place, Place>, offsets: &[i128]) -> Vec<Entry> {
+fn merged(rings: Vec<Vec<Entry>>, partners: &BTreeMap<Place, Place>, offsets: &[i128]) -> Vec<Entry> {
     let time = |ring: usize, entry: &Entry| offsets[ring] + i128::from(entry.at.instant.as_micros());
     let mut heads = vec![0; rings.len()];
     let mut order: Vec<(i128, Place)> = Vec::with_capacity(rings.iter().map(Vec::len).sum());

@@ -5,7 +5,7 @@ mod draw;
 use crate::entry::{Entry, Function, Node, Protocol, ReferencePoint, What};
 use crate::join::{self, owners};
 use crate::sip;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ pub struct Passed {
 
 /// Each message once, of joined entries.
 pub fn passed(entries: &[Entry]) -> Vec<Passed> {
-    let mut sent: HashMap<(Protocol, &[u8]), Vec<usize>> = HashMap::new();
+    let mut sent: BTreeMap<(Protocol, &[u8]), Vec<usize>> = BTreeMap::new();
     let mut passed: Vec<Passed> = Vec::new();
     for (at, entry) in entries.iter().enumerate() {
         let What::Message(message) = &entry.what else { continue };

@@ -5,7 +5,7 @@
 
 use crate::entry::{Entry, Fact, Message, Protocol, What};
 use crate::{diameter, sip};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// A call, a registration, or something else that a user did or got.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,9 +98,9 @@ pub fn stories(entries: &[Entry]) -> Vec<Story> {
         of_entry.push(group);
     }
     let mut stories: Vec<Story> = Vec::new();
-    let mut of_group: HashMap<usize, usize> = HashMap::new();
+    let mut of_group: BTreeMap<usize, usize> = BTreeMap::new();
     // The story that last named a user.
-    let mut of_user: HashMap<String, usize> = HashMap::new();
+    let mut of_user: BTreeMap<String, usize> = BTreeMap::new();
     for (at, entry) in entries.iter().enumerate() {
         let root = of_entry[at].map(|group| groups.root(group));
         let known = root.and_then(|root| of_group.get(&root).copied());
@@ -227,7 +227,7 @@ fn users(message: &Message) -> Vec<String> {
 #[derive(Debug, Default)]
 struct Groups {
     parents: Vec<usize>,
-    of_key: HashMap<String, usize>,
+    of_key: BTreeMap<String, usize>,
 }
 
 impl Groups {
