@@ -55,7 +55,9 @@ pub fn list(stories: &[Story], entries: &[Entry]) -> String {
         let time = first.map_or(String::new(), |entry| entry.at.wall.to_string());
         let status = story.status.map_or("-".to_owned(), |status| status.to_string());
         let (kind, from, to, id) = (story.kind.name(), &story.from, &story.to, story.id());
-        out.push_str(&format!("{time:<12} {kind:<12} {status:>6}  {from:<40} {to:<40} {id}\n"));
+        let line = format!("{time:<12} {kind:<12} {status:>6}  {from:<40} {to:<40} {id}");
+        out.push_str(&recorder::visible(&line));
+        out.push('\n');
     }
     out
 }

@@ -48,7 +48,8 @@ pub fn packet(entry: &Entry, correlation: Option<&str>) -> Option<Vec<u8>> {
     chunk(0x0c, &node_id(entry.node.function).to_be_bytes());
     let correlation = correlation.or_else(|| sip::call_id(&message.bytes));
     if let Some(correlation) = correlation {
-        chunk(0x11, correlation.as_bytes());
+        let id = correlation.as_bytes();
+        chunk(0x11, id.get(..CORRELATION_MAX).unwrap_or(id));
     }
     chunk(0x13, entry.node.function.title().as_bytes());
     match message.protocol {
@@ -68,6 +69,8 @@ const SIP: u8 = 1;
 const LOG: u8 = 100;
 /// The length of a packet is 16 bits, with some for the other chunks.
 const PAYLOAD_MAX: usize = 65_000;
+/// As long as an icid or a Call-ID sensibly is.
+const CORRELATION_MAX: usize = 255;
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@ mod draw;
 use crate::entry::{Entry, Function, Node, Protocol, ReferencePoint, What};
 use crate::join::{self, owners};
 use crate::sip;
+use crate::summary::visible;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -231,11 +232,17 @@ impl Parties {
         let new = |old: usize| place.get(&old).copied().unwrap_or(old);
         for row in &mut rows {
             match &mut row.what {
-                Shown::Arrow { from, to, .. } => (*from, *to) = (new(*from), new(*to)),
-                Shown::Note { at, .. } => *at = new(*at),
+                Shown::Arrow { from, to, summary, .. } => {
+                    (*from, *to, *summary) = (new(*from), new(*to), visible(summary));
+                }
+                Shown::Note { at, text } => (*at, *text) = (new(*at), visible(text)),
             }
         }
-        let columns = order.into_iter().map(|at| self.columns[at].clone()).collect();
+        let column = |at: usize| {
+            let Column { title, function } = &self.columns[at];
+            Column { title: visible(title), function: *function }
+        };
+        let columns = order.into_iter().map(column).collect();
         Ladder { columns, rows }
     }
 }

@@ -30,3 +30,4 @@ pub use redaction::redact;
 pub use ring::Ring;
 pub use rule::{Mode, Rule};
 pub use story::{Kind, Story, stories};
+pub use summary::visible;

@@ -3,6 +3,11 @@
 use crate::entry::{Function, Message, Protocol, ReferencePoint, Transport};
 use crate::{diameter, sip};
 
+/// Text of anyone for a terminal or a drawing: what would steer it is a dot.
+pub fn visible(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '·' } else { c }).collect()
+}
+
 impl Message {
     /// What a ladder writes on the arrow: `INVITE`, `200 OK (INVITE)`, `UAR`, `UAA 2001`.
     pub fn summary(&self) -> String {

@@ -205,6 +205,7 @@ const LINE: usize = 24;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::entry::Fact;
     use crate::sample;
 
     fn ladder() -> (Ladder, Vec<Entry>) {
@@ -241,5 +242,55 @@ mod tests {
         let json = ladder.json(&entries);
         assert_eq!(json["rows"][1]["failure"], true);
         assert!(json["rows"][0]["message"].as_str().is_some_and(|text| text.starts_with("INVITE sip:b")));
+    }
+
+    /// The statements of Mermaid's grammar of sequence diagrams that are used here; a text ends at a line, `;` or `#`.
+    fn statement(line: &str) -> Option<&str> {
+        let is_party =
+            |word: &str| word.strip_prefix('C').is_some_and(|number| number.parse::<usize>().is_ok());
+        let is_text = |text: &str| !text.is_empty() && !text.contains([';', '#', '\n', '\r']);
+        if let Some(rest) = line.strip_prefix("participant ") {
+            let (party, title) = rest.split_once(" as ")?;
+            return (is_party(party) && is_text(title)).then_some("participant");
+        }
+        if let Some(rest) = line.strip_prefix("Note over ") {
+            let (party, text) = rest.split_once(": ")?;
+            return (is_party(party) && is_text(text)).then_some("note");
+        }
+        let (ends, text) = line.split_once(": ")?;
+        let arrow = ["-->>", "->>", "--x"].into_iter().find(|arrow| ends.contains(arrow))?;
+        let (from, to) = ends.split_once(arrow)?;
+        (is_party(from) && is_party(to) && is_text(text)).then_some("message")
+    }
+
+    #[test]
+    fn what_anyone_sends_is_text_in_mermaid_and_steers_no_terminal() {
+        let mut entries = vec![
+            sample::sip("INVITE;end#\u{1b}[2J sip:b SIP/2.0", "one", None),
+            sample::sip("SIP/2.0 486 a;b#c%%d\u{1b}[31m", "one", None),
+            sample::diameter(300, "a;1;2", None),
+        ];
+        let fact = Fact {
+            name: "refused".to_owned(),
+            cause: "no; user#".to_owned(),
+            detail: "a\r\nC0->>C1: forged\u{7}".to_owned(),
+            call_id: "one".to_owned(),
+            remote: None,
+        };
+        entries.push(Entry { what: What::Fact(fact), ..entries[0].clone() });
+        let ladder = Ladder::of(&entries);
+        let mermaid = ladder.mermaid();
+        let mut lines = mermaid.lines();
+        assert_eq!(lines.next(), Some("sequenceDiagram"));
+        let statements: Vec<_> = lines.map(|line| statement(line.trim_start())).collect();
+        let count = |wanted| statements.iter().filter(|found| **found == Some(wanted)).count();
+        assert_eq!(
+            (count("participant"), count("message"), count("note"), statements.len()),
+            (ladder.columns.len(), 3, 1, ladder.columns.len() + 4),
+            "{mermaid}"
+        );
+        for drawn in [ladder.text(), ladder.svg(), mermaid] {
+            assert!(!drawn.contains(|c: char| c.is_control() && c != '\n'), "{drawn:?}");
+        }
     }
 }
