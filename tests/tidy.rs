@@ -16,15 +16,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("diameter-client", &["ambient"]),
     ("recorder", &["ambient", "sip-core", "diameter-client"]),
     ("explain", &["ambient", "sip-core", "diameter-client", "recorder"]),
-    ("cscf", &["ambient", "sip-core", "ipsec", "diameter-client"]),
+    ("cscf", &["ambient", "sip-core", "ipsec", "diameter-client", "recorder"]),
     // `shell` is for the main.rs of these packages; `shell_is_seen_by_main_only` holds that.
     ("pcscf", &["ambient", "sip-core", "ipsec", "diameter-client", "cscf", "shell"]),
     ("icscf", &["ambient", "sip-core", "diameter-client", "cscf", "shell"]),
     ("scscf", &["ambient", "sip-core", "ims-aka", "diameter-client", "cscf", "shell"]),
     ("ecscf", &["ambient", "sip-core", "cscf", "shell"]),
-    ("hss-mock", &["ambient", "ims-aka", "diameter-client", "cscf", "shell"]),
+    ("hss-mock", &["ambient", "ims-aka", "diameter-client", "recorder", "cscf", "shell"]),
     ("ue", &["ambient", "sip-core", "ims-aka", "ipsec", "cscf"]),
-    ("shell", &["ambient", "sip-core", "ipsec", "diameter-client", "cscf"]),
+    ("shell", &["ambient", "sip-core", "ipsec", "diameter-client", "recorder", "cscf"]),
     (
         "sim",
         &[
@@ -57,6 +57,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "ecscf",
             "hss-mock",
             "ue",
+            "recorder",
             "shell",
             "explain",
             "carillon-load",

@@ -83,6 +83,18 @@ pub const ALL: &[Case] = &[
         warm_up: STEADY,
     },
     Case {
+        key: "s-ack-recorded",
+        name: "S-CSCF: ACK within a dialog, recorded",
+        make: || scscf::recorded("ACK"),
+        warm_up: STEADY,
+    },
+    Case {
+        key: "s-info-recorded",
+        name: "S-CSCF: INFO and 200 within a dialog, recorded",
+        make: || scscf::recorded("INFO"),
+        warm_up: STEADY,
+    },
+    Case {
         key: "s-info",
         name: "S-CSCF: INFO and 200 within a dialog",
         make: || scscf::within("INFO"),

@@ -7,6 +7,7 @@ use cscf::flow::{Flow, Local, Side, Source, Transport, Trust};
 use cscf::input::{Input, Output};
 use cscf::node::{Node, Setup};
 use cscf::resolve::StaticNames;
+use cscf::trace::{Tap, Way};
 use cscf::{Answer, Query, QueryId, Role, ShardId};
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub struct Rig<R: Role> {
     now: Now,
     serial: u64,
     spare: Vec<Vec<u8>>,
+    /// What records, and how what leaves goes.
+    tap: Option<(Tap, Way)>,
     /// What left after the last input, in order.
     pub sent: Vec<Vec<u8>>,
     /// What was asked after the last input, in order.
@@ -55,9 +58,18 @@ impl<R: Role> Rig<R> {
             now: Now { instant: Instant::START, wall: Wall::from_millis(1_700_000_000_000) },
             serial: 0,
             spare: Vec::new(),
+            tap: None,
             sent: Vec::new(),
             asked: Vec::new(),
         }
+    }
+
+    /// From here on every message is recorded, and what the node finds.
+    pub fn record(&mut self) {
+        let node = recorder::Node { function: recorder::Function::Scscf, name: String::new() };
+        let tap = Tap::new(node, &recorder::Rule::default()).expect("by default everything is recorded");
+        self.tap = Some((tap, way(source(SCSCF, ICSCF, Trust::Domain))));
+        self.node.set_facts(true);
     }
 
     /// Begins a round: a new serial number, a little later.
@@ -83,6 +95,9 @@ impl<R: Role> Rig<R> {
 
     fn handle(&mut self, source: Source, bytes: Vec<u8>) {
         self.clear();
+        if let Some((tap, _)) = &mut self.tap {
+            tap.message(self.now, false, way(source), &bytes);
+        }
         self.node.handle(self.now, Input::Message { source, bytes });
         self.drain();
     }
@@ -124,9 +139,19 @@ impl<R: Role> Rig<R> {
     }
 
     fn drain(&mut self) {
+        if let Some((tap, _)) = &mut self.tap {
+            while let Some(fact) = self.node.poll_fact() {
+                tap.fact(self.now, &fact.as_ref());
+            }
+        }
         while let Some(output) = self.node.poll_output() {
             match output {
-                Output::Send { bytes, .. } => self.sent.push(bytes),
+                Output::Send { bytes, .. } => {
+                    if let Some((tap, way)) = &mut self.tap {
+                        tap.message(self.now, true, *way, &bytes);
+                    }
+                    self.sent.push(bytes);
+                }
                 Output::Query { id, query } => self.asked.push((id, query)),
                 Output::PeerAnswer { .. } | Output::Notice(_) | Output::Alias { .. } => {}
             }
@@ -144,6 +169,11 @@ pub fn source(local: &str, remote: &str, trust: Trust) -> Source {
         trust,
         secured: None,
     }
+}
+
+/// What the recorder is told of a message over these.
+const fn way(Source { local, remote, transport, trust, secured, .. }: Source) -> Way {
+    Way { ends: (local, remote), transport, trust, secured }
 }
 
 /// The listening points of a node, which serve the core too.

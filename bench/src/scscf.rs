@@ -167,6 +167,19 @@ pub fn terminating() -> Round {
 
 /// A request within a dialog of alice's; an ACK has no answer.
 pub fn within(method: &'static str) -> Round {
+    let (rig, request) = called(method);
+    request.on(rig)
+}
+
+/// The same with the flight recorder, as a station has it.
+pub fn recorded(method: &'static str) -> Round {
+    let (mut rig, request) = called(method);
+    rig.record();
+    request.on(rig)
+}
+
+/// An S-CSCF with a call, and a request within it.
+fn called(method: &'static str) -> (Rig<Scscf>, Within) {
     let (mut rig, service_route) = registered();
     let serial = rig.next_round();
     let head = invite_head(&format!("Route: {service_route}\n"), PCSCF);
@@ -184,11 +197,11 @@ pub fn within(method: &'static str) -> Round {
         &format!("Route: {recorded}, <sip:aab@{ICSCF};lr>\n"),
         &format!("P-Charging-Vector: icid-value=abcdefghijklmnopqrstuvwxy;orig-ioi={HOME}\n"),
     );
-    Within {
+    let within = Within {
         request: Template::new(&text),
         method,
         from: source(SCSCF, PCSCF, Trust::Domain),
         to: source(SCSCF, ICSCF, Trust::Domain),
-    }
-    .on(rig)
+    };
+    (rig, within)
 }

@@ -112,6 +112,23 @@ fn no_role_spends_more_on_a_message() {
     }
 }
 
+/// Of the cheapest forward there is, which is recorded twice, as it came and as it left.
+#[test]
+fn the_recorder_costs_less_than_a_twentieth_of_a_forward() {
+    if let Err(reason) = tool() {
+        let required = std::env::var_os("CARILLON_TOOLS").is_some_and(|value| value == "required");
+        assert!(!required, "{reason}");
+        return skip(&reason);
+    }
+    let program = program();
+    let counted = |key| per_round(&program, key, ROUNDS).expect("valgrind counts");
+    for (off, on) in [("s-ack", "s-ack-recorded"), ("s-info", "s-info-recorded")] {
+        let (forwarded, recorded) = (counted(off), counted(on));
+        println!("{off}: {forwarded} instructions, recorded {recorded}");
+        assert!(recorded > forwarded && !has_grown(forwarded, recorded), "{off}: {forwarded}, {recorded}");
+    }
+}
+
 /// An expression costs as much as its text is long, whatever it is: an engine that tries one way after the other would
 /// need more than there is time for.
 #[test]

@@ -54,6 +54,13 @@ fn the_message_layer_allocates_nothing() {
     }
 }
 
+#[test]
+fn the_recorder_allocates_nothing() {
+    for key in ["s-ack-recorded", "s-info-recorded"] {
+        assert_eq!(allocations(key), 0, "{key}");
+    }
+}
+
 /// What allocates does so a known number of times, and why is said beside it.
 #[test]
 fn what_allocates_does_not_do_it_more_often() {

@@ -21,6 +21,7 @@ mod mtu;
 mod network;
 mod pcscf;
 mod reader;
+mod recorder;
 mod scscf;
 mod tls;
 mod value;
@@ -41,6 +42,7 @@ pub use mtu::NetworkSection;
 pub use network::{DiameterSection, DnsSection, TrustSection};
 pub use pcscf::PcscfSection;
 pub use reader::{Effective, Origin};
+pub use recorder::RecorderSection;
 pub use scscf::{ScscfSection, SessionTimers};
 pub use tls::TlsSection;
 pub use value::{
@@ -96,6 +98,8 @@ pub struct Config {
     pub control: ControlSection,
     /// Where running processes tell what they have counted.
     pub metrics: MetricsSection,
+    /// What is kept of what happened.
+    pub recorder: RecorderSection,
     /// Bounds of every table and buffer.
     pub limits: LimitsSection,
     /// The SIP timers.
@@ -200,6 +204,7 @@ impl Config {
         let store = StoreSection::read(&mut reader, directory);
         let control = ControlSection::read(&mut reader, directory);
         let metrics = MetricsSection::read(&mut reader);
+        let recorder = RecorderSection::read(&mut reader);
         let limits = LimitsSection::read(&mut reader);
         let timers = TimersSection::read(&mut reader);
         let log = LogSection::read(&mut reader);
@@ -222,6 +227,7 @@ impl Config {
             store,
             control,
             metrics,
+            recorder,
             limits,
             timers,
             log,

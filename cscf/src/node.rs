@@ -9,6 +9,7 @@ mod buffers;
 mod client;
 mod counters;
 mod dispatch;
+mod facts;
 mod lingering;
 mod quota;
 mod refusal;
@@ -38,7 +39,7 @@ use client::{Client, Owner};
 use lingering::{Lingering, ServerKeys};
 use quota::Quota;
 use sip_core::transaction::{Timer, Timing};
-use sip_core::{Edits, Index, Limits, Message};
+use sip_core::{Edits, Index, Limits, Message, Name};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -169,6 +170,7 @@ pub struct Core<R: Role> {
     pub(crate) counters: Counters,
     /// Messages and transactions, where the role has them counted.
     pub(crate) traffic: Option<Box<Traffic>>,
+    pub(crate) facts: facts::Facts,
     pub(crate) scratch_data: R::Data,
     pub(crate) is_draining: bool,
 }
@@ -249,6 +251,7 @@ impl<R: Role> Node<R> {
                 scratch: Vec::new(),
                 counters: Counters::default(),
                 traffic: R::COUNTS_TRAFFIC.then(Box::default),
+                facts: facts::Facts::default(),
                 scratch_data: R::Data::default(),
                 is_draining: false,
             },
@@ -283,6 +286,16 @@ impl<R: Role> Node<R> {
         gauges.push(Gauge::new(Holding::Transactions, "client", clients));
         gauges.push(Gauge::new(Holding::Queries, "open", queries));
         gauges
+    }
+
+    /// Whether facts are kept for [`Node::poll_fact`].
+    pub fn set_facts(&mut self, on: bool) {
+        self.core.facts.set(on);
+    }
+
+    /// The next thing that was found or decided.
+    pub fn poll_fact(&mut self) -> Option<crate::trace::Fact> {
+        self.core.facts.poll()
     }
 
     /// The key of this node's tokens, for the store.
@@ -331,7 +344,8 @@ impl<R: Role> Node<R> {
             }
             Input::SendFailed { ticket, why } => {
                 tracing::debug!(role = R::NAME, why, "a message could not be sent");
-                self.core.counters.add("send_failed", why);
+                self.core.facts.about(None, None);
+                self.core.count("send_failed", why);
                 self.core.send_failed(now, ticket);
             }
             Input::Event(event) => {
@@ -406,6 +420,10 @@ impl<R: Role> Node<R> {
         run: impl FnOnce(&mut R, &mut Turn<'_, R>, Option<&Incoming>) -> Result<T, Reject>,
     ) -> T {
         let request = context.and_then(|id| self.core.contexts.get_mut(id)?.request.take());
+        if self.core.facts.is_on() {
+            let call_id = request.as_ref().and_then(|request| request.message.first(Name::CallId));
+            self.core.facts.about(call_id, request.as_ref().map(|request| request.source.remote));
+        }
         let mut turn = Turn { core: &mut self.core, now, context };
         let outcome = run(&mut self.role, &mut turn, request.as_ref());
         let value = match (outcome, &request) {
@@ -430,6 +448,22 @@ impl<R: Role> Node<R> {
 }
 
 impl<R: Role> Core<R> {
+    /// Counts something, and records it.
+    pub(crate) fn count(&mut self, what: &'static str, cause: &'static str) {
+        self.counters.add(what, cause);
+        self.facts.add(what, cause, "");
+    }
+
+    /// What is found next is about the request that a client transaction has sent.
+    pub(crate) fn about_client(&mut self, id: client::ClientId) {
+        if self.facts.is_on()
+            && let Some(client) = self.clients.get((id.0, id.1))
+        {
+            let remote = client.attempt.as_ref().map(|attempt| attempt.hop.remote);
+            self.facts.about(recorder::sip::call_id(&client.request).map(str::as_bytes), remote);
+        }
+    }
+
     /// The listening point that serves `side`: the one of the hop's transport and family where there is one.
     pub(crate) fn local(&self, side: Side, hop: Option<Hop>) -> &Local {
         let fits = |local: &Local| match hop {
@@ -547,7 +581,7 @@ pub(crate) fn breadth_of(message: &Message) -> u32 {
 impl<R: Role> Node<R> {
     fn answer(&mut self, now: Now, query: QueryId, answer: Answer) {
         let Some((context, wait)) = self.core.take_query(query) else {
-            self.core.counters.add("dropped", "answer to no query");
+            self.core.count("dropped", "answer to no query");
             return;
         };
         match wait {
@@ -556,7 +590,7 @@ impl<R: Role> Node<R> {
                 Answer::Resolved(Ok(hops)) if !hops.is_empty() => {
                     self.core.send_stateless(now, request, Target::Hop(hops[0]), None);
                 }
-                _ => self.core.counters.add("dropped", "ACK without a next hop"),
+                _ => self.core.count("dropped", "ACK without a next hop"),
             },
             Wait::Role(waiting) => {
                 // A request that was cancelled or answered in the meantime: the role still hears the answer, for it may

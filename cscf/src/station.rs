@@ -34,6 +34,7 @@ use ambient::{Instant, Now};
 use diameter_client::endpoint::{ConnId, Endpoint, EndpointInput, EndpointOutput};
 use neighbours::Neighbours;
 use parcel::Content;
+use recorder::{FactRef, Rule};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
@@ -103,10 +104,17 @@ impl<R: Role> Station<R> {
         self.notices.pop_front()
     }
 
-    /// Turns the tap on or off; before the first input, lest a stream be joined midway.
+    /// Begins to record everything, or ends it; before the first input, lest a stream be joined midway.
     pub fn set_trace(&mut self, on: bool) {
-        self.tap = on.then(trace::Tap::default);
-        self.transports.set_tapped(on);
+        let rule = if on { Rule::default() } else { Rule::off() };
+        self.set_recorder("", &rule);
+    }
+
+    /// Begins to record by `rule`, as the node of this name.
+    pub fn set_recorder(&mut self, name: &str, rule: &Rule) {
+        let node = recorder::Node { function: trace::function(R::NAME), name: name.to_owned() };
+        self.tap = trace::Tap::new(node, rule);
+        self.node.set_facts(self.tap.is_some());
     }
 
     /// The next message that was sent or received; `None` while the tap is off.
@@ -153,7 +161,15 @@ impl<R: Role> Station<R> {
                 }
             },
             WireInput::ConnectFailed { link, why } => match self.transports.has_link(link) {
-                true => self.transports.connect_failed(link, why),
+                true => {
+                    if let (Some(tap), Some(way)) = (&mut self.tap, self.transports.way_of_link(link)) {
+                        let remote = Some(way.ends.1);
+                        let fact =
+                            FactRef { name: "connection_refused", cause: why, remote, ..FactRef::default() };
+                        tap.fact(now, &fact);
+                    }
+                    self.transports.connect_failed(link, why);
+                }
                 false => self.tell_endpoint(now, EndpointInput::ConnectFailed { conn: conn(link) }),
             },
             WireInput::Received { link, bytes } => {
@@ -224,6 +240,7 @@ impl<R: Role> Station<R> {
     /// Carries what the three parts say to each other until all are silent.
     fn settle(&mut self, now: Now) {
         loop {
+            self.tap_facts(now);
             if let Some(output) = self.transports.poll_output() {
                 self.on_transports(now, output);
             } else if let Some(output) = self.node.poll_output() {
@@ -257,12 +274,10 @@ impl<R: Role> Station<R> {
                 Some((shard, ticket)) => self.say(shard, Content::SendFailed { ticket, why }),
                 None => self.node.handle(now, Input::SendFailed { ticket, why }),
             },
-            TransportOutput::Left { local, remote, bytes } => {
-                if let Some(tap) = &mut self.tap {
-                    tap.message(now, true, Protocol::Sip, (local, remote), &bytes);
-                }
+            TransportOutput::Wire(output) => {
+                self.tap_left(now, &output);
+                self.outputs.push_back(output);
             }
-            TransportOutput::Wire(output) => self.outputs.push_back(output),
         }
     }
 
@@ -270,7 +285,8 @@ impl<R: Role> Station<R> {
     fn message(&mut self, now: Now, source: Source, bytes: Vec<u8>) {
         if let Some(tap) = &mut self.tap {
             let ends = self.transports.ends(source.flow).unwrap_or((source.local, source.remote));
-            tap.message(now, false, Protocol::Sip, ends, &bytes);
+            let Source { transport, trust, secured, .. } = source;
+            tap.message(now, false, trace::Way { ends, transport, trust, secured }, &bytes);
         }
         self.node.handle(now, Input::Message { source, bytes });
     }
@@ -337,11 +353,16 @@ impl<R: Role> Station<R> {
             }
             EndpointOutput::Answer { id, result, .. } => self.endpoint_answered(now, id, result),
             EndpointOutput::Request { id, request, .. } => self.peer_asks(now, id, request),
-            EndpointOutput::PeerUp { peer } => tracing::info!(role = R::NAME, peer, "Diameter peer is up"),
+            EndpointOutput::PeerUp { peer } => {
+                self.tap_peer(now, "peer_up", "connected", &peer);
+                tracing::info!(role = R::NAME, peer, "Diameter peer is up");
+            }
             EndpointOutput::PeerDown { peer, reason } if self.stopping == Stopping::Drained => {
+                self.tap_peer(now, "peer_down", "stopped here", &format!("{peer}: {reason}"));
                 tracing::info!(role = R::NAME, peer, reason, "Diameter peer is down");
             }
             EndpointOutput::PeerDown { peer, reason } => {
+                self.tap_peer(now, "peer_down", "lost", &format!("{peer}: {reason}"));
                 tracing::warn!(role = R::NAME, peer, reason, "Diameter peer is down");
             }
         }
@@ -350,6 +371,38 @@ impl<R: Role> Station<R> {
     fn tell_endpoint(&mut self, now: Now, input: EndpointInput<'_>) {
         if let Some(endpoint) = &mut self.endpoint {
             endpoint.handle(now, input);
+        }
+    }
+
+    /// Records a message that leaves.
+    fn tap_left(&mut self, now: Now, output: &WireOutput) {
+        let Some(tap) = &mut self.tap else { return };
+        match output {
+            WireOutput::Datagram { local, remote, bytes } => {
+                tap.message(now, true, self.transports.way_of_datagram(*local, *remote), bytes);
+            }
+            // A pong (RFC 5626 §4.4.1) is no message.
+            WireOutput::Write { link, bytes } if !bytes.starts_with(b"\r\n") => {
+                if let Some(way) = self.transports.way_of_link(*link) {
+                    tap.message(now, true, way, bytes);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Records what the node has found.
+    fn tap_facts(&mut self, now: Now) {
+        let Some(tap) = &mut self.tap else { return };
+        while let Some(fact) = self.node.poll_fact() {
+            tap.fact(now, &fact.as_ref());
+        }
+    }
+
+    /// Records what became of a Diameter peer.
+    fn tap_peer(&mut self, now: Now, name: &str, cause: &str, detail: &str) {
+        if let Some(tap) = &mut self.tap {
+            tap.fact(now, &FactRef { name, cause, detail, ..FactRef::default() });
         }
     }
 
@@ -440,6 +493,20 @@ where
             gauges,
             counts: Operated::counters(self, None),
         }]
+    }
+
+    fn set_recorder(&mut self, name: &str, rule: &Rule) {
+        Station::set_recorder(self, name, rule);
+    }
+
+    fn recorded(&mut self, _of: Option<Part>, after: u64) -> Option<Vec<u8>> {
+        Some(self.tap.as_mut()?.chunk(after))
+    }
+
+    fn record(&mut self, now: Now, fact: &FactRef<'_>) {
+        if let Some(tap) = &mut self.tap {
+            tap.fact(now, fact);
+        }
     }
 
     fn counters(&self, _of: Option<Part>) -> Vec<Count> {

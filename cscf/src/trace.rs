@@ -1,13 +1,13 @@
-//! The tap of a station: every SIP and Diameter message that it sent or received, in order.
+//! The tap of a station: every SIP and Diameter message that it sent or received, and what it found and decided, into
+//! its ring of the flight recorder.
 //!
-//! Feeds the ladder. Off, it costs one test of an `Option` per message.
+//! Off, it costs one test of an `Option` per message.
 
-mod secrets;
-
+use crate::flow::{Transport, Trust};
 use crate::station::{LinkId, Protocol};
 use ambient::Now;
-use diameter_client::dictionary::command_name;
-use std::collections::{BTreeMap, VecDeque};
+use recorder::{FactRef, Function, MessageRef, Node, ReferencePoint, Ring, Rule, Security, diameter};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// One message that passed the edge of a station.
@@ -31,96 +31,133 @@ impl Event {
     /// What a ladder writes on the arrow: `INVITE`, `200 OK (INVITE)`, `UAR`, `UAA 2001`.
     pub fn summary(&self) -> String {
         match self.protocol {
-            Protocol::Sip => sip_summary(&self.bytes),
-            Protocol::Diameter => diameter_summary(&self.bytes),
+            Protocol::Sip => recorder::sip::summary(&self.bytes),
+            Protocol::Diameter => diameter::summary(&self.bytes),
         }
     }
-}
 
-fn sip_summary(bytes: &[u8]) -> String {
-    let line_end = bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
-    let line = String::from_utf8_lossy(&bytes[..line_end]);
-    match line.strip_prefix("SIP/2.0 ") {
-        Some(status) => match cseq_method(bytes) {
-            Some(method) => format!("{status} ({method})"),
-            None => status.to_owned(),
-        },
-        None => line.split(' ').next().unwrap_or_default().to_owned(),
+    /// A message of the recorder.
+    pub fn of(entry: &recorder::Entry) -> Option<Event> {
+        let recorder::What::Message(message) = &entry.what else { return None };
+        let &recorder::Message { sent, local, remote, ref bytes, .. } = message;
+        let protocol = match message.protocol {
+            recorder::Protocol::Sip => Protocol::Sip,
+            recorder::Protocol::Diameter => Protocol::Diameter,
+        };
+        Some(Event { at: entry.at, sent, protocol, local, remote, bytes: bytes.clone() })
     }
 }
 
-/// The method of the CSeq header, found without a parse of the rest.
-fn cseq_method(bytes: &[u8]) -> Option<String> {
-    let text = bytes.split(|byte| *byte == b'\n').find_map(|line| {
-        let (name, value) = line.split_at(line.iter().position(|byte| *byte == b':')?);
-        name.trim_ascii().eq_ignore_ascii_case(b"CSeq").then_some(&value[1..])
-    })?;
-    let text = text.trim_ascii();
-    let method_at = text.iter().rposition(|byte| matches!(byte, b' ' | b'\t'))? + 1;
-    Some(String::from_utf8_lossy(&text[method_at..]).into_owned())
+/// Something that a node found or decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fact {
+    /// What kind: the name of a counter.
+    pub name: &'static str,
+    /// The cause, as it is counted.
+    pub cause: &'static str,
+    /// What an operator wants to know besides.
+    pub detail: String,
+    /// The Call-ID of what it belongs to.
+    pub call_id: Vec<u8>,
+    /// The other end.
+    pub remote: Option<SocketAddr>,
 }
 
-fn diameter_summary(bytes: &[u8]) -> String {
-    let Some(header) = bytes.first_chunk::<HEADER_BYTES>() else {
-        return "Diameter".to_owned();
-    };
-    let is_request = header[4] & 0x80 != 0;
-    let command = u32::from_be_bytes([0, header[5], header[6], header[7]]);
-    let Some(name) = command_name(command, is_request) else {
-        return format!("{} {command}", if is_request { "request" } else { "answer" });
-    };
-    match result_code(&bytes[HEADER_BYTES..], 0).filter(|_| !is_request) {
-        Some(code) => format!("{name} {code}"),
-        None => name.to_owned(),
+impl Fact {
+    /// As the ring takes it.
+    pub fn as_ref(&self) -> FactRef<'_> {
+        let Fact { name, cause, detail, call_id, remote } = self;
+        FactRef { name, cause, detail, call_id, remote: *remote }
     }
 }
 
-/// The value of Result-Code (268), or of Experimental-Result-Code (298) in its group (297).
-fn result_code(mut avps: &[u8], depth: u8) -> Option<u32> {
-    while let Some((header, _)) = avps.split_first_chunk::<8>() {
-        let code = u32::from_be_bytes([header[0], header[1], header[2], header[3]]);
-        let length = u32::from_be_bytes([0, header[5], header[6], header[7]]) as usize;
-        let data_at = if header[4] & 0x80 != 0 { 12 } else { 8 };
-        let data = avps.get(data_at..length)?;
-        match code {
-            268 | 298 => return Some(u32::from_be_bytes(*data.first_chunk()?)),
-            297 if depth == 0 => return result_code(data, 1),
-            _ => {}
-        }
-        avps = avps.get(length.next_multiple_of(4)..)?;
-    }
-    None
+/// Over what a message of SIP passed.
+#[derive(Clone, Copy, Debug)]
+pub struct Way {
+    /// Both ends: ours, the other.
+    pub ends: (SocketAddr, SocketAddr),
+    /// The transport.
+    pub transport: Transport,
+    /// Whether the other end is in the trust domain.
+    pub trust: Trust,
+    /// The set of security associations, by the SPI of our server port.
+    pub secured: Option<ipsec::Spi>,
 }
 
-const HEADER_BYTES: usize = 20;
 /// A Diameter message longer than this is not shown: the endpoint refuses it too.
 const DIAMETER_MAX: usize = 1 << 20;
-/// Events kept for a reader that is behind; the oldest go first.
-const EVENTS_MAX: usize = 65_536;
 
-/// Collects events, and cuts Diameter streams into messages.
-#[derive(Debug, Default)]
+/// Records, and cuts Diameter streams into messages.
+#[derive(Debug)]
 pub struct Tap {
-    events: VecDeque<Event>,
+    ring: Ring,
+    rule: Rule,
+    /// How far [`Tap::poll`] has read, and what it has read and not given.
+    read: u64,
+    unread: std::collections::VecDeque<Event>,
     /// Ends and unfinished input of each Diameter connection; `None` once its framing is lost.
     streams: BTreeMap<LinkId, (SocketAddr, SocketAddr, Option<Vec<u8>>)>,
 }
 
 impl Tap {
-    pub fn message(
-        &mut self,
-        at: Now,
-        sent: bool,
-        protocol: Protocol,
-        (local, remote): (SocketAddr, SocketAddr),
-        bytes: &[u8],
-    ) {
-        if self.events.len() == EVENTS_MAX {
-            self.events.pop_front();
+    /// A tap of `node`; `None` when nothing is to be recorded.
+    pub fn new(node: Node, rule: &Rule) -> Option<Tap> {
+        (rule.mode != recorder::Mode::Off).then(|| Tap {
+            ring: Ring::new(node, rule.memory),
+            rule: rule.clone(),
+            read: 0,
+            unread: std::collections::VecDeque::new(),
+            streams: BTreeMap::new(),
+        })
+    }
+
+    /// A message of SIP.
+    pub fn message(&mut self, at: Now, sent: bool, way: Way, bytes: &[u8]) {
+        if self.rule.takes(recorder::Protocol::Sip, bytes) {
+            let (local, remote) = way.ends;
+            let message = MessageRef {
+                sent,
+                protocol: recorder::Protocol::Sip,
+                transport: match way.transport {
+                    Transport::Udp => recorder::Transport::Udp,
+                    Transport::Tcp => recorder::Transport::Tcp,
+                    Transport::Tls => recorder::Transport::Tls,
+                },
+                interface: reference_point(self.ring.node().function, &way),
+                local,
+                remote,
+                security: way.secured.map(|spi| Security { spi: spi.get() }),
+                bytes,
+            };
+            self.ring.message(at, &message);
         }
-        let mut bytes = bytes.to_vec();
-        secrets::hide(protocol, &mut bytes);
-        self.events.push_back(Event { at, sent, protocol, local, remote, bytes });
+    }
+
+    /// A message of Diameter.
+    fn diameter(&mut self, at: Now, sent: bool, (local, remote): (SocketAddr, SocketAddr), bytes: &[u8]) {
+        if self.rule.takes(recorder::Protocol::Diameter, bytes) {
+            let message = MessageRef {
+                sent,
+                protocol: recorder::Protocol::Diameter,
+                transport: recorder::Transport::Tcp,
+                interface: ReferencePoint::Cx,
+                local,
+                remote,
+                security: None,
+                bytes,
+            };
+            self.ring.message(at, &message);
+        }
+    }
+
+    /// Something was found or decided.
+    pub fn fact(&mut self, at: Now, fact: &FactRef<'_>) {
+        self.ring.fact(at, fact);
+    }
+
+    /// What was recorded after the entry numbered `after`.
+    pub fn chunk(&mut self, after: u64) -> Vec<u8> {
+        self.ring.chunk(after, CHUNK_MAX)
     }
 
     pub fn opened(&mut self, link: LinkId, local: SocketAddr, remote: SocketAddr) {
@@ -142,8 +179,8 @@ impl Tap {
     pub fn wrote(&mut self, at: Now, link: LinkId, mut bytes: &[u8]) {
         let Some((local, remote, _)) = self.streams.get(&link) else { return };
         let ends = (*local, *remote);
-        while let Some(message) = first_message(bytes) {
-            self.message(at, true, Protocol::Diameter, ends, message);
+        while let Some(message) = diameter::first_message(bytes) {
+            self.diameter(at, true, ends, message);
             bytes = &bytes[message.len()..];
         }
     }
@@ -155,11 +192,9 @@ impl Tap {
         let Some(mut buffer) = pending.take() else { return };
         buffer.extend_from_slice(bytes);
         let mut used = 0;
-        while let Some(message) = first_message(&buffer[used..]) {
-            let length = message.len();
-            let message = message.to_vec();
-            self.message(at, false, Protocol::Diameter, ends, &message);
-            used += length;
+        while let Some(message) = diameter::first_message(&buffer[used..]) {
+            used += message.len();
+            self.diameter(at, false, ends, message);
         }
         buffer.drain(..used);
         let framed = buffer.first().is_none_or(|version| *version == 1) && buffer.len() <= DIAMETER_MAX;
@@ -168,20 +203,44 @@ impl Tap {
         }
     }
 
+    /// The next message that nobody has polled yet.
     pub fn poll(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        if self.unread.is_empty() && self.read < self.ring.newest() {
+            let chunk = recorder::read_chunk(&self.ring.chunk(self.read, CHUNK_MAX)).ok()?;
+            self.read = chunk.entries.last().map_or(self.ring.newest(), |last| last.sequence);
+            self.unread.extend(chunk.entries.iter().filter_map(Event::of));
+        }
+        self.unread.pop_front()
     }
 }
 
-/// The Diameter message at the start of `bytes`; `None` when it is unfinished or none.
-fn first_message(bytes: &[u8]) -> Option<&[u8]> {
-    let [version, a, b, c] = *bytes.first_chunk::<4>()?;
-    let length = u32::from_be_bytes([0, a, b, c]) as usize;
-    if version != 1 || length < HEADER_BYTES {
-        return None;
+/// What a station knows of the reference point by itself; the rest is told by who is at the other end.
+fn reference_point(function: Function, way: &Way) -> ReferencePoint {
+    match (function, way.trust) {
+        (Function::Ue, _) => ReferencePoint::Gm,
+        (Function::Pcscf, Trust::Outside) => ReferencePoint::Gm,
+        (Function::Pcscf, Trust::Domain) => ReferencePoint::Mw,
+        (Function::Icscf | Function::Scscf, Trust::Outside) => ReferencePoint::Mm,
+        (Function::Ecscf, Trust::Outside) => ReferencePoint::Mi,
+        _ => ReferencePoint::Unknown,
     }
-    bytes.get(..length)
 }
+
+/// The function of a role by its name.
+pub fn function(name: &str) -> Function {
+    match name {
+        "ue" => Function::Ue,
+        "pcscf" => Function::Pcscf,
+        "icscf" => Function::Icscf,
+        "scscf" => Function::Scscf,
+        "ecscf" => Function::Ecscf,
+        "hss" => Function::Hss,
+        _ => Function::Other,
+    }
+}
+
+/// Bytes that a reader gets in one go: little enough that a shard does not stand still for it.
+const CHUNK_MAX: usize = 1 << 18;
 
 #[cfg(test)]
 mod tests {
@@ -200,46 +259,16 @@ mod tests {
         SocketAddr::from(([127, 0, 0, 1], port))
     }
 
-    fn event(protocol: Protocol, bytes: &[u8]) -> Event {
-        Event {
-            at: Now::default(),
-            sent: true,
-            protocol,
-            local: address(1),
-            remote: address(2),
-            bytes: bytes.to_vec(),
-        }
-    }
-
-    #[test]
-    fn a_sip_message_is_summed_up_by_its_method_or_status() {
-        let request = event(Protocol::Sip, b"INVITE sip:bob@example.org SIP/2.0\r\nCSeq: 1 INVITE\r\n\r\n");
-        assert_eq!(request.summary(), "INVITE");
-        let response = event(Protocol::Sip, b"SIP/2.0 200 OK\r\nVia: x\r\ncseq : 7  INVITE\r\n\r\n");
-        assert_eq!(response.summary(), "200 OK (INVITE)");
-        assert_eq!(event(Protocol::Sip, b"").summary(), "");
-    }
-
-    #[test]
-    fn a_diameter_message_is_summed_up_by_command_and_result() {
-        assert_eq!(event(Protocol::Diameter, &uaa()).summary(), "UAA 2001");
-        let mut request = uaa();
-        request[4] = 0xc0;
-        assert_eq!(event(Protocol::Diameter, &request).summary(), "UAR");
-        let mut experimental = uaa()[..20].to_vec();
-        experimental.extend_from_slice(&[0, 0, 1, 41, 0x40, 0, 0, 20, 0, 0, 1, 42, 0x40, 0, 0, 12]);
-        experimental.extend_from_slice(&5001_u32.to_be_bytes());
-        assert_eq!(event(Protocol::Diameter, &experimental).summary(), "UAA 5001");
-        for cut in 0..experimental.len() {
-            let _ = event(Protocol::Diameter, &experimental[..cut]).summary();
-        }
+    fn tap() -> Tap {
+        let rule = Rule { memory: Ring::MEMORY_MIN, ..Rule::default() };
+        Tap::new(Node { function: Function::Hss, name: String::new() }, &rule).unwrap()
     }
 
     #[test]
     fn a_diameter_stream_cut_anywhere_is_shown_message_by_message() {
         let stream = [uaa(), uaa()].concat();
         for cut in 0..stream.len() {
-            let mut tap = Tap::default();
+            let mut tap = tap();
             tap.opened(LINK, address(1), address(2));
             tap.read(Now::default(), LINK, &stream[..cut]);
             tap.read(Now::default(), LINK, &stream[cut..]);
@@ -250,10 +279,15 @@ mod tests {
 
     #[test]
     fn a_stream_that_is_not_diameter_is_not_collected() {
-        let mut tap = Tap::default();
+        let mut tap = tap();
         tap.opened(LINK, address(1), address(2));
         tap.read(Now::default(), LINK, b"GET / HTTP/1.1\r\n");
         tap.read(Now::default(), LINK, &uaa());
         assert_eq!(tap.poll(), None);
+    }
+
+    #[test]
+    fn nothing_is_recorded_by_a_rule_that_says_so() {
+        assert!(Tap::new(Node { function: Function::Hss, name: String::new() }, &Rule::off()).is_none());
     }
 }

@@ -18,6 +18,7 @@ use crate::bucket::ShardId;
 use crate::flow::{Flow, Hop, Local, Side, Source, Transport, Trust};
 use crate::input::{Exit, Ticket};
 use crate::station::{LinkId, Protocol, StreamTransport, WireOutput};
+use crate::trace::Way;
 use ambient::{Entropy, Instant, Timers};
 use connection::{Connection, Connections, State};
 use datagram::DatagramFlows;
@@ -45,7 +46,6 @@ pub struct Transports {
     next_link: u64,
     outputs: VecDeque<TransportOutput>,
     counts: BTreeMap<&'static str, u64>,
-    tapped: bool,
 }
 
 impl Transports {
@@ -79,7 +79,6 @@ impl Transports {
             next_link: 0,
             outputs: VecDeque::new(),
             counts: BTreeMap::new(),
-            tapped: false,
         }
     }
 
@@ -108,14 +107,31 @@ impl Transports {
         self.connections.len()
     }
 
-    /// Whether what leaves is told to the tap.
-    pub fn set_tapped(&mut self, tapped: bool) {
-        self.tapped = tapped;
-    }
-
     /// Whether a link is a SIP connection of this layer.
     pub fn has_link(&self, link: LinkId) -> bool {
         self.connections.of_link(link).is_some()
+    }
+
+    /// How what leaves by a connection goes, for the recorder; `None` when it is none of this layer's.
+    pub fn way_of_link(&mut self, link: LinkId) -> Option<Way> {
+        let flow = self.connections.of_link(link)?;
+        let connection = self.connections.get(flow)?;
+        Some(Way {
+            ends: (connection.socket, connection.remote),
+            transport: connection.transport,
+            trust: connection.trust,
+            secured: connection.secured,
+        })
+    }
+
+    /// How a datagram between these goes, for the recorder.
+    pub fn way_of_datagram(&self, local: SocketAddr, remote: SocketAddr) -> Way {
+        Way {
+            ends: (local, remote),
+            transport: Transport::Udp,
+            trust: self.trust.trust(remote),
+            secured: self.secured.between(local, remote),
+        }
     }
 
     /// The ends of the socket of a flow; `None` when it is gone.
@@ -430,11 +446,7 @@ impl Transports {
             }
             self.recent.push_back((now, remote, ticket));
         }
-        let copy = self.tapped.then(|| bytes.clone());
         self.outputs.push_back(TransportOutput::Wire(WireOutput::Datagram { local, remote, bytes }));
-        if let Some(bytes) = copy {
-            self.outputs.push_back(TransportOutput::Left { local, remote, bytes });
-        }
     }
 
     fn connect(
@@ -515,12 +527,8 @@ impl Transports {
             }
             connection.unheard.push_back(ticket);
         }
-        let (link, local, remote) = (connection.link, connection.socket, connection.remote);
-        let copy = self.tapped.then(|| bytes.clone());
+        let link = connection.link;
         self.outputs.push_back(TransportOutput::Wire(WireOutput::Write { link, bytes }));
-        if let Some(bytes) = copy {
-            self.outputs.push_back(TransportOutput::Left { local, remote, bytes });
-        }
     }
 
     // --- the end of a connection ----------------------------------------------------------------------------------

@@ -301,6 +301,6 @@ impl<'a, R: Role> Turn<'a, R> {
 
     /// Counts something that an operator would ask about; bounded label values only.
     pub fn count(&mut self, what: &'static str, cause: &'static str) {
-        self.core.counters.add(what, cause);
+        self.core.count(what, cause);
     }
 }

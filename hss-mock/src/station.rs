@@ -4,11 +4,13 @@ use crate::command::{CommandError, CommandReport, HssCommand};
 use crate::hss::{Hss, HssInput, HssOutput, StoreFailure};
 use crate::record::HssRecord;
 use ambient::{Instant, Now};
+use cscf::assembly::Part;
 use cscf::metrics::{Gauge, Holding, Snapshot};
 use cscf::query::{Answer, Query, QueryId, Record};
 use cscf::station::{LinkId, Machine, Operated, Protocol, WireInput, WireOutput};
 use cscf::trace;
 use diameter_client::endpoint::{ConnId, Endpoint, EndpointInput, EndpointOutput};
+use recorder::{FactRef, Function, Rule};
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -102,10 +104,20 @@ impl HssStation {
             EndpointOutput::Request { id, request, origin_host, origin_realm } => {
                 self.hss.handle(now, HssInput::Request { id, request, origin_host, origin_realm });
             }
-            EndpointOutput::PeerUp { peer } => tracing::info!(role = "hss", peer, "Diameter peer is up"),
+            EndpointOutput::PeerUp { peer } => {
+                self.tap_fact(now, "peer_up", "connected", &peer);
+                tracing::info!(role = "hss", peer, "Diameter peer is up");
+            }
             EndpointOutput::PeerDown { peer, reason } => {
+                self.tap_fact(now, "peer_down", "lost", &format!("{peer}: {reason}"));
                 tracing::info!(role = "hss", peer, reason, "Diameter peer is down");
             }
+        }
+    }
+
+    fn tap_fact(&mut self, now: Now, name: &str, cause: &str, detail: &str) {
+        if let Some(tap) = &mut self.tap {
+            tap.fact(now, &FactRef { name, cause, detail, ..FactRef::default() });
         }
     }
 
@@ -228,7 +240,16 @@ impl Operated for HssStation {
     }
 
     fn set_trace(&mut self, on: bool) {
-        self.tap = on.then(trace::Tap::default);
+        self.set_recorder("", &if on { Rule::default() } else { Rule::off() });
+    }
+
+    fn set_recorder(&mut self, name: &str, rule: &Rule) {
+        let node = recorder::Node { function: Function::Hss, name: name.to_owned() };
+        self.tap = trace::Tap::new(node, rule);
+    }
+
+    fn recorded(&mut self, _of: Option<Part>, after: u64) -> Option<Vec<u8>> {
+        Some(self.tap.as_mut()?.chunk(after))
     }
 
     fn snapshots(&self) -> Vec<Snapshot> {

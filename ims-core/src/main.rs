@@ -17,7 +17,8 @@ fn main() -> ExitCode {
     let pcscf = Function { role: Pcscf::new, wording: pcscf::wording::WORDING };
     let icscf = Function { role: Icscf::new, wording: Wording::NONE };
     let scscf = Function { role: Scscf::new, wording: scscf::WORDING };
-    colocated::run("ims-core", ABOUT, (pcscf, icscf, scscf), Ecscf::new)
+    let ecscf = Function { role: Ecscf::new, wording: Wording::NONE };
+    colocated::run("ims-core", ABOUT, (pcscf, icscf, scscf), ecscf)
 }
 
 const ABOUT: &str =

@@ -10,6 +10,7 @@ use cscf::ladder::{Kind, Ladder, Party};
 use cscf::query::{Record, StoreFailure};
 use cscf::station::Protocol;
 use cscf::trace;
+use cscf::wording::Wording;
 use diameter_client::endpoint::{Endpoint, EndpointConfig};
 use ecscf::Ecscf;
 use hss_mock::station::{HssNotice, HssStation};
@@ -131,6 +132,7 @@ impl Launch {
             tls: self.tls.clone(),
             trace: self.tracing == Tracing::On,
             dns: config.dns.clone(),
+            recorder: (String::new(), config.recorder.rule.clone()),
             drain_max: config.limits.drain,
             write_buffer_max: config.limits.connection_buffer_bytes,
             ..Setup::new(sockets, self.clock, entropy()?)
@@ -172,7 +174,11 @@ impl Core {
         let opened = || {
             let mut controls = self.cscfs.operate(directory, &reload)?;
             let hss = ControlSocket::bind(directory, HSS)?;
-            controls.push(hss.serve(self.hss.operator(), hss_mock::WORDING, reload)?);
+            controls.push(hss.serve(self.hss.operator(), hss_mock::WORDING, Arc::clone(&reload))?);
+            if let Some(ecscf) = &mut self.ecscf {
+                let socket = ControlSocket::bind(directory, "ecscf")?;
+                controls.push(socket.serve(ecscf.operator(), Wording::NONE, reload)?);
+            }
             Ok(controls)
         };
         opened().map_err(|error: ControlError| Failure::Failed(error.to_string()))

@@ -1,6 +1,7 @@
 //! `ims`: the command that people type.
 
 mod arguments;
+mod bundle;
 mod control;
 mod core;
 mod cscfs;
@@ -12,6 +13,7 @@ mod explain;
 mod hss;
 mod ifc;
 mod io;
+mod ladder;
 mod live;
 mod load;
 mod outing;
@@ -20,6 +22,7 @@ mod phone;
 mod privilege;
 mod progress;
 mod psap;
+mod recording;
 mod reg;
 mod roster;
 mod sa;
@@ -28,6 +31,8 @@ mod settings;
 mod sub;
 mod subscriber_file;
 mod switched_on;
+mod terminal;
+mod trace;
 
 use arguments::{Arguments, Call, Command, EntryTransport, Message, Register};
 use clap::Parser;
@@ -80,6 +85,13 @@ fn main() -> ExitCode {
         Command::Log(log) => control::log(log),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Counters(counters) => control::counters(counters),
+        Command::Ladder(ladder) => {
+            stop_signal().and_then(|stop| ladder::run(ladder, || stop.load(Ordering::Relaxed)))
+        }
+        Command::Trace(trace) => {
+            stop_signal().and_then(|stop| trace::run(trace, || stop.load(Ordering::Relaxed)))
+        }
+        Command::Bundle(bundle) => bundle::run(bundle),
         Command::Reload(reload) => control::reload(reload),
     };
     match outcome {

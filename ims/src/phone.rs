@@ -150,8 +150,13 @@ impl Phone {
         let policy = Policy { answering: Answering::After(RING_TIME), ..ue.policy };
         let ue = Ue::new(UeConfig { policy, pcscf: hop, security: offers, ..ue });
         let station = assembly::sip_station(ue, config, locals, None, entropy()?);
-        let setup =
-            Setup { trace: tracing == Tracing::On, security, tls, ..Setup::new(sockets, clock, entropy()?) };
+        let setup = Setup {
+            trace: tracing == Tracing::On,
+            recorder: (subscriber.name.clone(), config.recorder.rule.clone()),
+            security,
+            tls,
+            ..Setup::new(sockets, clock, entropy()?)
+        };
         let handle = spawn(&subscriber.name, station, setup)?;
         let (name, dialled) = (subscriber.name.clone(), reachable_at(subscriber)?.to_owned());
         Ok(Phone { name, dialled, address, handle, heard: Vec::new() })

@@ -46,6 +46,20 @@ pub enum Function {
     Other,
 }
 
+impl Function {
+    /// All of them, by their numbers in a frame.
+    pub const ALL: [Function; 8] = [
+        Function::Ue,
+        Function::Pcscf,
+        Function::Icscf,
+        Function::Scscf,
+        Function::Ecscf,
+        Function::Hss,
+        Function::ApplicationServer,
+        Function::Other,
+    ];
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
@@ -85,6 +99,11 @@ pub enum Protocol {
     Diameter,
 }
 
+impl Protocol {
+    /// All of them, by their numbers in a frame.
+    pub const ALL: [Protocol; 2] = [Protocol::Sip, Protocol::Diameter];
+}
+
 /// What a message passed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Transport {
@@ -98,6 +117,12 @@ pub enum Transport {
     Sctp,
     /// Handed over within a process.
     Memory,
+}
+
+impl Transport {
+    /// All of them, by their numbers in a frame.
+    pub const ALL: [Transport; 5] =
+        [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Sctp, Transport::Memory];
 }
 
 /// The reference points of TS 23.002 that are recorded.
@@ -117,6 +142,19 @@ pub enum ReferencePoint {
     Mi,
     /// Not known to this node.
     Unknown,
+}
+
+impl ReferencePoint {
+    /// All of them, by their numbers in a frame.
+    pub const ALL: [ReferencePoint; 7] = [
+        ReferencePoint::Gm,
+        ReferencePoint::Mw,
+        ReferencePoint::Isc,
+        ReferencePoint::Cx,
+        ReferencePoint::Mm,
+        ReferencePoint::Mi,
+        ReferencePoint::Unknown,
+    ];
 }
 
 /// The security association of a message, by its SPI; never a key.

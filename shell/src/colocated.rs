@@ -3,7 +3,7 @@
 use crate::clock::system_entropy;
 use crate::control::{Control, ControlError, ControlSocket};
 use crate::driver::{self, Driver, Handle, Setup};
-use crate::process::{self, Controls, Failure};
+use crate::process::{self, Controls, Deployment, Failure};
 use crate::reload::Reload;
 use crate::sockets::{Binding, Sockets};
 use crate::store::Store;
@@ -12,7 +12,7 @@ use ambient::Entropy;
 use cscf::assembly::{self, Part};
 use cscf::config::{Config, StoreKind};
 use cscf::query::Record;
-use cscf::station::{Colocation, OfPart, Operated, Station, colocation};
+use cscf::station::{Colocation, OfPart, colocation};
 use cscf::wording::Wording;
 use cscf::{Node, Role};
 use std::path::{Path, PathBuf};
@@ -39,23 +39,25 @@ pub fn run<P, I, S, E>(
     name: &'static str,
     about: &'static str,
     (pcscf, icscf, scscf): (Function<P>, Function<I>, Function<S>),
-    ecscf: Make<E>,
+    ecscf: Function<E>,
 ) -> ExitCode
 where
     P: Role + Send + 'static,
     I: Role + Send + 'static,
     S: Role + Send + 'static,
     E: Role + Send + 'static,
-    Station<E>: Operated,
     P::Command: Clone + Send + 'static,
     I::Command: Clone + Send + 'static,
     S::Command: Clone + Send + 'static,
+    E::Command: Clone + Send + 'static,
     P::Notice: Send + 'static,
     I::Notice: Send + 'static,
     S::Notice: Send + 'static,
+    E::Notice: Send + 'static,
     Node<P>: Send,
     Node<I>: Send,
     Node<S>: Send,
+    Node<E>: Send,
 {
     let check =
         |config: &Config| P::check(config).and_then(|()| I::check(config)).and_then(|()| S::check(config));
@@ -73,39 +75,50 @@ where
             serve: Box::new(move |handle, sockets, reload| serve(handle, sockets, wordings, &reload)),
         };
         let setup = Setup { store, restored, security, tls, ..process::unbound()? };
-        let beside = beside(config, ecscf)?;
+        let beside = beside(&deployment, ecscf)?;
         process::serve_shards(name, stations, bindings(config), setup, &deployment, controls)?;
-        let Some(beside) = beside else { return Ok(()) };
+        let Some((beside, control)) = beside else { return Ok(()) };
+        drop(control);
         beside.drain();
         beside.join().map(drop).map_err(Failure::failed)
     })
 }
 
-/// The E-CSCF of a configuration, running.
+/// The E-CSCF of a configuration, running, and its control socket.
 #[expect(clippy::type_complexity, reason = "it is the handle of a station, and has no other name")]
 fn beside<E>(
-    config: &Arc<Config>,
-    make: Make<E>,
-) -> Result<Option<Handle<<Station<E> as Operated>::Command, <Station<E> as Operated>::Notice>>, Failure>
+    deployment: &Deployment,
+    ecscf: Function<E>,
+) -> Result<Option<(Handle<E::Command, E::Notice>, Option<Control>)>, Failure>
 where
     E: Role + Send + 'static,
-    Station<E>: Operated + 'static,
+    E::Command: Clone + Send + 'static,
+    E::Notice: Send + 'static,
+    Node<E>: Send,
 {
+    let Deployment { config, file } = deployment;
     let locals = config.ecscf.listen.clone();
     if locals.is_empty() {
         return Ok(None);
     }
+    let socket = config.control.path.as_deref().map(|directory| ControlSocket::bind(directory, E::NAME));
+    let socket = socket.transpose().map_err(Failure::failed)?;
     let sockets = Sockets::bind(locals.iter().map(Binding::from)).map_err(Failure::failed)?;
     let entropy = system_entropy().map_err(Failure::failed)?;
-    let station = assembly::sip_station(make(Arc::clone(config)), config, locals, None, entropy);
+    let station = assembly::sip_station((ecscf.role)(Arc::clone(config)), config, locals, None, entropy);
     let setup = Setup {
         sockets,
         dns: config.dns.clone(),
+        recorder: (String::new(), config.recorder.rule.clone()),
         drain_max: config.limits.drain,
         write_buffer_max: config.limits.connection_buffer_bytes,
         ..process::unbound()?
     };
-    Driver::spawn_shards(E::NAME, vec![station], setup).map(Some).map_err(Failure::failed)
+    let mut handle = Driver::spawn_shards(E::NAME, vec![station], setup).map_err(Failure::failed)?;
+    let reload = Arc::new(Reload::new(Arc::clone(config), Some(file.clone())));
+    let served = socket.map(|socket| socket.serve(handle.operator(), ecscf.wording, reload));
+    let control = served.transpose().map_err(Failure::failed)?;
+    Ok(Some((handle, control)))
 }
 
 /// The stations of each shard: as many as the configuration says, for all three alike.

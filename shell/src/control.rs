@@ -1,8 +1,8 @@
 //! The control channel: a Unix-domain socket at which a person commands a running process.
 //!
-//! One line asks, a [`Reply`] answers, one connection at a time. What a line means is the [`Wording`]'s to say; four words
-//! are every process's own: `help`, `counters`, `log` and `reload`. The socket is its owner's alone (0600): who may write to it may read
-//! and change subscribers.
+//! One line asks, a [`Reply`] answers, one connection at a time. What a line means is the [`Wording`]'s to say; five words
+//! are every process's own: `help`, `counters`, `log`, `recorded` and `reload`. The socket is its owner's alone (0600): who may
+//! write to it may read and change subscribers.
 
 mod client;
 mod place;
@@ -12,6 +12,8 @@ pub use place::{private_directory, socket_path};
 
 use crate::driver::Operator;
 use crate::reload::Reload;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use cscf::node::Count;
 use cscf::wording::{Outcome, Reply, Wording};
 use std::fmt;
@@ -193,7 +195,8 @@ impl<C: Clone, N> Desk<C, N> {
     fn reply(&mut self, line: &str) -> Reply {
         match line {
             "help" => {
-                let own = ["counters", "log FILTER | configured", "reload", "help"].map(str::to_owned);
+                let own = ["counters", "recorded SHARD AFTER", "log FILTER | configured", "reload", "help"];
+                let own = own.map(str::to_owned);
                 Reply::done(self.wording.help.iter().map(|line| (*line).to_owned()).chain(own))
             }
             "counters" => {
@@ -203,10 +206,26 @@ impl<C: Clone, N> Desk<C, N> {
             }
             "reload" => self.reload.reload(),
             _ if line.starts_with("log ") => self.reload.log(line.trim_start_matches("log ").trim()),
+            _ if line.starts_with("recorded ") => self.recorded(line),
             _ => match (self.wording.read)(line) {
                 Ok(command) => self.carry_out(command),
                 Err(why) => Reply::of(Outcome::Usage(why)),
             },
+        }
+    }
+
+    /// How many shards there are, and a chunk of what one of them has recorded, in base64.
+    fn recorded(&self, line: &str) -> Reply {
+        let mut words = line.split_ascii_whitespace().skip(1);
+        let (shard, after) = (words.next().map(str::parse), words.next().map(str::parse));
+        let (Some(Ok(shard)), Some(Ok(after)), None) = (shard, after, words.next()) else {
+            let why = "write: recorded SHARD AFTER, with the number of the entry that was read last";
+            return Reply::of(Outcome::Usage(why.to_owned()));
+        };
+        let shards = self.operator.shards().to_string();
+        match self.operator.recorded(shard, after, COMMAND_MAX) {
+            Some(chunk) => Reply::done([shards, BASE64.encode(chunk)]),
+            None => Reply::done([shards]),
         }
     }
 
@@ -237,6 +256,11 @@ impl<C: Clone, N> Desk<C, N> {
         }
         Reply::of(Outcome::Unreachable("the process has stopped".to_owned()))
     }
+}
+
+/// Reads the second line of a reply to `recorded`.
+pub fn read_recorded(line: &str) -> Option<recorder::Chunk> {
+    recorder::read_chunk(&BASE64.decode(line).ok()?).ok()
 }
 
 /// One reply of those of all shards. A user is known to one shard alone, so that who has done it outweighs who could

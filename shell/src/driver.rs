@@ -36,6 +36,7 @@ use cscf::station::{Operated, ShardId};
 use handle::{Orders, Post, Posts, Reports, join_all};
 use leftovers::Leftovers;
 use mio::{Poll, Token};
+use recorder::{Mode, Rule};
 use shard::{Mail, Shard};
 use std::io;
 use std::sync::Arc;
@@ -58,6 +59,8 @@ pub struct Setup {
     pub entropy: Entropy,
     /// The clock: copies of one make the times of several machines comparable.
     pub clock: Clock,
+    /// What is recorded, by the node of this name.
+    pub recorder: (String, Rule),
     /// Whether every message is reported to [`Handle::traces`].
     pub trace: bool,
     /// How long work may take to finish once the machine is asked to stop.
@@ -80,6 +83,7 @@ impl Setup {
             dns: DnsSection { servers: Vec::new(), timeout: Duration::from_secs(2) },
             entropy,
             clock,
+            recorder: (String::new(), Rule::default()),
             trace: false,
             drain_max: Duration::from_secs(5),
             write_buffer_max: 1 << 20,
@@ -106,6 +110,7 @@ impl Setup {
                 store: self.store.share(),
                 restored,
                 dns: self.dns.clone(),
+                recorder: self.recorder.clone(),
                 security: self.security.clone(),
                 tls: self.tls.clone(),
                 entropy: self.entropy.fork(),
@@ -168,12 +173,17 @@ impl Driver {
         let parts = machines.into_iter().zip(setups).zip(polls).zip(places);
         for (number, (((mut machine, setup), poll), membership)) in (0..).zip(parts) {
             let number = ShardId(number);
-            let reports = Reports { notice: notice.clone(), trace: trace.clone(), lost: 0 };
+            let reports =
+                Reports { notice: notice.clone(), trace: setup.trace.then(|| trace.clone()), lost: 0 };
             let (started, posts) = (started.clone(), Arc::clone(&posts));
             let (company, names) = (Arc::clone(&company), Arc::clone(&names));
             let name = if count == 1 { name.to_owned() } else { format!("{name}-{}", number.0) };
             let run = move || {
-                machine.set_trace(setup.trace);
+                let (node, rule) = &setup.recorder;
+                machine.set_recorder(node, rule);
+                if setup.trace && rule.mode != Mode::On {
+                    machine.set_trace(true);
+                }
                 let world = World::open(setup, number, company, names, &poll)?;
                 // The receiver waits right below, unless its thread has died.
                 let _ = started.send(());

@@ -401,6 +401,7 @@ where
     let setup = Setup {
         sockets,
         dns: config.dns.clone(),
+        recorder: (String::new(), config.recorder.rule.clone()),
         drain_max: config.limits.drain,
         write_buffer_max: config.limits.connection_buffer_bytes,
         ..setup

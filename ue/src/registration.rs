@@ -324,6 +324,12 @@ impl Ue {
             }
             Answer::Bad(authorization) => {
                 attempt.bad_challenges += 1;
+                // TS 24.229 §5.1.1.5.3: with auts the card asks to be followed, without it does not know the network.
+                let is_out_of_step = authorization.contains("auts=");
+                turn.count(
+                    "challenge refused",
+                    if is_out_of_step { "SQN out of range" } else { "MAC failure" },
+                );
                 authorization
             }
             Answer::Unusable(why) => {

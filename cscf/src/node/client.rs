@@ -216,7 +216,8 @@ impl<R: Role> Core<R> {
         {
             // RFC 3263 §4.3: this hop failed, the next one is a new transaction.
             self.disarm_client(id);
-            self.counters.add("hop_failover", "no answer");
+            self.about_client(id);
+            self.count("hop_failover", "no answer");
             return self.next_attempt(now, id, "no hop left");
         }
         if matches!(event, ClientEvent::Response(Class::Provisional)) {
@@ -244,7 +245,7 @@ impl<R: Role> Core<R> {
                 if client.attempts % ATTEMPTS == attempt {
                     self.client_event(now, ClientId(id.0, id.1), ClientEvent::TransportError, None);
                 } else {
-                    self.counters.add("dropped", "failure of a hop given up before");
+                    self.count("dropped", "failure of a hop given up before");
                 }
             }
             _ => {}

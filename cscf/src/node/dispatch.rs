@@ -35,14 +35,14 @@ impl<R: Role> Node<R> {
             Err(error) => self.core.malformed(source, error),
             Ok(mut message) if message.is_request() => {
                 if !self.core.stamp_via(&source, &mut message) {
-                    return self.core.counters.add("dropped", "request without a readable Via");
+                    return self.core.count("dropped", "request without a readable Via");
                 }
                 let reject = Reject::new(Status::SERVICE_UNAVAILABLE, "the user's shard is busy")
                     .header(Name::RetryAfter, "5");
                 self.core.refuse_stateless(&Incoming { message, source }, &reject);
             }
             Ok(message) => {
-                self.core.counters.add("dropped", "response to a busy shard");
+                self.core.count("dropped", "response to a busy shard");
                 self.core.reclaim(message);
             }
         }
@@ -55,12 +55,12 @@ impl<R: Role> Node<R> {
             Ok(via) => via,
             Err(error) => {
                 tracing::debug!(role = R::NAME, %error, remote = %source.remote, "response dropped");
-                return self.core.counters.add("dropped", "malformed response");
+                return self.core.count("dropped", "malformed response");
             }
         };
         let Some(status) = message.status() else { return };
         let Some(id) = self.core.match_response(&message, &via) else {
-            return self.core.counters.add("dropped", "response to no transaction");
+            return self.core.count("dropped", "response to no transaction");
         };
         if let Some(traffic) = &mut self.core.traffic {
             let kind = Kind::of(&message.method());
@@ -72,7 +72,7 @@ impl<R: Role> Node<R> {
 
     fn request(&mut self, now: Now, source: Source, mut message: Message) {
         if !self.core.stamp_via(&source, &mut message) {
-            return self.core.counters.add("dropped", "request without a readable Via");
+            return self.core.count("dropped", "request without a readable Via");
         }
         if let Some(loose) = self.core.undo_strict_routing(&message) {
             self.core.reclaim(std::mem::replace(&mut message, loose));
@@ -109,11 +109,12 @@ impl<R: Role> Node<R> {
                 let request = Incoming { message, source };
                 let mut turn = crate::turn::Turn { core: &mut self.core, now, context: None };
                 if let Err(reject) = self.role.request(&mut turn, &request) {
-                    self.core.counters.add("ack_dropped", reject.cause);
+                    self.core.facts.about(request.message.first(Name::CallId), Some(request.source.remote));
+                    self.core.count("ack_dropped", reject.cause);
                 }
                 self.core.reclaim(request.message);
             } else {
-                self.core.counters.add("dropped", "malformed ACK");
+                self.core.count("dropped", "malformed ACK");
             }
             return;
         }
@@ -194,14 +195,16 @@ impl<R: Role> Node<R> {
             match pending {
                 Pending::Response(id, response) => self.client_response(now, id, response),
                 Pending::ClientFailed(id, why) => {
-                    self.core.counters.add("unreachable", why);
+                    self.core.about_client(id);
+                    self.core.count("unreachable", why);
                     self.client_ended_without_response(now, id, Failure::Unreachable(why));
                     self.core.end_client(id);
                 }
                 Pending::ClientTimedOut(id) => {
                     let answered =
                         self.core.clients.get((id.0, id.1)).is_some_and(|client| client.has_provisional);
-                    self.core.counters.add("timeout", "no final response");
+                    self.core.about_client(id);
+                    self.core.count("timeout", "no final response");
                     self.client_ended_without_response(now, id, Failure::Timeout { answered });
                 }
                 Pending::ClientTimer(id, timer) => {

@@ -33,7 +33,8 @@ impl<R: Role> Core<R> {
 
     /// A message that could not be parsed: answered where that is possible (RFC 3261 §8.2, RFC 4475).
     pub(super) fn malformed(&mut self, source: Source, error: ParseError) {
-        self.counters.add("malformed", error.reason.label());
+        self.facts.about(None, Some(source.remote));
+        self.count("malformed", error.reason.label());
         tracing::debug!(role = R::NAME, reason = error.reason.label(), remote = %source.remote, "malformed message");
         let status = error.reason.status();
         let cause = error.reason.label();
@@ -46,9 +47,9 @@ impl<R: Role> Core<R> {
     pub(crate) fn refuse(&mut self, now: Now, id: Option<ContextId>, request: &Incoming, reject: &Reject) {
         let is_late = id.and_then(|id| self.contexts.get(id)).is_some_and(|context| context.is_answered);
         if is_late {
-            return self.counters.add("late_refusal", reject.cause);
+            return self.count("late_refusal", reject.cause);
         }
-        self.counters.add("refused", reject.cause);
+        self.refused(request, reject);
         tracing::info!(
             role = R::NAME,
             status = reject.status.code(),
@@ -67,7 +68,7 @@ impl<R: Role> Core<R> {
 
     /// Refuses a request that gets no transaction.
     pub(super) fn refuse_stateless(&mut self, request: &Incoming, reject: &Reject) {
-        self.counters.add("refused", reject.cause);
+        self.refused(request, reject);
         let Ok(via) = request.message.top_via() else { return };
         if request.message.method() == Method::Ack {
             return;
@@ -85,6 +86,20 @@ impl<R: Role> Core<R> {
         let warning = self.warning(reject);
         let bytes = fill_refusal(builder, reject, &warning).build();
         self.outputs.push_back(Output::Send { exit, bytes, ticket: Ticket::default() });
+    }
+
+    /// Counts and records a refusal.
+    fn refused(&mut self, request: &Incoming, reject: &Reject) {
+        self.counters.add("refused", reject.cause);
+        if self.facts.is_on() {
+            self.facts.about(request.message.first(Name::CallId), Some(request.source.remote));
+            let (method, status) = (request.message.method(), reject.status.code());
+            let detail = match &reject.detail {
+                Some(detail) => format!("{method} {status}: {detail}"),
+                None => format!("{method} {status}"),
+            };
+            self.facts.add("refused", reject.cause, &detail);
+        }
     }
 
     /// The cause as a Warning value (RFC 3261 §20.43: 399, miscellaneous).

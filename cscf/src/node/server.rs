@@ -237,7 +237,7 @@ impl<R: Role> Core<R> {
                         self.timers.cancel(armed);
                     }
                 }
-                Action::Timeout => self.counters.add("server_timeout", "no ACK"),
+                Action::Timeout => self.count("server_timeout", "no ACK"),
                 Action::Terminate => self.end_server(id),
                 Action::SendAck => unreachable!("no server machine asks for an ACK"),
             }
@@ -317,7 +317,7 @@ impl<R: Role> Core<R> {
         {
             self.server_keys.remove(&key);
             self.quota.leave(holder);
-            self.counters.add("ended early", "answered request");
+            self.count("ended early", "answered request");
         }
         true
     }
@@ -373,7 +373,7 @@ impl<R: Role> Core<R> {
                 self.respond(now, id, status.code(), bytes);
             }
             // An ACK is never answered; anything else has a context.
-            None => self.counters.add("dropped", "reply without a transaction"),
+            None => self.count("dropped", "reply without a transaction"),
         }
     }
 

@@ -254,7 +254,7 @@ impl<R: Role> Node<R> {
             .is_some_and(|request| request.message.method() == Method::Invite);
         if code == 408 && !is_invite {
             // RFC 4320 §4.2: a 408 to a non-INVITE request always comes too late; say nothing.
-            self.core.counters.add("dropped", "408 to a non-INVITE");
+            self.core.count("dropped", "408 to a non-INVITE");
             self.core.end_server(id);
             return;
         }

@@ -509,6 +509,25 @@ where
             .collect()
     }
 
+    fn set_recorder(&mut self, name: &str, rule: &recorder::Rule) {
+        self.pcscf.set_recorder(name, rule);
+        self.icscf.set_recorder(name, rule);
+        self.scscf.set_recorder(name, rule);
+    }
+
+    fn recorded(&mut self, of: Option<Part>, after: u64) -> Option<Vec<u8>> {
+        match of.unwrap_or(Part::Pcscf) {
+            Part::Pcscf => self.pcscf.recorded(of, after),
+            Part::Icscf => self.icscf.recorded(of, after),
+            Part::Scscf => self.scscf.recorded(of, after),
+        }
+    }
+
+    fn record(&mut self, now: Now, fact: &recorder::FactRef<'_>) {
+        // What a driver finds is about IPsec, which is the P-CSCF's.
+        self.pcscf.record(now, fact);
+    }
+
     fn counters(&self, of: Option<Part>) -> Vec<Count> {
         let counts = |part| match part {
             Part::Pcscf => self.pcscf.counters(of),

@@ -73,6 +73,18 @@ pub trait Operated: Machine {
         Vec::new()
     }
 
+    /// Begins to record by `rule`, as the node of this name; before the first input, lest a stream be joined midway.
+    fn set_recorder(&mut self, _name: &str, _rule: &recorder::Rule) {}
+
+    /// A chunk of what was recorded after the entry numbered `after`, of one of the functions that share a machine; `None`
+    /// when nothing is recorded.
+    fn recorded(&mut self, _of: Option<Part>, _after: u64) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Records what the driver has found.
+    fn record(&mut self, _now: Now, _fact: &recorder::FactRef<'_>) {}
+
     /// What it has counted since it started; of functions that share a machine, one tells its own if it is named.
     fn counters(&self, _of: Option<Part>) -> Vec<Count> {
         Vec::new()

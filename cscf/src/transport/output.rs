@@ -3,7 +3,6 @@
 use crate::flow::{Flow, Source};
 use crate::input::Ticket;
 use crate::station::WireOutput;
-use std::net::SocketAddr;
 
 /// What the transport layer asks of what is above and below it, in order.
 #[derive(Debug)]
@@ -26,13 +25,4 @@ pub enum TransportOutput {
     },
     /// For the driver.
     Wire(WireOutput),
-    /// A message left, told to the tap alone, after the output that carries it.
-    Left {
-        /// Our end.
-        local: SocketAddr,
-        /// The other end.
-        remote: SocketAddr,
-        /// The message.
-        bytes: Vec<u8>,
-    },
 }

@@ -69,7 +69,6 @@ impl Bench {
                 }
                 TransportOutput::FlowLost(_) => "flow lost".to_owned(),
                 TransportOutput::SendFailed { ticket, why } => format!("ticket {} failed: {why}", ticket.0),
-                TransportOutput::Left { .. } => "left".to_owned(),
                 TransportOutput::Wire(wire) => match wire {
                     WireOutput::Datagram { local, remote, bytes } => {
                         format!("datagram {local} to {remote}: {}", String::from_utf8_lossy(&bytes))

@@ -110,7 +110,7 @@ fn a_line_is_a_command_and_its_notice_is_the_reply() {
     drop(connection);
     assert_eq!(
         lab.ask("help").unwrap().lines,
-        ["a number", "counters", "log FILTER | configured", "reload", "help"]
+        ["a number", "counters", "recorded SHARD AFTER", "log FILTER | configured", "reload", "help"]
     );
     assert!(matches!(lab.ask("reload").unwrap().outcome, Outcome::Failed(_)), "there is no file");
 }

@@ -46,9 +46,10 @@ where
         let posts = self.orders.0.clone();
         let (company, shards) = (Arc::clone(&posts.company), posts.posts.len());
         let count = posts.clone().count(Some(part));
+        let record = posts.clone().record(Some(part));
         let command = Box::new(move |command| -> Result<(), Gone> { posts.command(whole(command)) });
         let (tell, notices) = sync_channel(NOTICES_MAX);
-        (Operator { command, count, company, shards, notices }, tell)
+        (Operator { command, count, record, company, shards, notices }, tell)
     }
 }
 

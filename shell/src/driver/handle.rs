@@ -44,6 +44,12 @@ pub(super) enum Order<C> {
     Measure {
         asker: SyncSender<Vec<Snapshot>>,
     },
+    /// One shard tells what it has recorded after an entry, for one of the functions that share the machine.
+    Record {
+        of: Option<Part>,
+        after: u64,
+        asker: SyncSender<Option<Vec<u8>>>,
+    },
     Drain,
     Abort,
 }
@@ -92,8 +98,9 @@ impl<C, N> Handle<C, N> {
         let posts = self.orders.0.clone();
         let (company, shards) = (Arc::clone(&posts.company), posts.posts.len());
         let count = posts.clone().count(None);
+        let record = posts.clone().record(None);
         let command = Box::new(move |command| posts.command(command));
-        Operator { command, count, company, shards, notices }
+        Operator { command, count, record, company, shards, notices }
     }
 
     /// The end that asks the machine for its numbers, to be used elsewhere. It keeps no machine alive.
@@ -127,6 +134,13 @@ impl<C, N> Handle<C, N> {
     /// Waits until the machine has ended, all of its shards, or is about to: [`Handle::join`] tells how.
     pub async fn ended(&self) {
         self.orders.0.company.ended().await;
+    }
+
+    /// A chunk of what a shard has recorded after the entry numbered `after`, as [`Operator::recorded`].
+    pub fn recorded(&self, shard: usize, after: u64, within: Duration) -> Option<Vec<u8>> {
+        let (asker, told) = sync_channel(1);
+        self.orders.0.posts.get(shard)?.push(Order::Record { of: None, after, asker });
+        told.recv_timeout(within).ok().flatten()
     }
 
     /// Asks the machine to take no new work and to end; does not wait.
@@ -174,10 +188,14 @@ pub(super) fn join_all(threads: Vec<JoinHandle<io::Result<Ended>>>) -> io::Resul
     Ok(worst)
 }
 
+/// Asks a shard for what it has recorded after an entry.
+pub(super) type AskRecord = dyn Fn(usize, u64, SyncSender<Option<Vec<u8>>>) + Send;
+
 /// Who commands a running machine, and hears what it says of it.
 pub struct Operator<C, N> {
     pub(super) command: Box<dyn Fn(C) -> Result<(), Gone> + Send>,
     pub(super) count: Box<dyn Fn(SyncSender<Vec<Count>>) + Send>,
+    pub(super) record: Box<AskRecord>,
     pub(super) company: Arc<Company>,
     pub(super) shards: usize,
     /// What the machine tells.
@@ -206,6 +224,14 @@ impl<C, N> Operator<C, N> {
             }
         }
         sums.into_iter().map(|((name, cause), count)| Count { name, cause, count }).collect()
+    }
+
+    /// A chunk of what a shard has recorded after the entry numbered `after` ([`recorder::read_chunk`]); `None` when it
+    /// records nothing, or does not answer in time.
+    pub fn recorded(&self, shard: usize, after: u64, within: Duration) -> Option<Vec<u8>> {
+        let (sender, told) = sync_channel(1);
+        (self.record)(shard, after, sender);
+        told.recv_timeout(within).ok().flatten()
     }
 
     /// How many shards a command reaches: so many notices may tell of it.
@@ -289,6 +315,15 @@ impl<C: Send + 'static> Posts<C> {
     pub(super) fn count(self, of: Option<Part>) -> Box<dyn Fn(SyncSender<Vec<Count>>) + Send> {
         Box::new(move |asker| self.order(|| Order::Count { of, asker: asker.clone() }))
     }
+
+    /// Asks one shard for what it has recorded.
+    pub(super) fn record(self, of: Option<Part>) -> Box<AskRecord> {
+        Box::new(move |shard, after, asker| {
+            if let Some(post) = self.posts.get(shard) {
+                post.push(Order::Record { of, after, asker });
+            }
+        })
+    }
 }
 
 impl<C: Clone> Posts<C> {
@@ -332,7 +367,7 @@ impl<C> Post<C> {
 /// A shard's end of what its owner reads.
 pub(super) struct Reports<N> {
     pub(super) notice: SyncSender<N>,
-    pub(super) trace: SyncSender<trace::Event>,
+    pub(super) trace: Option<SyncSender<trace::Event>>,
     /// Messages that no reader took.
     pub(super) lost: u64,
 }
@@ -343,8 +378,9 @@ impl<N> Reports<N> {
         while let Some(notice) = machine.poll_notice() {
             let _ = self.notice.try_send(notice);
         }
+        let Some(trace) = &self.trace else { return };
         while let Some(event) = machine.poll_trace() {
-            self.lost += u64::from(self.trace.try_send(event).is_err());
+            self.lost += u64::from(trace.try_send(event).is_err());
         }
     }
 }

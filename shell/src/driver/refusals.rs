@@ -3,6 +3,7 @@
 use crate::ipsec::SecurityBackEnd;
 use ambient::Instant;
 use ipsec::Refusal;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,12 +18,14 @@ type Counts = [u64; Refusal::ALL.len()];
 pub(super) struct Refusals {
     told: Arc<Told>,
     look_at: Option<Instant>,
+    /// What was told, for the recorder.
+    news: VecDeque<(&'static str, u64)>,
 }
 
 impl Refusals {
     /// Looks that begin later.
     pub(super) const fn new(told: Arc<Told>) -> Refusals {
-        Refusals { told, look_at: None }
+        Refusals { told, look_at: None, news: VecDeque::new() }
     }
 
     /// There is something to look for from here on; what was refused before the first shard says so is no news.
@@ -31,6 +34,11 @@ impl Refusals {
             self.told.lock().get_or_insert_with(|| counts(back_end));
             self.look_at = Some(now + EVERY);
         }
+    }
+
+    /// The next reason that was told of, and how often it came.
+    pub(super) fn poll(&mut self) -> Option<(&'static str, u64)> {
+        self.news.pop_front()
     }
 
     /// When [`Refusals::look`] is due.
@@ -48,6 +56,7 @@ impl Refusals {
         let Some(told) = told.as_mut() else { return };
         for (reason, count) in news(told, counts(back_end)) {
             tracing::warn!(count, cause = meaning(reason), "ESP was refused: {reason:?}");
+            self.news.push_back((reason.name(), count));
         }
     }
 }
@@ -87,7 +96,7 @@ fn meaning(reason: Refusal) -> &'static str {
     }
 }
 
-const EVERY: Duration = Duration::from_secs(5);
+const EVERY: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

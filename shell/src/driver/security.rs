@@ -161,6 +161,11 @@ impl Associations {
         }
     }
 
+    /// See [`Refusals::poll`].
+    pub(super) fn poll_refused(&mut self) -> Option<(&'static str, u64)> {
+        self.refusals.poll()
+    }
+
     /// When [`Associations::timeout`] is due.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         let due = match &self.back_end {

@@ -16,6 +16,7 @@ use cscf::node::Count;
 use cscf::query::{Answer, QueryId};
 use cscf::station::{Operated, Parcel, ShardId, WireInput};
 use mio::{Events, Poll};
+use recorder::FactRef;
 use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
@@ -170,6 +171,9 @@ impl<M: Operated> Shard<M> {
                     // Who asked may have gone.
                     let _ = asker.try_send(self.snapshots());
                 }
+                Order::Record { of, after, asker } => {
+                    let _ = asker.try_send(self.machine.recorded(of, after));
+                }
                 Order::Drain if self.drain_until.is_none() => {
                     self.drain_until = Some(now.instant + self.world.drain_max());
                     self.input(now, WireInput::Drain);
@@ -296,6 +300,11 @@ impl<M: Operated> Shard<M> {
     fn drain_outputs(&mut self, now: Now) {
         while let Some(output) = self.machine.poll_output() {
             self.world.carry_out(now, output);
+        }
+        while let Some((cause, count)) = self.world.poll_refused() {
+            let detail = format!("{count} packets");
+            let fact = FactRef { name: "esp_refused", cause, detail: &detail, ..FactRef::default() };
+            self.machine.record(now, &fact);
         }
         self.reports.collect(&mut self.machine);
     }

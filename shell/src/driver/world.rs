@@ -274,6 +274,11 @@ impl World {
         }
     }
 
+    /// A reason for which ESP was refused since the last time, and how often.
+    pub(super) fn poll_refused(&mut self) -> Option<(&'static str, u64)> {
+        self.security.as_mut()?.poll_refused()
+    }
+
     /// What is counted around the machine.
     pub(super) fn counters(&self) -> Vec<Count> {
         self.security.as_ref().map(Associations::counters).unwrap_or_default()

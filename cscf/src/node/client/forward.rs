@@ -32,7 +32,7 @@ impl<R: Role> Core<R> {
         let message = &request.message;
         if id.and_then(|id| self.contexts.get(id)).is_some_and(|context| context.is_answered) {
             // Cancelled or refused while a query was open: there is nobody to forward for.
-            self.counters.add("dropped", "forward after the final response");
+            self.count("dropped", "forward after the final response");
             return Branch { number: u16::MAX, hop: None };
         }
         // RFC 3261 §16.6 step 3; the value was checked when the request came in.
@@ -176,7 +176,7 @@ impl<R: Role> Core<R> {
             Ok(Resolved::Fail(_)) | Err(_) => None,
         };
         let Some(hop) = hop else {
-            self.counters.add("dropped", "ACK without a next hop");
+            self.count("dropped", "ACK without a next hop");
             return;
         };
         let mut via = line_end(&request)..line_end(&request);

@@ -77,7 +77,8 @@ impl<R: Role> Core<R> {
             }
             Answer::Resolved(Err(unresolved)) => {
                 tracing::warn!(role = R::NAME, %unresolved, "next hop does not resolve");
-                self.counters.add("unresolved", unresolved.name());
+                self.about_client(id);
+                self.count("unresolved", unresolved.name());
                 self.pending.push_back(Pending::ClientFailed(id, "next hop does not resolve"));
             }
             Answer::Cx(_) | Answer::Stored(_) | Answer::Secured(_) => {
@@ -162,7 +163,7 @@ impl<R: Role> Core<R> {
         };
         let next = ClientId(slot, generation);
         self.name_branch(next);
-        self.counters.add("hop_failover", "503");
+        self.count("hop_failover", "503");
         self.next_attempt(now, next, "no hop left");
         true
     }

@@ -1,9 +1,10 @@
 //! Keys in messages: nobody who reads a trace may read what they protect (TS 33.203 §6.1.1).
 //!
 //! CK and IK travel between the HSS, the S-CSCF and the P-CSCF, in Cx and in the challenge (TS 29.229 §6.3, TS 24.229
-//! §7.2A). Their octets are overwritten in place, so that lengths and framing stay.
+//! §7.2A); the HSS also tells the S-CSCF the expected RES, or for a password the hash that is as good as it. Their octets are
+//! overwritten in place, so that lengths and framing stay.
 
-use crate::station::Protocol;
+use crate::entry::Protocol;
 
 /// Overwrites the keys in a message.
 pub(super) fn hide(protocol: Protocol, message: &mut [u8]) {
@@ -11,8 +12,10 @@ pub(super) fn hide(protocol: Protocol, message: &mut [u8]) {
         Protocol::Sip if message.starts_with(b"SIP/2.0 40") => hide_parameters(message),
         Protocol::Sip => {}
         Protocol::Diameter => {
+            // In a request the AVP that else has RES has RAND and AUTS (TS 29.228 §6.3.1), which tell nothing.
+            let is_answer = message.get(4).is_some_and(|flags| flags & 0x80 == 0);
             if let Some(avps) = message.get_mut(DIAMETER_HEADER..) {
-                hide_avps(avps, GROUPS_MAX);
+                hide_avps(avps, is_answer, GROUPS_MAX);
             }
         }
     }
@@ -36,8 +39,8 @@ fn hide_parameters(message: &mut [u8]) {
     }
 }
 
-/// The AVPs Confidentiality-Key and Integrity-Key, and those in groups.
-fn hide_avps(mut avps: &mut [u8], depth: usize) {
+/// The AVPs Confidentiality-Key and Integrity-Key, in answers those that prove a user, and all of them in groups.
+fn hide_avps(mut avps: &mut [u8], is_answer: bool, depth: usize) {
     loop {
         let Some(header) = avps.first_chunk::<8>().copied() else { return };
         let code = u32::from_be_bytes([header[0], header[1], header[2], header[3]]);
@@ -46,7 +49,10 @@ fn hide_avps(mut avps: &mut [u8], depth: usize) {
         let Some(data) = avps.get_mut(data_at..length) else { return };
         match code {
             CONFIDENTIALITY_KEY | INTEGRITY_KEY => data.fill(b'*'),
-            SIP_AUTH_DATA_ITEM if depth > 0 => hide_avps(data, depth - 1),
+            SIP_AUTHORIZATION | DIGEST_HA1 if is_answer => data.fill(b'*'),
+            SIP_AUTH_DATA_ITEM | SIP_DIGEST_AUTHENTICATE if depth > 0 => {
+                hide_avps(data, is_answer, depth - 1)
+            }
             _ => {}
         }
         let Some(rest) = avps.get_mut(length.next_multiple_of(4)..) else { return };
@@ -56,9 +62,12 @@ fn hide_avps(mut avps: &mut [u8], depth: usize) {
 
 const DIAMETER_HEADER: usize = 20;
 const GROUPS_MAX: usize = 2;
+const DIGEST_HA1: u32 = 121;
+const SIP_AUTHORIZATION: u32 = 610;
 const SIP_AUTH_DATA_ITEM: u32 = 612;
 const CONFIDENTIALITY_KEY: u32 = 625;
 const INTEGRITY_KEY: u32 = 626;
+const SIP_DIGEST_AUTHENTICATE: u32 = 635;
 
 #[cfg(test)]
 mod tests {
@@ -96,16 +105,22 @@ mod tests {
             avp.resize(avp.len().next_multiple_of(4), 0);
             avp
         };
-        let item = [avp(609, b"rand"), avp(625, &[7; 16]), avp(626, &[8; 16])].concat();
+        let digest = avp(635, &avp(121, b"ha1"));
+        let item =
+            [avp(609, b"rand"), avp(610, b"xres"), digest, avp(625, &[7; 16]), avp(626, &[8; 16])].concat();
         let mut message = [vec![1; 20], avp(1, b"alice"), avp(612, &item), avp(626, b"odd")].concat();
         let before = message.clone();
         hide(Protocol::Diameter, &mut message);
         assert_eq!(message.len(), before.len());
-        for key in [&[7; 16][..], &[8; 16], b"odd"] {
+        for key in [&[7; 16][..], &[8; 16], b"odd", b"xres", b"ha1"] {
             assert!(!message.windows(key.len()).any(|part| part == key), "{key:?}");
         }
-        assert_eq!(message.iter().filter(|octet| **octet == b'*').count(), 35);
+        assert_eq!(message.iter().filter(|octet| **octet == b'*').count(), 42);
         assert!(message.windows(4).any(|part| part == b"rand"));
+        let mut request = before.clone();
+        request[4] = 0x80;
+        hide(Protocol::Diameter, &mut request);
+        assert!(request.windows(4).any(|part| part == b"xres"), "in a request it is RAND and AUTS");
         for length in 0..before.len() {
             hide(Protocol::Diameter, &mut before[..length].to_vec());
         }
