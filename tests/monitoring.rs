@@ -209,8 +209,7 @@ impl Core {
         };
         let mut command = Command::new(binary("ims"));
         command.arg("load").args(words).args(["--duration", duration, "--talk", "500ms", "--ring", "100ms"]);
-        // A UE that registers anew while it calls may have its call refused: that is no matter here.
-        command.args(["--allow-failures", "10", "--register-rate", "200"]);
+        command.args(["--register-rate", "200"]);
         command.args([
             "--ues",
             &self.users.to_string(),

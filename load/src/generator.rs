@@ -182,7 +182,7 @@ impl Generator {
             Scenario::Register => {
                 let fresh = population.take_absent();
                 let ue = fresh.or_else(|| {
-                    let again = population.take_registered(false, entropy)?;
+                    let again = population.take_restarted(entropy)?;
                     measures.again += u64::from(is_measured);
                     Some(again)
                 })?;

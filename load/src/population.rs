@@ -147,7 +147,15 @@ impl Population {
         self.registered.get(at as usize).copied()
     }
 
-    /// A registered one begins to register anew; with `idle`, only one that is in no call.
+    /// A registered one in no call is switched off and on, and begins to register as if it never had. Until it has, it
+    /// calls nobody and nobody calls it: it has no Service-Route.
+    pub(crate) fn take_restarted(&mut self, entropy: &mut Entropy) -> Option<u32> {
+        let ue = self.take_registered(true, entropy)?;
+        self.leave(ue);
+        Some(ue)
+    }
+
+    /// A registered one begins to refresh or to end its registration; with `idle`, only one that is in no call.
     pub(crate) fn take_registered(&mut self, idle: bool, entropy: &mut Entropy) -> Option<u32> {
         for _ in 0..TRIES {
             let ue = self.next_registered(entropy)?;
@@ -175,12 +183,19 @@ impl Population {
     /// Its REGISTER has come to a good end: it is registered no longer.
     pub(crate) fn has_deregistered(&mut self, ue: u32) {
         self.ues[ue as usize].is_registering = false;
-        let Some(place) = self.ues[ue as usize].place.take() else { return };
+        if self.leave(ue) {
+            self.absent.push_back(ue);
+        }
+    }
+
+    /// One is no longer among the registered ones; whether it was.
+    fn leave(&mut self, ue: u32) -> bool {
+        let Some(place) = self.ues[ue as usize].place.take() else { return false };
         self.registered.swap_remove(place as usize);
         if let Some(moved) = self.registered.get(place as usize) {
             self.ues[*moved as usize].place = Some(place);
         }
-        self.absent.push_back(ue);
+        true
     }
 
     /// Its REGISTER has failed. One that is not registered will try again, but not for ever.
@@ -299,6 +314,33 @@ mod tests {
         assert_eq!(population.take_registered(false, &mut entropy), None);
         population.has_failed(0);
         assert_eq!(population.registered(), 1, "a refresh that failed leaves the registration as it was");
+    }
+
+    /// Its INVITE would have no Service-Route, which the P-CSCF refuses.
+    #[test]
+    fn who_registers_anew_is_in_no_call_and_begins_none_until_it_has() {
+        let mut population = registered(3);
+        let mut entropy = Entropy::seeded(1);
+        population.ue_mut(0).busy = 1;
+        population.ue_mut(1).busy = 1;
+        assert_eq!(population.take_restarted(&mut entropy), Some(2), "the others are in a call");
+        assert_eq!(population.take_restarted(&mut entropy), None);
+        for _ in 0..50 {
+            let ue = population.next_registered(&mut entropy).unwrap();
+            let other = population.any_other(ue, &mut entropy).unwrap();
+            assert!(ue < 2 && other < 2 && ue != other);
+        }
+        population.has_registered(2);
+        assert_eq!((population.absent(), population.registered()), (0, 3));
+    }
+
+    #[test]
+    fn who_fails_to_register_anew_is_absent() {
+        let mut population = registered(2);
+        let ue = population.take_restarted(&mut Entropy::seeded(1)).unwrap();
+        population.has_failed(ue);
+        assert_eq!((population.absent(), population.registered()), (1, 1));
+        assert_eq!(population.take_absent(), Some(ue));
     }
 
     #[test]
