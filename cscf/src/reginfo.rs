@@ -134,6 +134,7 @@ mod tests {
                 uri: b"sip:alice@10.0.0.1;transport=tcp",
                 params: b";+sip.instance=\"<urn:gsma:imei:1-2-3>\";+g.3gpp.smsip;q=0.5;reg-id=1",
                 public_gruu: Some("sip:alice@home1.net;gr=urn:uuid:1"),
+                temporary_gruu: Some(("sip:t1@home1.net;gr", 2)),
             });
         });
         document.registration("tel:+491", 0xb, State::Terminated, |contacts| {
@@ -147,6 +148,7 @@ mod tests {
                 uri: b"sip:alice@10.0.0.1",
                 params: b"",
                 public_gruu: None,
+                temporary_gruu: None,
             });
         });
         let text = document.end();
@@ -172,6 +174,7 @@ mod tests {
             "<unknown-param name=\"reg-id\">1</unknown-param>",
             "state=\"terminated\" event=\"deactivated\"",
             "<gr:pub-gruu xmlns:gr=\"urn:ietf:params:xml:ns:gruuinfo\" uri=\"sip:alice@home1.net;gr=urn:uuid:1\"/>",
+            "<gr:temp-gruu xmlns:gr=\"urn:ietf:params:xml:ns:gruuinfo\" uri=\"sip:t1@home1.net;gr\" first-cseq=\"2\"/>\n</contact>",
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }

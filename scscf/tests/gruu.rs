@@ -184,3 +184,48 @@ fn a_failed_flow_gives_way_to_another_of_the_same_ue() {
     }
     assert!(sip(&did).starts_with("SIP/2.0 480 "), "{did:?}");
 }
+
+/// The contacts of alice's SIP identity in a NOTIFY: what stands in each of a GRUU of this kind.
+fn in_notify(did: &[Did], element: &str) -> Vec<String> {
+    let notify = sips(did).into_iter().find(|(_, text)| text.starts_with("NOTIFY "));
+    let (_, notify) = notify.unwrap_or_else(|| panic!("no NOTIFY: {did:?}"));
+    let start = format!("<gr:{element} ");
+    notify.split(&start).skip(1).map(|rest| rest.split("/>").next().unwrap_or_default().to_owned()).collect()
+}
+
+/// A subscription to alice's registration by this identity, with its first NOTIFY.
+fn subscribed(bench: &mut Bench, asserted: &str, call_id: &str) -> Vec<Did> {
+    let more = format!(
+        "P-Asserted-Identity: <{asserted}>\nEvent: reg\nExpires: 3600\nContact: <sip:watcher@127.0.0.10:5060>\n"
+    );
+    let did = bench.receive(ICSCF, &request("SUBSCRIBE", &format!("sip:alice@{HOME}"), call_id, &more));
+    let (id, records) = store(&did);
+    bench.stored(id, &records)
+}
+
+/// RFC 5628: a temporary GRUU hides who the user is; who watches and is not the user would learn whose it is.
+#[test]
+fn the_user_is_told_temporary_gruus_that_hold_and_nobody_else_is() {
+    let mut bench = Bench::new();
+    registers(&mut bench, "phone", 1, PHONE);
+    registers(&mut bench, "phone", 7, PHONE);
+    let of_user = subscribed(&mut bench, &format!("sip:alice@{HOME}"), "user");
+    let [temporary] = &in_notify(&of_user, "temp-gruu")[..] else { panic!("{of_user:?}") };
+    assert_eq!(in_notify(&of_user, "pub-gruu").len(), 1);
+    // The first REGISTER that was accepted has CSeq 2: all that were given since hold.
+    assert!(temporary.ends_with(&format!("@{HOME};gr\" first-cseq=\"2\"")), "{temporary}");
+    assert!(!temporary.contains("alice"), "{temporary}");
+    let uri = temporary.split("uri=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a uri");
+    assert_eq!(reached(&mut bench, uri, "told", ""), ["sip:alice@10.0.0.1:5060"]);
+
+    let of_proxy = subscribed(&mut bench, "sip:127.0.0.10:5060", "proxy");
+    assert_eq!(in_notify(&of_proxy, "pub-gruu").len(), 1);
+    assert_eq!(in_notify(&of_proxy, "temp-gruu"), Vec::<String>::new());
+
+    // RFC 5627 §3.2: with another Call-ID those of before hold no longer.
+    let mut bench = Bench::new();
+    registers(&mut bench, "phone", 1, PHONE);
+    registers(&mut bench, "anew", 20, PHONE);
+    let again = subscribed(&mut bench, &format!("sip:alice@{HOME}"), "again");
+    assert!(in_notify(&again, "temp-gruu")[0].ends_with("first-cseq=\"21\""), "{again:?}");
+}

@@ -33,6 +33,8 @@ pub struct ContactFields<'a> {
     pub params: &'a [u8],
     /// Its public GRUU, where it has one (RFC 5628).
     pub public_gruu: Option<&'a str>,
+    /// Its latest temporary one, and the CSeq of the REGISTER since which all that were assigned hold (RFC 5628).
+    pub temporary_gruu: Option<(&'a str, u32)>,
 }
 
 impl Document {
@@ -119,6 +121,13 @@ impl Contacts<'_> {
         if let Some(gruu) = contact.public_gruu {
             text.push_str("<gr:pub-gruu xmlns:gr=\"urn:ietf:params:xml:ns:gruuinfo\" uri=\"");
             escaped(gruu, text);
+            text.push_str("\"/>\n");
+        }
+        if let Some((gruu, since)) = contact.temporary_gruu {
+            text.push_str("<gr:temp-gruu xmlns:gr=\"urn:ietf:params:xml:ns:gruuinfo\" uri=\"");
+            escaped(gruu, text);
+            text.push_str("\" first-cseq=\"");
+            number(since, text);
             text.push_str("\"/>\n");
         }
         text.push_str("</contact>\n");

@@ -3,6 +3,7 @@
 use super::due::Due;
 use crate::registrar::binding::{Binding, Change};
 use crate::registrar::gruu::{self, NameSpace};
+use crate::registrar::implicit_set::Identity;
 use crate::registrar::registrations::Registration;
 use ambient::Instant;
 use ambient::entropy::KeyedState;
@@ -15,12 +16,26 @@ const OCTETS_WITH_PARAMETERS_MAX: usize = 32 * 1024;
 /// No document gets longer than this; a set that is larger is told in part.
 const OCTETS_MAX: usize = 56 * 1024;
 
+/// The GRUUs that a document tells of (RFC 5628).
+pub struct Gruus<'a> {
+    /// From which names of phones are made.
+    pub space: NameSpace,
+    /// Makes a temporary one of a contact of an identity, for a subscriber who may know it.
+    pub temporary: &'a mut dyn FnMut(&Identity, &Binding) -> Option<String>,
+}
+
 /// Who is told what of the set: each identity that is not barred, with each contact.
-pub fn write(version: u32, registration: &Registration, due: &Due, now: Instant, space: NameSpace) -> String {
-    let whole = written(version, registration, due, now, (Parameters::Told, space));
+pub fn write(
+    version: u32,
+    registration: &Registration,
+    due: &Due,
+    now: Instant,
+    mut gruus: Gruus<'_>,
+) -> String {
+    let whole = written(version, registration, due, now, (Parameters::Told, &mut gruus));
     match whole.len() {
         ..=OCTETS_WITH_PARAMETERS_MAX => whole,
-        _ => written(version, registration, due, now, (Parameters::LeftOut, space)),
+        _ => written(version, registration, due, now, (Parameters::LeftOut, &mut gruus)),
     }
 }
 
@@ -42,7 +57,7 @@ fn written(
     registration: &Registration,
     due: &Due,
     now: Instant,
-    (parameters, space): (Parameters, NameSpace),
+    (parameters, gruus): (Parameters, &mut Gruus<'_>),
 ) -> String {
     let extent = if due.is_all { Extent::Full } else { Extent::Partial };
     let mut document = Document::new(version, extent);
@@ -54,9 +69,16 @@ fn written(
         let aor = identity.as_str();
         let is_explicit = registration.is_explicit(identity);
         document.registration(aor, hash(&[aor.as_bytes()]), state, |contacts| {
-            let mut tell = |binding: &Binding, event| {
-                let gruu = gruu_of(aor, binding, space);
-                contacts.contact(&fields(aor, binding, event, now, parameters, gruu.as_deref()));
+            let mut tell = |binding: &Binding, event: ContactEvent| {
+                let public = gruu_of(aor, binding, gruus.space);
+                // What has ended has no temporary one any more (RFC 5627 §3.2).
+                let since = binding.gruus_since.filter(|_| !event.is_end());
+                let temporary = since.and_then(|since| Some(((gruus.temporary)(identity, binding)?, since)));
+                contacts.contact(&ContactFields {
+                    public_gruu: public.as_deref(),
+                    temporary_gruu: temporary.as_ref().map(|(gruu, since)| (&**gruu, *since)),
+                    ..fields(aor, binding, event, now, parameters)
+                });
             };
             if due.is_all {
                 for binding in registration.ordinary() {
@@ -75,7 +97,7 @@ fn written(
     for aor in &due.gone {
         document.registration(aor, hash(&[aor.as_bytes()]), State::Terminated, |contacts| {
             for binding in registration.ordinary() {
-                contacts.contact(&fields(aor, binding, ContactEvent::Rejected, now, parameters, None));
+                contacts.contact(&fields(aor, binding, ContactEvent::Rejected, now, parameters));
             }
         });
     }
@@ -88,7 +110,6 @@ fn fields<'a>(
     event: ContactEvent,
     now: Instant,
     parameters: Parameters,
-    public_gruu: Option<&'a str>,
 ) -> ContactFields<'a> {
     let texts = binding.texts();
     let left_s = binding.expires_at.since(now).as_micros().div_ceil(1_000_000);
@@ -102,13 +123,14 @@ fn fields<'a>(
         cseq: binding.cseq,
         uri: texts.uri,
         params: if parameters == Parameters::Told { texts.params } else { b"" },
-        public_gruu,
+        public_gruu: None,
+        temporary_gruu: None,
     }
 }
 
 /// The public GRUU of a contact of an identity, where its UE has asked for such (RFC 5628). A number has none.
 fn gruu_of(aor: &str, binding: &Binding, space: NameSpace) -> Option<String> {
-    (binding.has_gruu && aor.starts_with("sip:")).then(|| gruu::public(aor, binding, space))
+    (binding.has_gruu() && aor.starts_with("sip:")).then(|| gruu::public(aor, binding, space))
 }
 
 /// The words of RFC 3680; an identity that came with another one was not registered, but created.
@@ -160,9 +182,13 @@ mod tests {
         Binding::new(texts, 1000, None, 1, Instant::START + Duration::from_secs(60))
     }
 
+    fn gruus<'a>(temporary: &'a mut dyn FnMut(&Identity, &Binding) -> Option<String>) -> Gruus<'a> {
+        Gruus { space: NameSpace::of("h"), temporary }
+    }
+
     /// Identity, state, and event and URI of each contact, of what is written for alice.
     fn told(registration: &Registration, due: &Due) -> Vec<String> {
-        let text = write(0, registration, due, Instant::START, NameSpace::of("h"));
+        let text = write(0, registration, due, Instant::START, gruus(&mut |_, _| None));
         let reginfo = reginfo::read(text.as_bytes()).unwrap_or_else(|error| panic!("{error}: {text}"));
         let line = |registration: &reginfo::Registration| {
             let contacts = registration.contacts.iter();
@@ -209,12 +235,31 @@ mod tests {
     }
 
     #[test]
+    fn a_contact_has_a_temporary_gruu_where_its_ue_asked_for_some_and_until_it_ends() {
+        let mut alice = alice(&["sip:a", "sip:b"]);
+        alice.bindings[0].gruus_since = Some(2);
+        let mut due = Due { is_all: true, ..Due::default() };
+        let mut gone = contact("sip:c", "");
+        gone.gruus_since = Some(7);
+        due.changed(&gone, Change::Expired);
+        let mut named = Vec::new();
+        let mut temporary = |identity: &Identity, binding: &Binding| {
+            named.push(format!("{} {}", identity.as_str(), String::from_utf8_lossy(binding.uri())));
+            identity.as_str().starts_with("sip:").then(|| "sip:t@h;gr".to_owned())
+        };
+        let text = write(0, &alice, &due, Instant::START, gruus(&mut temporary));
+        assert_eq!(text.matches("<gr:temp-gruu").count(), 1, "{text}");
+        assert!(text.contains(" uri=\"sip:t@h;gr\" first-cseq=\"2\"/>"), "{text}");
+        assert_eq!(named, ["sip:alice@h sip:a", "tel:+491 sip:a"]);
+    }
+
+    #[test]
     fn a_set_that_is_too_large_is_told_without_parameters() {
         let due = Due { is_all: true, ..Due::default() };
         let mut alice = alice(&[]);
         let params = format!(";+g.long=\"{}\"", "x".repeat(2000));
         alice.bindings = (0..10).map(|number| contact(&format!("sip:{number}"), &params)).collect();
-        let text = write(0, &alice, &due, Instant::START, NameSpace::of("h"));
+        let text = write(0, &alice, &due, Instant::START, gruus(&mut |_, _| None));
         assert!(text.len() < OCTETS_WITH_PARAMETERS_MAX && !text.contains("g.long"), "{}", text.len());
         assert!(text.contains("<uri>sip:9</uri>"));
     }

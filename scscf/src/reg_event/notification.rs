@@ -4,7 +4,10 @@
 use super::subscription::{Ending, Subscription, SubscriptionId};
 use super::{document, record};
 use crate::registrar::binding::{Binding, Change};
+use crate::registrar::gruu;
+use crate::registrar::implicit_set::Identity;
 use crate::registrar::registrations::{Registration, RegistrationId};
+use crate::registrar::restoration_info::Watcher;
 use crate::role::Scscf;
 use crate::waiting::Waiting;
 use ambient::Instant;
@@ -77,8 +80,9 @@ impl Scscf {
             let mut due = std::mem::take(&mut subscription.due);
             due.all();
             let version = subscription.next_version();
-            subscription.ending =
-                Some(Ending::Gone(document::write(version, registration, &due, now, self.gruu_space)));
+            let gruus = document::Gruus { space: self.gruu_space, temporary: &mut |_, _| None };
+            let document = document::write(version, registration, &due, now, gruus);
+            subscription.ending = Some(Ending::Gone(document));
         }
     }
 
@@ -133,7 +137,14 @@ impl Scscf {
                 let Some(registration) = self.registrations.get(subscription.registration) else { return };
                 let due = std::mem::take(&mut subscription.due);
                 let version = subscription.next_version();
-                document::write(version, registration, &due, now, self.gruu_space)
+                let (mark, home, watcher) = (self.gruu_mark, registration.home, subscription.watcher);
+                // RFC 5628: temporary ones hide who the user is, so nobody but the user is told them.
+                let mut temporary = |identity: &Identity, binding: &Binding| match watcher {
+                    Watcher::User => gruu::temporary(turn, mark, (identity, home), binding),
+                    Watcher::Proxy | Watcher::Server => None,
+                };
+                let gruus = document::Gruus { space: self.gruu_space, temporary: &mut temporary };
+                document::write(version, registration, &due, now, gruus)
             }
         };
         let icid = Icid::mint(turn.entropy());

@@ -133,7 +133,7 @@ impl Value for Listed<'_> {
         let left_s = self.binding.expires_at.since(self.now).as_micros().div_ceil(1_000_000);
         // A buffer in memory takes every write.
         let _ = write!(out, ";expires={left_s}");
-        if let Some(gruus) = self.gruus.filter(|_| self.binding.has_gruu) {
+        if let Some(gruus) = self.gruus.filter(|_| self.binding.has_gruu()) {
             let _ = write!(out, ";pub-gruu=\"{}\"", gruus.public(self.binding));
             if let Some(temporary) = gruus.temporary(self.binding) {
                 let _ = write!(out, ";temp-gruu=\"{temporary}\"");

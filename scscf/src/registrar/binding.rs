@@ -58,8 +58,8 @@ pub struct Binding {
     pub q: u16,
     /// Whether the UE may be helped by it and nothing else: its URI has `sos` (TS 24.229 §5.4.8.2).
     pub is_emergency: bool,
-    /// Whether its UE has asked for GRUUs.
-    pub has_gruu: bool,
+    /// CSeq of the first REGISTER by this Call-ID that was given a temporary GRUU: none, where its UE has asked for no GRUUs.
+    pub gruus_since: Option<u32>,
     /// The value of `reg-id`.
     pub reg_id: Option<NonZeroU32>,
     /// Of the REGISTER that updated it last.
@@ -107,7 +107,7 @@ impl Binding {
             ends,
             q,
             is_emergency,
-            has_gruu: false,
+            gruus_since: None,
             reg_id,
             cseq,
             expires_at,
@@ -165,6 +165,11 @@ impl Binding {
     /// Instance and reg-id, where both are given.
     pub fn flow(&self) -> Option<(&[u8], u32)> {
         self.key().flow()
+    }
+
+    /// Whether its UE has asked for GRUUs.
+    pub fn has_gruu(&self) -> bool {
+        self.gruus_since.is_some()
     }
 
     fn key(&self) -> Key<'_> {
@@ -395,7 +400,13 @@ fn bind(
             };
             let expires_at = now + Duration::from_secs(u64::from(expires_s));
             let mut binding = Binding::new(texts, contact.q, contact.reg_id, origin.cseq, expires_at);
-            binding.has_gruu = origin.wants_gruu && !contact.instance.is_empty() && !contact.is_emergency;
+            if origin.wants_gruu && !contact.instance.is_empty() && !contact.is_emergency {
+                // RFC 5627 §3.2: those of another Call-ID hold no longer.
+                let before = at.map(|at| &updated.bindings[at]);
+                let before = before.filter(|before| before.texts().call_id == &origin.call_id[..]);
+                let since = before.and_then(|before| before.gruus_since);
+                binding.gruus_since = Some(since.unwrap_or(origin.cseq));
+            }
             let change = match at {
                 Some(at) => {
                     updated.bindings[at] = binding.clone();

@@ -136,7 +136,7 @@ impl Scscf {
         let (_, registration) = self.registrations.find(&register.impu)?;
         let contact = register.contacts().iter().find(|contact| contact.expires_s > 0)?;
         let is_own = |binding: &&Binding| {
-            binding.has_gruu
+            binding.has_gruu()
                 && binding.is_of(register.impi())
                 && binding.texts().instance == &contact.instance[..]
         };
@@ -146,18 +146,31 @@ impl Scscf {
         let is_named = |identity: &&Identity| identity.canonical() == Some(register.impu.as_str());
         let named = registration.set.associated().filter(is_callable).find(is_named);
         let named = named.or_else(|| registration.set.associated().find(is_callable))?;
-        let domain = Impu::parse(named.as_str().as_bytes())?.host()?.to_owned();
-        let device = Device::of(named.canonical()?, binding);
-        let chance = turn.entropy().next_u64();
-        let sealer = Sealer::new(turn.token_key());
-        let token =
-            sealer.seal(device, self.gruu_mark, own_bucket(turn, registration.home, chance), chance as u32);
         Some(Gruus {
             aor: named.as_str().to_owned(),
             space: self.gruu_space,
-            latest: (binding.texts().instance.into(), format!("sip:{token}@{domain};gr")),
+            latest: (
+                binding.texts().instance.into(),
+                temporary(turn, self.gruu_mark, (named, registration.home), binding)?,
+            ),
         })
     }
+}
+
+/// A new temporary GRUU of a contact of an identity; a number has none.
+pub fn temporary(
+    turn: &mut Turn<'_, Scscf>,
+    mark: Mark,
+    (identity, home): (&Identity, Bucket),
+    binding: &Binding,
+) -> Option<String> {
+    let impu = Impu::parse(identity.as_str().as_bytes())?;
+    let domain = impu.host().filter(|_| identity.as_str().starts_with("sip:"))?;
+    let device = Device::of(identity.canonical()?, binding);
+    let chance = turn.entropy().next_u64();
+    let bucket = own_bucket(turn, home, chance);
+    let token = Sealer::new(turn.token_key()).seal(device, mark, bucket, chance as u32);
+    Some(format!("sip:{token}@{domain};gr"))
 }
 
 /// A bucket of this shard that tells nothing of the user: the one of the registration names one user in four thousand.

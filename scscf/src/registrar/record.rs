@@ -22,7 +22,9 @@ use std::sync::Arc;
 
 /// The first byte of every key of ours.
 const KEY_REGISTRATION: u8 = b'r';
-/// Beside the preference of a contact, which is far below.
+/// Beside the preference of a contact, which is far below: its UE has GRUUs, and since which CSeq follows.
+const HAS_GRUUS_SINCE: u64 = 1 << 17;
+/// The same as it was written before that was told: since the last CSeq at the latest.
 const HAS_GRUU: u64 = 1 << 16;
 /// The form below.
 const VERSION: u8 = 2;
@@ -185,7 +187,10 @@ fn put_binding(value: &mut Vec<u8>, binding: &Binding, now: Now) {
         put(value, part);
     }
     // Who has no GRUUs is written as ever.
-    number(value, u64::from(binding.q) | if binding.has_gruu { HAS_GRUU } else { 0 });
+    number(value, u64::from(binding.q) | if binding.has_gruu() { HAS_GRUUS_SINCE } else { 0 });
+    if let Some(since) = binding.gruus_since {
+        number(value, u64::from(since));
+    }
     // Zero: none. A reg-id is at least 1 (RFC 5626 §4.2.1).
     number(value, binding.reg_id.map_or(0, |reg_id| u64::from(reg_id.get())));
     number(value, u64::from(binding.cseq));
@@ -202,12 +207,16 @@ fn read_binding(rest: &mut &[u8], now: Now) -> Option<Binding> {
         path: take(rest)?,
     };
     let q = read_number(rest)?;
-    let (q, has_gruu) = (u16::try_from(q & !HAS_GRUU).ok()?, q & HAS_GRUU != 0);
+    let since = match q & HAS_GRUUS_SINCE {
+        0 => None,
+        _ => Some(u32::try_from(read_number(rest)?).ok()?),
+    };
+    let (q, has_gruu) = (u16::try_from(q & !(HAS_GRUUS_SINCE | HAS_GRUU)).ok()?, q & HAS_GRUU != 0);
     let reg_id = NonZeroU32::new(u32::try_from(read_number(rest)?).ok()?);
     let cseq = u32::try_from(read_number(rest)?).ok()?;
     let expires_at = expires_at(Wall::from_millis(read_number(rest)?), now);
     let mut binding = Binding::new(texts, q, reg_id, cseq, expires_at);
-    binding.has_gruu = has_gruu;
+    binding.gruus_since = since.or(has_gruu.then_some(cseq));
     Some(binding)
 }
 
@@ -260,7 +269,7 @@ mod tests {
         };
         let expires_at = now(10).instant + Duration::from_secs(600);
         let mut binding = Binding::new(texts, 700, NonZeroU32::new(2), 7, expires_at);
-        binding.has_gruu = true;
+        binding.gruus_since = Some(2);
         registration.bindings.push(binding);
         registration
     }
@@ -275,7 +284,7 @@ mod tests {
         assert_eq!(binding.expires_at, Instant::START + Duration::from_secs(500));
         assert_eq!(binding.texts(), registration().bindings[0].texts());
         assert_eq!((binding.q, binding.reg_id, binding.cseq), (700, NonZeroU32::new(2), 7));
-        assert!(binding.has_gruu);
+        assert_eq!(binding.gruus_since, Some(2));
         assert_eq!(read.set, registration().set);
         assert_eq!(read.charging, registration().charging);
     }
