@@ -4,6 +4,7 @@
 use carillon_tests::binaries::{binary, top};
 use carillon_tests::lab::{Lab, Part, START_MAX};
 use carillon_tests::process::Process;
+use std::net::UdpSocket;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -239,6 +240,18 @@ fn one_process_of_two_shards_serves_too() {
         c.message(d, "two shards");
         d.call(a);
         phones.rotate_left(1);
+    }
+    // RFC 5626 §4.4.2: whichever thread has the datagram answers with where it came from.
+    let pcscf = lab.address(Part::Pcscf);
+    for _ in 0..8 {
+        let socket = UdpSocket::bind((pcscf.ip(), 0)).expect("a socket");
+        socket.set_read_timeout(Some(STOP_MAX)).expect("a bound");
+        socket.send_to(b"\x00\x01\0\0\x21\x12\xa4\x42abcdefghijkl", pcscf).expect("it is sent");
+        let mut answer = [0; 64];
+        let (length, from) = socket.recv_from(&mut answer).expect("an answer to STUN");
+        let port = socket.local_addr().expect("a port").port() ^ 0x2112;
+        assert_eq!((length, from, &answer[..2]), (32, pcscf, &b"\x01\x01"[..]));
+        assert_eq!(answer[26..28], port.to_be_bytes());
     }
 }
 

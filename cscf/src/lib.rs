@@ -25,6 +25,7 @@ pub mod reject;
 pub mod resolve;
 pub mod role;
 pub mod station;
+pub mod stun;
 pub mod trace;
 pub mod transport;
 pub mod trust;

@@ -134,7 +134,7 @@ impl<R: Role> Station<R> {
             WireInput::Datagram { local, remote, bytes } => {
                 match self.elsewhere(self.transports.trust(remote), remote, &bytes) {
                     Some(home) => self.say(home, Content::Datagram { local, remote, bytes }),
-                    None => self.transports.datagram(local, remote, bytes),
+                    None => self.transports.datagram(now.instant, local, remote, bytes),
                 }
             }
             WireInput::DatagramFailed { remote, why } => self.transports.datagram_failed(remote, why),

@@ -18,6 +18,7 @@ use crate::bucket::ShardId;
 use crate::flow::{Flow, Hop, Local, Side, Source, Transport, Trust};
 use crate::input::{Exit, Ticket};
 use crate::station::{LinkId, Protocol, StreamTransport, WireOutput};
+use crate::stun::{self, Heard};
 use crate::trace::Way;
 use ambient::{Entropy, Instant, Timers};
 use connection::{Connection, Connections, State};
@@ -146,12 +147,12 @@ impl Transports {
     // --- what comes from the driver -------------------------------------------------------------------------------
 
     /// A datagram came.
-    pub fn datagram(&mut self, local: SocketAddr, remote: SocketAddr, bytes: Vec<u8>) {
+    pub fn datagram(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, bytes: Vec<u8>) {
         match bytes.iter().find(|byte| !matches!(byte, b'\r' | b'\n' | 0)) {
             // RFC 5626 §4.4 sends CRLF over streams only; over UDP it is common, harmless, and gets no answer.
             None => return self.count("keep-alive datagram"),
-            // A STUN message begins with two zero bits (RFC 5389 §6), a SIP message with a token.
-            Some(first) if *first < 0x20 => return self.count("datagram that is not SIP"),
+            // A STUN message begins with two zero bits (RFC 8489 §5), a SIP message with a token.
+            Some(first) if *first < 0x20 => return self.not_sip(now, local, remote, &bytes),
             Some(_) => {}
         }
         let source = self.datagram_source(local, remote);
@@ -159,6 +160,33 @@ impl Transports {
             return self.count(UNPROTECTED);
         }
         self.outputs.push_back(TransportOutput::Message { source, bytes });
+    }
+
+    /// STUN is answered to UEs, outside of security associations: a way through a NAT inside them is kept open by ESP
+    /// (RFC 3948 §2.3).
+    fn not_sip(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, bytes: &[u8]) {
+        let serves_ues = |known: &Local| {
+            (known.side, known.transport, known.address) == (Side::Access, Transport::Udp, local)
+        };
+        let heard = match self.locals.iter().any(serves_ues) {
+            true => stun::hear(bytes, remote),
+            false => Heard::Noise,
+        };
+        match heard {
+            Heard::Asked(answer) => {
+                let flow = self.datagrams.flow(local, remote);
+                if !self.datagrams.may_be_answered(flow, now) {
+                    return self.count("STUN request too soon after others");
+                }
+                self.count("STUN request");
+                self.send_datagram(now, local, remote, answer, Ticket::default());
+            }
+            Heard::Told => {
+                self.datagrams.flow(local, remote);
+                self.count("STUN indication");
+            }
+            Heard::Noise => self.count("datagram that is not SIP"),
+        }
     }
 
     /// Where a datagram came from.

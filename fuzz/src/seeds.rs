@@ -26,12 +26,21 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "xml" => vec![user_data()],
         "expression" => EXPRESSIONS.iter().map(|one| one.as_bytes().to_vec()).collect(),
         "sdp" => vec![SDP.replace('\n', "\r\n").into_bytes()],
+        "stun" => STUN.iter().map(|one| one.to_vec()).collect(),
         "pcscf" => vec![pcscf(), secured_pcscf()],
         "icscf" => vec![icscf("REGISTER"), icscf("INVITE")],
         "scscf" => vec![scscf("INVITE"), scscf("MESSAGE")],
         _ => Vec::new(),
     }
 }
+
+/// Binding requests: bare, with what need not be understood, and with what must be; and an indication.
+const STUN: &[&[u8]] = &[
+    b"\0\x01\0\0\x21\x12\xa4\x42abcdefghijkl",
+    b"\0\x01\0\x08\x21\x12\xa4\x42abcdefghijkl\x80\x22\0\x03ims\0",
+    b"\0\x01\0\x08\x21\x12\xa4\x42abcdefghijkl\0\x03\0\x04\0\0\0\0",
+    b"\0\x11\0\0\x21\x12\xa4\x42abcdefghijkl",
+];
 
 /// An expression, a line end, and a text.
 const EXPRESSIONS: &[&str] = &[

@@ -18,6 +18,7 @@ pub const ALL: &[Target] = &[
     Target { name: "sip", run: sip },
     Target { name: "sdp", run: sdp },
     Target { name: "stream", run: stream },
+    Target { name: "stun", run: stun },
     Target { name: "diameter", run: diameter },
     Target { name: "xml", run: xml },
     Target { name: "expression", run: scscf::criteria::expression::fuzz_expression },
@@ -84,6 +85,15 @@ fn sdp(data: &[u8]) -> u64 {
 fn stream(data: &[u8]) -> u64 {
     sip_core::fuzz::fuzz_stream(data);
     0
+}
+
+fn stun(data: &[u8]) -> u64 {
+    cscf::stun::fuzz_stun(data);
+    let from = std::net::SocketAddr::from(([192, 0, 2, 1], 5060));
+    match cscf::stun::hear(data, from) {
+        cscf::stun::Heard::Asked(answer) => signature((&answer[..4], answer.len())),
+        other => signature(format!("{other:?}")),
+    }
 }
 
 fn diameter(data: &[u8]) -> u64 {

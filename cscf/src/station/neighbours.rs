@@ -102,7 +102,9 @@ impl<R: Role> Station<R> {
     /// Another shard says something.
     pub(super) fn parcel(&mut self, now: Now, from: ShardId, Parcel { content, .. }: Parcel) {
         match content {
-            Content::Datagram { local, remote, bytes } => self.transports.datagram(local, remote, bytes),
+            Content::Datagram { local, remote, bytes } => {
+                self.transports.datagram(now.instant, local, remote, bytes);
+            }
             Content::Message { source, bytes } => self.message(now, source, bytes),
             Content::Send { exit, bytes, ticket } => {
                 self.transports.send(now.instant, exit, bytes, ticket.held_for(from));

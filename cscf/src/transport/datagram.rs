@@ -2,8 +2,8 @@
 
 use crate::bucket::ShardId;
 use crate::flow::Flow;
-use ambient::Entropy;
 use ambient::entropy::KeyedState;
+use ambient::{Entropy, Instant};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -35,7 +35,30 @@ struct DatagramFlow {
     local: u16,
     /// Used again since it was made, or since the hand passed: one datagram alone protects no flow.
     used: bool,
+    /// How often it was answered by the transport layer itself.
+    answered: Answered,
 }
+
+/// How many answers were given in the latest span of time: its number, and how many, in half an octet each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Answered(u8);
+
+impl Answered {
+    /// Counts one more, if that is not too many.
+    fn once_more(&mut self, now: Instant) -> bool {
+        let span = (now.as_micros() / ANSWERED_SPAN_US) as u8 & 0x0f;
+        let count = if self.0 >> 4 == span { self.0 & 0x0f } else { 0 };
+        if count == ANSWERED_MAX {
+            return false;
+        }
+        self.0 = span << 4 | (count + 1);
+        true
+    }
+}
+
+/// The answers of one flow in a span: the repetitions of one STUN request (RFC 8489 §6.2.1), and its next one.
+const ANSWERED_MAX: u8 = 15;
+const ANSWERED_SPAN_US: u64 = 8_000_000;
 
 /// The other end, as small as it can be: most are IPv4.
 #[derive(Debug, PartialEq, Eq)]
@@ -86,7 +109,13 @@ impl DatagramFlows {
             return Flow { shard: self.shard, slot: *slot, generation: entry.generation };
         }
         let local = self.number_of(local);
-        let new = |generation| DatagramFlow { remote: remote.into(), generation, local, used: false };
+        let new = |generation| DatagramFlow {
+            remote: remote.into(),
+            generation,
+            local,
+            used: false,
+            answered: Answered::default(),
+        };
         let slot = if self.slots.len() < self.slots_max {
             self.slots.push(new(0));
             self.slots.len() - 1
@@ -110,6 +139,14 @@ impl DatagramFlows {
         }
         entry.used = true;
         Some((*self.locals.get(usize::from(entry.local))?, entry.remote.address()))
+    }
+
+    /// Whether the transport layer itself may answer once more what came by a flow: whoever writes another's address into his
+    /// datagrams gets him a few answers and no more.
+    pub(super) fn may_be_answered(&mut self, flow: Flow, now: Instant) -> bool {
+        let entry =
+            self.slots.get_mut(flow.slot as usize).filter(|entry| entry.generation == flow.generation);
+        entry.is_some_and(|entry| entry.answered.once_more(now))
     }
 
     /// Frees the next slot that was not used since the hand passed it.
@@ -202,6 +239,22 @@ mod tests {
         let ends = [(address(1), address(2)), (address(3), address(2)), (address(3), scoped)];
         let made = ends.map(|(local, remote)| flows.flow(local, remote));
         assert_eq!(made.map(|flow| flows.ends(flow)), ends.map(Some));
+    }
+
+    #[test]
+    fn a_flow_is_answered_so_often_in_a_while_and_then_again() {
+        let mut flows = DatagramFlows::new(ShardId(0), 8, &mut Entropy::seeded(1));
+        let (flow, other) = (flows.flow(address(1), address(2)), flows.flow(address(1), address(3)));
+        let answered = |flows: &mut DatagramFlows, flow, at_s: u64| {
+            let at = Instant::from_micros(at_s * 1_000_000);
+            (0..100).filter(|_| flows.may_be_answered(flow, at)).count()
+        };
+        for at_s in [0, 8, 20, 128, 1000] {
+            assert_eq!(answered(&mut flows, flow, at_s), 15, "{at_s} s");
+        }
+        assert_eq!(answered(&mut flows, flow, 1000), 0);
+        assert_eq!(answered(&mut flows, other, 1000), 15);
+        assert_eq!(answered(&mut flows, Flow { generation: 7, ..flow }, 2000), 0);
     }
 
     /// In the table, and what it is found by.

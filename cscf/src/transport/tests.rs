@@ -107,8 +107,8 @@ fn hop(transport: Transport, remote: &str) -> Hop {
 #[test]
 fn a_datagram_is_a_message_and_its_flow_leads_back() {
     let mut bench = Bench::new();
-    bench.transports.datagram(at(OURS), at(STRANGER), OPTIONS.to_vec());
-    bench.transports.datagram(at(OURS), at(PEER), OPTIONS.to_vec());
+    bench.transports.datagram(bench.now, at(OURS), at(STRANGER), OPTIONS.to_vec());
+    bench.transports.datagram(bench.now, at(OURS), at(PEER), OPTIONS.to_vec());
     let flow = bench.flow();
     assert_eq!(bench.seen(), ["OPTIONS from udp 192.0.2.5:5070 trusted"]);
     bench.transports.send(bench.now, Exit::Flow { flow, or: None }, b"200".to_vec(), Ticket(0));
@@ -119,10 +119,35 @@ fn a_datagram_is_a_message_and_its_flow_leads_back() {
 fn keep_alives_and_stun_over_udp_reach_no_node() {
     let mut bench = Bench::new();
     for noise in [&b""[..], b"\r\n\r\n", b"\0\0", b"\x00\x01\x00\x00\x21\x12\xa4\x42"] {
-        bench.transports.datagram(at(OURS), at(STRANGER), noise.to_vec());
+        bench.transports.datagram(bench.now, at(OURS), at(STRANGER), noise.to_vec());
     }
     assert_eq!(bench.seen(), [""; 0]);
     assert_eq!(bench.transports.counts()["keep-alive datagram"], 3);
+    assert_eq!(bench.transports.counts()["datagram that is not SIP"], 1);
+}
+
+/// RFC 5626 §4.4.2: at the port where it sends SIP, a UE asks by STUN whether its flow is there still, and which it is.
+#[test]
+fn a_stun_request_of_a_ue_is_answered_on_its_flow_and_a_flood_is_not() {
+    const GM: &str = "192.0.2.11:5060";
+    let mut bench = Bench::new();
+    bench.transports.locals.push(Local { side: Side::Access, transport: Transport::Udp, address: at(GM) });
+    let ask = |bench: &mut Bench, local: &str| {
+        let request = b"\x00\x01\x00\x00\x21\x12\xa4\x42abcdefghijkl".to_vec();
+        bench.transports.datagram(bench.now, at(local), at(STRANGER), request);
+        bench.seen()
+    };
+    let answers = ask(&mut bench, GM);
+    assert!(
+        answers.len() == 1 && answers[0].starts_with(&format!("datagram {GM} to {STRANGER}: \x01\x01")),
+        "{answers:?}"
+    );
+    assert_eq!(ask(&mut bench, OURS), [""; 0], "towards other functions there is no NAT");
+    assert_eq!((0..100).map(|_| ask(&mut bench, GM).len()).sum::<usize>(), 14);
+    bench.advance(10);
+    assert_eq!(ask(&mut bench, GM), answers);
+    assert_eq!(bench.transports.counts()["STUN request"], 16);
+    assert_eq!(bench.transports.counts()["STUN request too soon after others"], 86);
 }
 
 #[test]

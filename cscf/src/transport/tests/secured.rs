@@ -70,7 +70,7 @@ fn what_comes_through_an_association_says_so() {
     for (local, remote, expected) in
         [(SERVER, UE_CLIENT, Some(SET)), (CLIENT, UE_SERVER, Some(SET)), (OURS, UE_CLIENT, None)]
     {
-        bench.transports.datagram(at(local), at(remote), OPTIONS.to_vec());
+        bench.transports.datagram(bench.now, at(local), at(remote), OPTIONS.to_vec());
         assert_eq!(bench.source().secured, expected, "{remote} to {local}");
     }
 }
@@ -80,7 +80,7 @@ fn what_comes_through_an_association_says_so() {
 fn nothing_in_clear_is_taken_at_a_protected_port() {
     let mut bench = secured_bench();
     for (local, remote) in [(SERVER, STRANGER), (SERVER, UE_SERVER), (CLIENT, UE_CLIENT)] {
-        bench.transports.datagram(at(local), at(remote), OPTIONS.to_vec());
+        bench.transports.datagram(bench.now, at(local), at(remote), OPTIONS.to_vec());
     }
     assert_eq!(bench.seen(), [""; 0]);
     bench.transports.accepted(bench.now, LINK, at(SERVER), at(STRANGER));
@@ -141,7 +141,7 @@ fn with_the_association_its_connections_end_and_nothing_leaves() {
         bench.send_secured(transport, None, "BYE");
         assert_eq!(bench.seen(), ["ticket 7 failed: no security association"]);
     }
-    bench.transports.datagram(at(SERVER), at(UE_CLIENT), OPTIONS.to_vec());
+    bench.transports.datagram(bench.now, at(SERVER), at(UE_CLIENT), OPTIONS.to_vec());
     assert_eq!(bench.seen(), [""; 0]);
 }
 
@@ -162,6 +162,6 @@ fn sets_that_differ_in_their_client_ports_stand_beside_each_other() {
         ]
     );
     bench.transports.unsecure(SET);
-    bench.transports.datagram(at(SERVER), at("203.0.113.9:31002"), OPTIONS.to_vec());
+    bench.transports.datagram(bench.now, at(SERVER), at("203.0.113.9:31002"), OPTIONS.to_vec());
     assert_eq!(bench.source().secured, Some(spi(400)));
 }
