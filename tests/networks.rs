@@ -2,6 +2,7 @@
 //! of a network stays there; and what nobody is called by leaves by a rule.
 
 use carillon_tests::story::settled;
+use cscf::resolve::Naptr;
 use sim::ims::Network;
 use sim::{Ims, Phone, Plan};
 use std::net::Ipv4Addr;
@@ -87,6 +88,41 @@ fn a_number_without_a_subscriber_leaves_by_its_rule() {
         }
     }
     let notice = ims.call(&alice, "tel:+4940123456");
+    let Notice::Ended { ending: Ending::Refused { status, .. }, .. } = notice else { panic!("{notice:?}") };
+    assert_eq!(status.code(), 404);
+    settled(ims, &[&alice]);
+}
+
+/// RFC 6116, TS 24.229 §5.4.3.2: the DNS knows whose number it is; what it does not know goes by its rule.
+#[test]
+fn a_number_that_the_dns_knows_reaches_a_user_of_another_network() {
+    let enumerated = "enum_domain = \"e164.example\"";
+    let plan = || Plan::seeded(704).with_icscf_settings("foreign = \"accept\"");
+    let first = plan().with_scscf_settings(enumerated).with_settings(&names(Network::Second)).start();
+    let second = plan().with_settings(&names(Network::First)).of_second_network();
+    let (mut ims, carol) = first.beside(second, |_| {});
+    let alice = ims.phone();
+    ims.register_well(&alice);
+    ims.register_well(&carol);
+    let record = |regexp: String| Naptr {
+        order: 100,
+        preference: 10,
+        flags: "u".to_owned(),
+        services: "E2U+sip".to_owned(),
+        regexp,
+        replacement: ".".to_owned(),
+    };
+    let name = "5.4.3.2.1.9.8.9.4.e164.example".to_owned();
+    ims.world.zone.insert(name, vec![record(format!("!^\\+49.*$!{}!", carol.sip))]);
+    let notice = ims.call(&alice, "tel:+498912345");
+    assert!(matches!(notice, Notice::Established { .. }), "{notice:?}\n{}", ims.ladder());
+    ims.advance(Duration::from_secs(1));
+    ims.hang_up(&alice);
+    let heard = ims.wait_for(&carol, Duration::from_secs(10), |notice| {
+        matches!(notice, Notice::Ended { ending: Ending::Remote, .. })
+    });
+    assert!(heard.is_some(), "{}", ims.ladder());
+    let notice = ims.call(&alice, "tel:+498912346");
     let Notice::Ended { ending: Ending::Refused { status, .. }, .. } = notice else { panic!("{notice:?}") };
     assert_eq!(status.code(), 404);
     settled(ims, &[&alice]);

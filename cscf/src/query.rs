@@ -24,6 +24,8 @@ pub enum Query {
     },
     /// The hops of a SIP URI (RFC 3263 §4).
     Resolve(crate::resolve::Lookup),
+    /// The NAPTR records of a name, which are kept for as long as they say.
+    Naptr(String),
     /// Records to make durable, all or none.
     Store(Vec<Record>),
     /// A set of security associations to install or to remove.
@@ -50,6 +52,8 @@ pub enum Answer {
     Cx(Result<Box<CxAnswer>, CxFailure>),
     /// The hops in the order in which to try them; never empty when `Ok`.
     Resolved(Result<Vec<Hop>, Unresolved>),
+    /// The NAPTR records; none where the name has none.
+    Naptr(Result<Vec<crate::resolve::Naptr>, Unresolved>),
     /// The records are durable.
     Stored(Result<(), StoreFailure>),
     /// The associations are as asked.

@@ -309,6 +309,7 @@ impl<R: Role> Station<R> {
                     Query::Secure(Secure::Repeat(_))
                     | Query::Cx { .. }
                     | Query::Resolve(_)
+                    | Query::Naptr(_)
                     | Query::Store(_) => {}
                 }
                 self.outputs.push_back(WireOutput::Query { id, query });

@@ -214,6 +214,10 @@ impl<R: Role> Stage<R> {
                 3 => Err(Unresolved::NoTransport("fuzz".into())),
                 _ => Ok(vec![Hop { transport: Transport::Udp, remote: ([192, 0, 2, 1], 5060).into() }]),
             }),
+            Query::Naptr(name) => Answer::Naptr(match kind % 4 {
+                3 => Err(Unresolved::Unreachable(name)),
+                _ => Ok(Vec::new()),
+            }),
             Query::Secure(_) => Answer::Secured(match kind % 8 {
                 5 => Err(SecureFailure("fuzz".into())),
                 _ => Ok(()),

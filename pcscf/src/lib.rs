@@ -252,6 +252,7 @@ impl Role for Pcscf {
                     }
                     Answer::Cx(_)
                     | Answer::Resolved(_)
+                    | Answer::Naptr(_)
                     | Answer::Stored(Ok(()))
                     | Answer::Secured(Ok(())) => {}
                 }

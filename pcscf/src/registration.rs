@@ -203,7 +203,7 @@ pub fn stored(
             Err(Reject::new(Status::SERVER_INTERNAL_ERROR, "registration could not be stored")
                 .detail(failure.to_string()))
         }
-        Answer::Cx(_) | Answer::Resolved(_) | Answer::Secured(_) => {
+        Answer::Cx(_) | Answer::Resolved(_) | Answer::Naptr(_) | Answer::Secured(_) => {
             Err(Reject::new(Status::SERVER_INTERNAL_ERROR, "another question was answered"))
         }
     }

@@ -207,7 +207,9 @@ pub fn installed(
             return Ok(());
         }
         Answer::Secured(Err(failure)) => failure.to_string(),
-        Answer::Cx(_) | Answer::Resolved(_) | Answer::Stored(_) => "another question was answered".to_owned(),
+        Answer::Cx(_) | Answer::Resolved(_) | Answer::Naptr(_) | Answer::Stored(_) => {
+            "another question was answered".to_owned()
+        }
     };
     end_now(pcscf, turn, set);
     Err(Reject::new(Status::SERVER_INTERNAL_ERROR, "security associations could not be installed")

@@ -222,6 +222,9 @@ impl Role for Scscf {
             (Waiting::Profile { served, asked }, Answer::Cx(answer), Some(request)) => {
                 self.profile_came(turn, request, served, asked, unboxed(answer))
             }
+            (Waiting::Number { served }, Answer::Naptr(records), Some(request)) => {
+                self.number_came(turn, request, served, records)
+            }
             (Waiting::StoredForPeer { id, answer, refusal }, Answer::Stored(stored), _) => {
                 turn.answer_peer(id, if stored.is_ok() { *answer } else { *refusal });
                 Ok(())

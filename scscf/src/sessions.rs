@@ -9,6 +9,7 @@ pub mod chain;
 pub mod default_handling;
 mod device;
 pub mod dialog;
+pub mod e164;
 pub mod left_out;
 pub mod next_hop;
 mod originating;

@@ -80,6 +80,11 @@ pub enum Waiting {
         /// The type that was asked for.
         asked: ServerAssignmentType,
     },
+    /// The DNS, which may know a number that our user calls.
+    Number {
+        /// Who is served, and how.
+        served: Served,
+    },
     /// The store, before the answer to a SUBSCRIBE.
     Subscribed {
         /// The subscription.

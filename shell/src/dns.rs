@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 mod desk;
 
-pub(crate) use desk::Desk;
+pub(crate) use desk::{Asked, Desk};
 
 /// Asks name servers, with a cache. Clones share it.
 #[derive(Clone)]
@@ -70,6 +70,14 @@ impl Dns {
         }
     }
 
+    /// The NAPTR records of a name.
+    pub async fn naptr(&self, name: String) -> Result<Vec<Naptr>, Unresolved> {
+        match self.ask(&Question::Naptr(name.clone())).await {
+            Records::Naptr(records) => Ok(records),
+            _ => Err(Unresolved::Unreachable(name)),
+        }
+    }
+
     /// The answer to one question.
     pub async fn ask(&self, question: &Question) -> Records {
         let Some(resolver) = &self.resolver else { return Records::Unreachable };
@@ -122,6 +130,7 @@ fn naptr(data: &RData) -> Option<Naptr> {
         preference: record.preference,
         flags: String::from_utf8_lossy(&record.flags).into_owned(),
         services: String::from_utf8_lossy(&record.services).into_owned(),
+        regexp: String::from_utf8_lossy(&record.regexp).into_owned(),
         replacement: bare(record.replacement.to_ascii()),
     })
 }

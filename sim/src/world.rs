@@ -8,6 +8,7 @@ use crate::network::{Link, Network};
 use crate::security::{Esp, Leaving, Marks, Origin};
 use ambient::{Entropy, Instant, Now, Wall};
 use cscf::query::{Answer, Query, QueryId, Record, Secure, StoreFailure, Unresolved};
+use cscf::resolve::Naptr;
 use cscf::station::{WireInput, WireOutput};
 use cscf::trace;
 use ipsec::{Protocol, Selector};
@@ -91,6 +92,8 @@ pub struct World {
     tapped: Option<Vec<Packet>>,
     next_port: u16,
     next_link: u64,
+    /// The NAPTR records of names, as DNS has them.
+    pub zone: BTreeMap<String, Vec<Naptr>>,
     /// How long a store takes to acknowledge, at most.
     pub store_delay_max: Duration,
     steps: u64,
@@ -117,6 +120,7 @@ impl World {
             tapped: None,
             next_port: 30_000,
             next_link: 0,
+            zone: BTreeMap::new(),
             store_delay_max: Duration::from_millis(5),
             steps: 0,
         }
@@ -527,6 +531,12 @@ impl World {
                 let answer = Answer::Secured(host.esp.secure(wish, &mut host.marks));
                 let answered = Happening::Answered { host: id, life: host.life, id: query, answer };
                 self.schedule(now + Duration::from_micros(100), answered);
+            }
+            WireOutput::Query { id: query, query: Query::Naptr(name) } => {
+                let answer = Answer::Naptr(Ok(self.zone.get(&name).cloned().unwrap_or_default()));
+                let life = self.hosts[id].life;
+                let answered = Happening::Answered { host: id, life, id: query, answer };
+                self.schedule(now + Duration::from_millis(1), answered);
             }
             WireOutput::Query { id: query, query: question } => {
                 let name = format!("{question:?}");

@@ -57,6 +57,8 @@ pub struct ScscfSection {
     pub pcscf_restoration: bool,
     /// How a dialled number becomes a global one.
     pub numbers: NumberPolicy,
+    /// The domain in the DNS under which global numbers are looked up (ENUM, RFC 6116); without one they are not.
+    pub enum_domain: Option<String>,
     /// Session timers (RFC 4028).
     pub session: SessionTimers,
     /// How long an application server may be silent before default handling takes its place.
@@ -112,6 +114,7 @@ impl ScscfSection {
                 international_prefix: section.get("international_prefix", Fallback::Default("00".to_owned())),
                 home_domain: home.domain().to_owned(),
             },
+            enum_domain: section.optional("enum_domain"),
             session: SessionTimers {
                 expires: section.within("session_expires", seconds(1800), seconds(90)..=seconds(86_400)),
                 // RFC 4028 §4: never below 90 s.
@@ -179,6 +182,22 @@ impl ScscfSection {
                 );
             }
         }
+        if let Some(domain) = self.enum_domain.as_deref().filter(|domain| !is_domain(domain)) {
+            let fault = Fault::new(
+                format!("\"{domain}\" is no domain"),
+                "write its name, as in enum_domain = \"e164.arpa\"",
+            );
+            reader.reject("scscf", "enum_domain", fault);
+        }
         check::sip_uri(reader, "scscf", "uri", &self.uri);
     }
+}
+
+/// Whether a name can stand behind the digits of a number in the DNS, which takes 253 octets and 63 a label.
+fn is_domain(name: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    name.len() <= 200 && name.split('.').all(is_label)
 }

@@ -34,7 +34,7 @@ pub enum Records {
     Unreachable,
 }
 
-/// A NAPTR record (RFC 3403 §4), as far as RFC 3263 uses it.
+/// A NAPTR record (RFC 3403 §4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Naptr {
     /// Lower first.
@@ -45,6 +45,8 @@ pub struct Naptr {
     pub flags: String,
     /// `SIP+D2U`, `SIP+D2T`, `SIPS+D2T` and others.
     pub services: String,
+    /// How a text becomes another one (RFC 3402 §3.2), where there is no replacement; of ENUM (RFC 6116).
+    pub regexp: String,
     /// The next name.
     pub replacement: String,
 }
@@ -277,6 +279,7 @@ mod tests {
             preference,
             flags: "s".into(),
             services: services.into(),
+            regexp: String::new(),
             replacement: replacement.into(),
         };
         let srv =
@@ -414,6 +417,7 @@ mod tests {
                             preference: n,
                             flags: "S".into(),
                             services: "sip+d2u".into(),
+                            regexp: String::new(),
                             replacement: format!("_{n}.evil.example"),
                         })
                         .collect(),

@@ -4,12 +4,14 @@
 //! for each octet, whatever the expression, and none of it allocates. What would need a larger automaton is refused.
 
 mod bracket;
+mod groups;
 mod machine;
 mod octets;
 mod plain;
 mod positions;
 mod syntax;
 
+pub use groups::{Groups, find};
 pub use syntax::{Fault, Wrong};
 
 use machine::Machine;
@@ -137,6 +139,16 @@ pub fn fuzz_expression(data: &[u8]) -> u64 {
         let matches = compiled.matches(text);
         assert_eq!(matches, positions::matches(&piece, case, text), "{expression:?} {case:?} {text:?}");
         assert!(!matches || compiled.can_match(), "{expression:?} matches, so there is a text that does");
+        // Where it takes too many steps, nothing is found.
+        if let Ok(Some(groups)) = groups::find(&expression, case, text) {
+            assert!(
+                matches && groups.get(0).is_some_and(|all| all.len() <= text.len()),
+                "{expression:?} {text:?}"
+            );
+        } else {
+            let is_short = expression.len() + text.len() < 16;
+            assert!(!matches || !is_short, "{expression:?} {case:?} {text:?} has groups");
+        }
         behaved = behaved * 4 + u64::from(matches) * 2 + u64::from(compiled.is_machine());
     }
     behaved + 64

@@ -2,7 +2,7 @@
 //!
 //! Pure. A global number is looked for among the home network's users; the I-CSCF knows that it has none, and breaks out
 //! by the rules of [`cscf::breakout`], or says 404. A short code that no application server has taken, and another domain,
-//! break out from here. Number translation beyond the operator's number policy (ENUM) is not offered.
+//! break out from here.
 
 use cscf::config::BreakoutRule;
 use cscf::identity::{GlobalNumber, HomeNetwork, Number, NumberPolicy};

@@ -2,18 +2,19 @@
 
 use super::chain::Progress;
 use super::next_hop::{NextHop, next_hop};
-use super::{OwnRoutes, Served, ServedCase, service};
+use super::{OwnRoutes, Served, ServedCase, e164, service};
 use crate::registrar::registrations::State;
 use crate::role::Scscf;
 use crate::sessions::token::Case;
 use crate::waiting::Waiting;
-use cscf::identity::Impu;
-use cscf::query::Query;
+use cscf::identity::{GlobalNumber, Impu, Number};
+use cscf::query::{Query, Unresolved};
+use cscf::resolve::Naptr;
 use cscf::trust::{self, Outsider};
 use cscf::user_data::CoreNetworkServices;
 use cscf::{Incoming, Reject, Target, Turn, breakout};
 use diameter_client::cx::{CxRequest, ServerAssignmentType};
-use sip_core::{Edits, Message, Name, NameAddr, Status};
+use sip_core::{Edits, Message, Name, NameAddr, Status, Uri};
 
 impl Scscf {
     /// An initial request that a user of ours sent, or somebody on the user's behalf.
@@ -101,13 +102,71 @@ impl Scscf {
         }
     }
 
-    /// No application server is left: the request goes to whom it is for.
+    /// No application server is left: the request goes to whom it is for, once it is known who that is.
     pub(super) fn leave(
         &mut self,
         turn: &mut Turn<'_, Scscf>,
         request: &Incoming,
         served: Served,
         own: OwnRoutes,
+    ) -> Result<(), Reject> {
+        let suffix =
+            self.config.scscf.enum_domain.as_deref().filter(|_| own.next.is_none() && own.slots.len() <= 1);
+        let number = suffix.and_then(|suffix| Some((self.number(&request.message)?, suffix)));
+        match number {
+            Some((number, suffix)) => {
+                turn.query(Query::Naptr(e164::name(&number, suffix)), Waiting::Number { served });
+                Ok(())
+            }
+            None => self.leave_for(turn, request, served, own, None),
+        }
+    }
+
+    /// The number that a request is for, where nobody has looked it up yet.
+    fn number(&self, message: &Message) -> Option<GlobalNumber> {
+        let uri = message.request_uri().ok().filter(|uri| !uri.params().has(b"gr"))?;
+        match self.config.scscf.numbers.number(&uri) {
+            Number::Global(number) if !e164::is_looked_up(&uri) => Some(number),
+            Number::Global(_) | Number::Local | Number::None => None,
+        }
+    }
+
+    /// The DNS has answered: where it knows no SIP URI of the number, the number itself goes on (TS 24.229 §5.4.3.2).
+    pub(crate) fn number_came(
+        &mut self,
+        turn: &mut Turn<'_, Scscf>,
+        request: &Incoming,
+        served: Served,
+        records: Result<Vec<Naptr>, Unresolved>,
+    ) -> Result<(), Reject> {
+        if turn.data().is_cancelled {
+            return Ok(());
+        }
+        let number = self.number(&request.message);
+        let found = match (&records, number) {
+            (Ok(records), Some(number)) => e164::uri(records, &number),
+            (Ok(_) | Err(_), _) => None,
+        };
+        turn.count(
+            "enum",
+            match (&records, &found) {
+                (Ok(_), Some(_)) => "found",
+                (Ok(_), None) => "no uri",
+                (Err(unresolved), _) => unresolved.name(),
+            },
+        );
+        let own = self.own_routes(turn, &request.message);
+        self.leave_for(turn, request, served, own, found.as_deref())
+    }
+
+    /// Sends a request to whom it is for: to the URI that was found for its number, if one was.
+    fn leave_for(
+        &mut self,
+        turn: &mut Turn<'_, Scscf>,
+        request: &Incoming,
+        served: Served,
+        own: OwnRoutes,
+        found: Option<&str>,
     ) -> Result<(), Reject> {
         let message = &request.message;
         let mut edits = turn.edits();
@@ -128,7 +187,7 @@ impl Scscf {
         let target = match (&own.next, further_own) {
             (_, true) => Target::Route(own.slots[0]),
             (Some(next), false) => Target::Route(*next),
-            (None, false) => self.leave_for(message, &mut edits)?,
+            (None, false) => self.towards(message, found, &mut edits)?,
         };
         self.charge(turn, message, &mut edits);
         self.record(turn, request, &served, &mut edits)?;
@@ -145,9 +204,18 @@ impl Scscf {
         registration.set.shared_services_of(impu)?.core_network_services.as_ref()
     }
 
-    fn leave_for(&self, message: &Message, edits: &mut Edits) -> Result<Target, Reject> {
-        let uri =
-            message.request_uri().map_err(|_| Reject::new(Status::BAD_REQUEST, "malformed request-uri"))?;
+    fn towards(&self, message: &Message, found: Option<&str>, edits: &mut Edits) -> Result<Target, Reject> {
+        let found = found.and_then(|found| Some((found, Uri::parse(found.as_bytes()).ok()?)));
+        let (changed, uri) = match found {
+            Some((found, uri)) => (Some(found), uri),
+            None => {
+                let malformed = |_| Reject::new(Status::BAD_REQUEST, "malformed request-uri");
+                (None, message.request_uri().map_err(malformed)?)
+            }
+        };
+        if let Some(changed) = changed {
+            edits.set_uri(changed);
+        }
         match next_hop(&uri, &self.config.home, &self.config.scscf.numbers, &self.config.bgcf.rules)? {
             NextHop::Home(changed) => {
                 if let Some(changed) = changed {
@@ -157,7 +225,7 @@ impl Scscf {
             }
             NextHop::Foreign => {
                 trust::leaving(message, Outsider::Network, edits);
-                Ok(Target::RequestUri)
+                Ok(changed.map_or(Target::RequestUri, |changed| Target::Uri(changed.as_bytes().to_vec())))
             }
             NextHop::Breakout(rule) => Ok(breakout::leave(rule, message, edits)),
         }

@@ -33,6 +33,8 @@ pub enum Did {
     Sip(String, String),
     /// Asked the HSS.
     Cx(QueryId, CxRequest),
+    /// Asked the DNS for the NAPTR records of a name.
+    Naptr(QueryId, String),
     /// Asked the store.
     Store(QueryId, Vec<Record>),
     /// Answered the HSS.
@@ -174,6 +176,7 @@ impl Bench {
                 }
                 Output::Query { id, query: Query::Cx { request, .. } } => Did::Cx(id, *request),
                 Output::Query { id, query: Query::Store(records) } => Did::Store(id, records),
+                Output::Query { id, query: Query::Naptr(name) } => Did::Naptr(id, name),
                 Output::Query { query, .. } => panic!("nothing needs resolving: {query:?}"),
                 Output::PeerAnswer { answer, .. } => Did::Peer(*answer),
                 // One shard has nobody to tell.

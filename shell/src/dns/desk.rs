@@ -22,10 +22,27 @@ pub(crate) struct Desk {
     open: Arc<AtomicUsize>,
 }
 
+/// What is looked up.
+pub(crate) enum Asked {
+    /// The hops of a URI.
+    Hops(Lookup, Entropy),
+    /// The NAPTR records of a name.
+    Naptr(String),
+}
+
+impl Asked {
+    /// No server was asked.
+    fn unanswered(&self) -> Answer {
+        match self {
+            Asked::Hops(lookup, _) => Answer::Resolved(Err(Unresolved::Unreachable(lookup.name.clone()))),
+            Asked::Naptr(name) => Answer::Naptr(Err(Unresolved::Unreachable(name.clone()))),
+        }
+    }
+}
+
 /// One lookup, and whom to tell.
 struct Job {
-    lookup: Lookup,
-    entropy: Entropy,
+    asked: Asked,
     id: QueryId,
     inbox: Arc<Inbox>,
 }
@@ -37,26 +54,19 @@ impl Desk {
     }
 
     /// Looks a name up; the answer goes to `inbox`. Returns it instead where it is known at once.
-    pub(crate) fn resolve(
-        &self,
-        id: QueryId,
-        lookup: Lookup,
-        entropy: Entropy,
-        inbox: &Arc<Inbox>,
-    ) -> Option<Answer> {
-        let unreachable = |name: String| Some(Answer::Resolved(Err(Unresolved::Unreachable(name))));
+    pub(crate) fn resolve(&self, id: QueryId, asked: Asked, inbox: &Arc<Inbox>) -> Option<Answer> {
+        let unanswered = asked.unanswered();
         if self.open.fetch_add(1, Ordering::AcqRel) >= LOOKUPS_MAX {
             self.open.fetch_sub(1, Ordering::AcqRel);
-            return unreachable(lookup.name);
+            return Some(unanswered);
         }
-        let name = lookup.name.clone();
-        let job = Job { lookup, entropy, id, inbox: Arc::clone(inbox) };
+        let job = Job { asked, id, inbox: Arc::clone(inbox) };
         match self.give(job) {
             Ok(()) => None,
             Err(error) => {
                 tracing::error!(%error, "names cannot be looked up");
                 self.open.fetch_sub(1, Ordering::AcqRel);
-                unreachable(name)
+                Some(unanswered)
             }
         }
     }
@@ -82,10 +92,13 @@ impl Desk {
 
 async fn serve(setup: DnsSection, mut jobs: UnboundedReceiver<Job>, open: Arc<AtomicUsize>) {
     let dns = Dns::new(&setup);
-    while let Some(Job { lookup, entropy, id, inbox }) = jobs.recv().await {
+    while let Some(Job { asked, id, inbox }) = jobs.recv().await {
         let (dns, open) = (dns.clone(), Arc::clone(&open));
         tokio::spawn(async move {
-            let answer = Answer::Resolved(dns.resolve(lookup, entropy).await);
+            let answer = match asked {
+                Asked::Hops(lookup, entropy) => Answer::Resolved(dns.resolve(lookup, entropy).await),
+                Asked::Naptr(name) => Answer::Naptr(dns.naptr(name).await),
+            };
             open.fetch_sub(1, Ordering::AcqRel);
             inbox.answer(id, answer);
         });

@@ -6,7 +6,7 @@ use super::inbox::{Accepted, Inbox};
 use super::security::Associations;
 use crate::clock::Clock;
 use crate::datagram::DatagramPorts;
-use crate::dns::Desk;
+use crate::dns::{Asked, Desk};
 use crate::spare::Spare;
 use crate::store::Store;
 use crate::stream::{Links, Listeners};
@@ -253,7 +253,12 @@ impl World {
                 }
             }
             WireOutput::Query { id, query: Query::Resolve(lookup) } => {
-                let answer = self.names.resolve(id, lookup, self.entropy.fork(), &self.inbox);
+                let asked = Asked::Hops(lookup, self.entropy.fork());
+                let answer = self.names.resolve(id, asked, &self.inbox);
+                self.inputs.extend(answer.map(|answer| WireInput::Answered { id, answer }));
+            }
+            WireOutput::Query { id, query: Query::Naptr(name) } => {
+                let answer = self.names.resolve(id, Asked::Naptr(name), &self.inbox);
                 self.inputs.extend(answer.map(|answer| WireInput::Answered { id, answer }));
             }
             WireOutput::Query { id, query: Query::Secure(wish) } => {

@@ -81,7 +81,7 @@ impl<R: Role> Core<R> {
                 self.count("unresolved", unresolved.name());
                 self.pending.push_back(Pending::ClientFailed(id, "next hop does not resolve"));
             }
-            Answer::Cx(_) | Answer::Stored(_) | Answer::Secured(_) => {
+            Answer::Cx(_) | Answer::Naptr(_) | Answer::Stored(_) | Answer::Secured(_) => {
                 self.pending.push_back(Pending::ClientFailed(id, "driver answered another question"));
             }
         }

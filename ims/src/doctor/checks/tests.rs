@@ -32,6 +32,7 @@ fn healthy(config: &Config) -> Facts {
         preference: 50,
         flags: "s".to_owned(),
         services: "SIP+D2U".to_owned(),
+        regexp: String::new(),
         replacement: format!("_sip._udp.{}", home.domain()),
     };
     let address = |host: &str| (Question::Address(host.to_owned()), Records::Addresses(vec![own]));

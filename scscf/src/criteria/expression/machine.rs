@@ -92,6 +92,7 @@ fn hir(piece: &Piece, case: Case) -> Hir {
         Piece::Set(octets) => set(*octets, case),
         Piece::Concat(pieces) => Hir::concat(all(pieces)),
         Piece::Either(pieces) => Hir::alternation(all(pieces)),
+        Piece::Group(_, piece) => hir(piece, case),
         Piece::Repeat { piece, min, max } => Hir::repetition(Repetition {
             min: *min,
             max: *max,

@@ -32,6 +32,7 @@ fn behind(piece: &Piece, case: Case, text: &[u8], from: &BTreeSet<usize>) -> BTr
             pieces.iter().fold(from.clone(), |from, piece| behind(piece, case, text, &from))
         }
         Piece::Either(pieces) => pieces.iter().flat_map(|piece| behind(piece, case, text, from)).collect(),
+        Piece::Group(_, piece) => behind(piece, case, text, from),
         Piece::Repeat { piece, min, max } => {
             let mut at = from.clone();
             for _ in 0..*min {

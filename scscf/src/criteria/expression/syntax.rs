@@ -33,6 +33,8 @@ pub enum Piece {
     Concat(Vec<Piece>),
     /// One or the other.
     Either(Vec<Piece>),
+    /// Between parentheses, by the number of the first: where somebody asks what stood there ([`parse_groups`]).
+    Group(usize, Box<Piece>),
     /// Several times.
     Repeat {
         /// What.
@@ -120,10 +122,19 @@ impl fmt::Display for Fault {
 
 /// Reads an expression.
 pub fn parse(text: &str) -> Result<Piece, Fault> {
+    read(text, None)
+}
+
+/// Reads an expression of which one asks what stood between its parentheses.
+pub fn parse_groups(text: &str) -> Result<Piece, Fault> {
+    read(text, Some(0))
+}
+
+fn read(text: &str, groups: Option<usize>) -> Result<Piece, Fault> {
     if text.len() > OCTETS_MAX {
         return Err(Fault { at: OCTETS_MAX, reason: Wrong::Long });
     }
-    let mut parser = Parser { text: text.as_bytes(), at: 0 };
+    let mut parser = Parser { text: text.as_bytes(), at: 0, groups };
     let (piece, places) = parser.either(0)?;
     match parser.peek() {
         Some(_) => Err(parser.fault(Wrong::GroupClosed)),
@@ -135,6 +146,8 @@ pub fn parse(text: &str) -> Result<Piece, Fault> {
 struct Parser<'t> {
     text: &'t [u8],
     at: usize,
+    /// How many groups were opened, where they are told.
+    groups: Option<usize>,
 }
 
 /// A piece, and how many places it has with repetitions written out.
@@ -202,12 +215,17 @@ impl Parser<'_> {
             b'$' => Piece::End,
             b'.' => Piece::Any,
             b'(' => {
-                let group = self.either(depth + 1)?;
+                self.groups = self.groups.map(|groups| groups + 1);
+                let number = self.groups;
+                let (inner, places) = self.either(depth + 1)?;
                 if self.peek() != Some(b')') {
                     return Err(Fault { at: start, reason: Wrong::GroupOpen });
                 }
                 self.at += 1;
-                return Ok(group);
+                return Ok(match number {
+                    Some(number) => (Piece::Group(number, Box::new(inner)), places),
+                    None => (inner, places),
+                });
             }
             b'[' => {
                 let (set, end) =
