@@ -64,9 +64,11 @@ fn what_belongs_inside_of_a_network_stays_there() {
 #[test]
 fn a_number_without_a_subscriber_leaves_by_its_rule() {
     const TRUNK: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 40);
+    /// Nobody is there: the I-CSCF for numbers, and the S-CSCF for domains, go on to the next.
+    const DEAD: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 41);
     let rules = format!(
-        "[bgcf]\nrule = [{{ next_hop = \"sip:{TRUNK}:5060\", prefix = \"+4989\" }}, \
-         {{ next_hop = \"sip:{TRUNK}:5060\", domain = \"pbx.example\" }}]\n"
+        "[bgcf]\nrule = [{{ next_hop = [\"sip:{DEAD}:5060\", \"sip:{TRUNK}:5060\"], prefix = \"+4989\" }}, \
+         {{ next_hop = [\"sip:{DEAD}:5060\", \"sip:{TRUNK}:5060\"], domain = \"pbx.example\" }}]\n"
     );
     let mut ims = Plan::seeded(703).with_settings(&rules).start();
     // Whatever answers calls behind the trunk.
@@ -74,8 +76,10 @@ fn a_number_without_a_subscriber_leaves_by_its_rule() {
     let alice = ims.phone();
     ims.register_well(&alice);
     for called in ["tel:+4989123456", "sip:bob@pbx.example"] {
+        let before = ims.world.now().instant;
         let notice = ims.call(&alice, called);
         assert!(matches!(notice, Notice::Established { .. }), "{called}: {notice:?}\n{}", ims.ladder());
+        assert!(ims.world.now().instant.since(before) > Duration::from_secs(4), "the first one was tried");
         ims.advance(Duration::from_secs(1));
         if called.starts_with("tel:") {
             ims.hang_up(&alice);

@@ -2,10 +2,13 @@
 //! function of the configured rules.
 
 use crate::config::BreakoutRule;
+use crate::role::Failure;
 use crate::trust::{self, Outsider};
 use crate::turn::Target;
 use sip_core::uri::{TelUri, unescape};
-use sip_core::{Edits, Message, Name, Uri};
+use sip_core::{Edits, Message, Method, Name, Uri};
+use std::collections::VecDeque;
+use std::time::Duration;
 
 /// The rule for a number that has no subscriber, or for a short code: the one that names the trunk group of the Request-URI
 /// goes first, then the one with the longest prefix, then the first of the table.
@@ -42,16 +45,56 @@ pub fn of_domain<'r>(rules: &'r [BreakoutRule], domain: &[u8]) -> Option<&'r Bre
     })
 }
 
-/// Lets a request leave by a rule: the next hop is its first Route, and learns no more than another network may.
-pub fn leave(rule: &BreakoutRule, message: &Message, edits: &mut Edits) -> Target {
-    if !rule.is_trusted {
-        trust::leaving(message, Outsider::Network, edits);
-    }
-    let uri = Uri::parse(rule.next_hop.as_bytes());
-    let loose = if uri.is_ok_and(|uri| uri.params().has(b"lr")) { "" } else { ";lr" };
-    edits.push_top(Name::Route, format_args!("<{}{loose}>", rule.next_hop));
-    Target::Uri(rule.next_hop.clone().into_bytes())
+/// A request that leaves by a rule, and which of its next hops it goes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Departure {
+    next_hops: VecDeque<String>,
+    is_trusted: bool,
+    /// What was put in the place of its Request-URI.
+    request_uri: Option<String>,
 }
+
+impl Departure {
+    /// By a rule, to its first next hop; with another Request-URI if given.
+    pub fn by(rule: &BreakoutRule, request_uri: Option<String>) -> Departure {
+        let next_hops = rule.next_hops.iter().cloned().collect();
+        Departure { next_hops, is_trusted: rule.is_trusted, request_uri }
+    }
+
+    /// After a next hop that has said nothing: to the one behind it; `None` where there is none, or where it has said something,
+    /// which is an answer.
+    pub fn after(mut self, failure: &Failure<'_>) -> Option<Departure> {
+        if !matches!(failure, Failure::Timeout { answered: false } | Failure::Unreachable(_)) {
+            return None;
+        }
+        self.next_hops.pop_front();
+        (!self.next_hops.is_empty()).then_some(self)
+    }
+
+    /// How long this next hop may say nothing, where another could be tried; a MESSAGE may arrive all the same, and is not for
+    /// two of them before its time is over.
+    pub fn silence_max(&self, method: Method<'_>) -> Option<Duration> {
+        (self.next_hops.len() > 1 && method == Method::Invite).then_some(SILENCE_MAX)
+    }
+
+    /// Lets the request leave: the next hop is its first Route, and learns no more than another network may.
+    pub fn leave(&self, message: &Message, edits: &mut Edits) -> Target {
+        if !self.is_trusted {
+            trust::leaving(message, Outsider::Network, edits);
+        }
+        if let Some(changed) = &self.request_uri {
+            edits.set_uri(changed);
+        }
+        let Some(next_hop) = self.next_hops.front() else { return Target::RequestUri };
+        let uri = Uri::parse(next_hop.as_bytes());
+        let loose = if uri.is_ok_and(|uri| uri.params().has(b"lr")) { "" } else { ";lr" };
+        edits.push_top(Name::Route, format_args!("<{next_hop}{loose}>"));
+        Target::Uri(next_hop.clone().into_bytes())
+    }
+}
+
+/// Until a next hop shows by 100 or more that it lives: a caller waits for two of them, and not for Timer B.
+const SILENCE_MAX: Duration = Duration::from_secs(4);
 
 /// Above every prefix and domain.
 const TRUNK: usize = 1 << 16;
@@ -91,7 +134,7 @@ mod tests {
     use super::*;
 
     fn rule(next_hop: &str) -> BreakoutRule {
-        BreakoutRule { next_hop: next_hop.to_owned(), ..BreakoutRule::default() }
+        BreakoutRule { next_hops: vec![next_hop.to_owned()], ..BreakoutRule::default() }
     }
 
     fn number(next_hop: &str, prefix: &str) -> BreakoutRule {
@@ -125,9 +168,24 @@ mod tests {
             ("urn:service:sos", None),
         ] {
             let parsed = Uri::parse(uri.as_bytes()).unwrap_or_else(|error| panic!("{uri}: {error:?}"));
-            let found = of_number(&rules, &parsed).map(|rule| rule.next_hop.as_str());
+            let found = of_number(&rules, &parsed).map(|rule| rule.next_hops[0].as_str());
             assert_eq!(found, expected, "{uri}");
         }
+    }
+
+    #[test]
+    fn another_next_hop_is_tried_after_silence_and_after_nothing_else() {
+        let rule = BreakoutRule { next_hops: vec!["sip:a".to_owned(), "sip:b".to_owned()], ..rule("") };
+        let first = Departure::by(&rule, None);
+        assert_eq!(first.silence_max(Method::Invite), Some(SILENCE_MAX));
+        assert_eq!(first.silence_max(Method::Message), None);
+        let silent = Failure::Timeout { answered: false };
+        let second = first.clone().after(&silent).expect("the second");
+        assert_eq!(second.next_hops, ["sip:b"]);
+        assert_eq!(second.silence_max(Method::Invite), None, "it has all the time");
+        assert_eq!(second.clone().after(&silent), None);
+        assert!(first.clone().after(&Failure::Unreachable("refused")).is_some());
+        assert_eq!(first.after(&Failure::Timeout { answered: true }), None);
     }
 
     #[test]
@@ -140,7 +198,7 @@ mod tests {
             ("example", None),
             ("home.net", None),
         ] {
-            let found = of_domain(&rules, domain.as_bytes()).map(|rule| rule.next_hop.as_str());
+            let found = of_domain(&rules, domain.as_bytes()).map(|rule| rule.next_hops[0].as_str());
             assert_eq!(found, expected, "{domain}");
         }
     }

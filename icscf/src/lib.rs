@@ -7,6 +7,7 @@ pub mod registration;
 pub mod selection;
 pub mod session;
 
+use cscf::breakout::Departure;
 use cscf::bucket::TokenKey;
 use cscf::charging::{self, ChargingVector, Icid};
 use cscf::config::Config;
@@ -50,6 +51,8 @@ pub struct Data {
     is_cancelled: bool,
     /// Whether it comes from another network.
     is_foreign: bool,
+    /// By which rule it leaves this one.
+    departure: Option<Box<Departure>>,
 }
 
 impl Icscf {

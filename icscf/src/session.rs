@@ -4,6 +4,7 @@
 
 use crate::selection::Assignment;
 use crate::{Icscf, Waiting};
+use cscf::breakout::Departure;
 use cscf::identity::Impu;
 use cscf::{Answer, Failure, Incoming, LifeSign, Next, Reject, Target, Trust, Turn, breakout, gruu};
 use diameter_client::cx::{
@@ -148,9 +149,7 @@ fn break_out(
     match breakout::of_number(&icscf.config.bgcf.rules, &uri) {
         Some(rule) => {
             turn.count("breakout", "number without subscriber");
-            let mut edits = icscf.edits(turn, message);
-            let target = breakout::leave(rule, message, &mut edits);
-            turn.forward(request, edits, target);
+            depart(icscf, turn, request, Departure::by(rule, None));
             Ok(())
         }
         None if !icscf.config.bgcf.rules.is_empty() && is_number(&uri) => {
@@ -158,6 +157,18 @@ fn break_out(
         }
         None => Err(unknown),
     }
+}
+
+/// Sends a request out of the network, and remembers by which way.
+fn depart(icscf: &Icscf, turn: &mut Turn<'_, Icscf>, request: &Incoming, departure: Departure) {
+    let message = &request.message;
+    let mut edits = icscf.edits(turn, message);
+    let target = departure.leave(message, &mut edits);
+    let branch = turn.forward(request, edits, target);
+    if let Some(after) = departure.silence_max(message.method()) {
+        turn.limit_silence(branch, after, LifeSign::Trying);
+    }
+    turn.data().departure = Some(Box::new(departure));
 }
 
 fn is_number(uri: &Uri<'_>) -> bool {
@@ -196,6 +207,13 @@ pub fn failed(
     failure: &Failure<'_>,
 ) -> Result<Next, Reject> {
     let is_silent = matches!(failure, Failure::Timeout { answered: false } | Failure::Unreachable(_));
+    if let Some(departure) = turn.data().departure.take() {
+        let further = departure.after(failure).filter(|_| !turn.data().is_cancelled);
+        let Some(further) = further else { return Ok(Next::Collect) };
+        turn.count("breakout", "next hop silent");
+        depart(icscf, turn, request, further);
+        return Ok(Next::Handled);
+    }
     let data = turn.data();
     let is_elsewhere =
         matches!(failure, Failure::Response(response) if data.is_blind && is_server_failure(response));

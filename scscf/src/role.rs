@@ -273,6 +273,9 @@ impl Role for Scscf {
         if self.visit_failed(turn, request, &failure)? == Next::Handled {
             return Ok(Next::Handled);
         }
+        if self.depart_again(turn, request, &failure)? == Next::Handled {
+            return Ok(Next::Handled);
+        }
         let is_pcscf_gone = self.is_pcscf_gone(turn, branch.number, &failure);
         let status = match failure {
             Failure::Response(response) => response.status(),

@@ -26,6 +26,7 @@ use crate::registrar::binding::Binding;
 use crate::role::Scscf;
 use crate::waiting::Timer;
 use chain::ChainId;
+use cscf::breakout::Departure;
 use cscf::charging::{ChargingVector, Icid};
 use cscf::flow::Trust;
 use cscf::identity::Impu;
@@ -126,6 +127,8 @@ pub struct Data {
     is_cancelled: bool,
     /// The visit to an application server that the request is on.
     chain: Option<ChainId>,
+    /// By which rule it leaves the network.
+    departure: Option<Box<Departure>>,
 }
 
 impl Data {

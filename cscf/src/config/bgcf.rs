@@ -14,8 +14,9 @@ pub struct BgcfSection {
 /// Which requests go out, and by which next hop. What a rule does not name fits anything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BreakoutRule {
-    /// The SIP URI of the next hop: an MGCF, a border, another network's BGCF.
-    pub next_hop: String,
+    /// The SIP URIs of the next hop, an MGCF, a border, another network's BGCF, and of those that are tried when it does not
+    /// answer, in order; at least one.
+    pub next_hops: Vec<String>,
     /// The domain of the Request-URI; with a dot in front, all below it.
     pub domain: Option<String>,
     /// What the number begins with: `+49`, or the digits of a short code.
@@ -46,10 +47,22 @@ impl Value for BreakoutRule {
             return Err(Fault { at: Some(key.span()), ..fault });
         }
         let text = |name: &str| table.get(name).map(|value| String::read(value.get_ref())).transpose();
-        let next_hop = text("next_hop")?.ok_or_else(|| Fault::new("a rule needs its next_hop", remedy))?;
+        let next_hops = match table.get("next_hop").map(|value| value.get_ref()) {
+            None => Vec::new(),
+            Some(list @ DeValue::Array(_)) => Vec::<String>::read(list)?,
+            Some(one) => vec![String::read(one)?],
+        };
+        if next_hops.is_empty() {
+            return Err(Fault::new("a rule needs its next_hop", remedy));
+        }
+        if next_hops.len() > NEXT_HOPS_MAX {
+            let fault =
+                format!("has more than {NEXT_HOPS_MAX} next hops, of which nobody waits for the last");
+            return Err(Fault::new(fault, remedy));
+        }
         let is_trusted = table.get("trusted").map(|value| bool::read(value.get_ref())).transpose()?;
         let rule = BreakoutRule {
-            next_hop,
+            next_hops,
             domain: text("domain")?.map(|domain| domain.to_ascii_lowercase()),
             prefix: text("prefix")?,
             trunk: text("trunk")?,
@@ -69,7 +82,11 @@ impl Value for BreakoutRule {
     }
 
     fn show(&self) -> String {
-        let mut shown = format!("{{ next_hop = {}", self.next_hop.show());
+        let next_hop = match &self.next_hops[..] {
+            [only] => only.show(),
+            several => several.to_vec().show(),
+        };
+        let mut shown = format!("{{ next_hop = {next_hop}");
         for (name, value) in [("domain", &self.domain), ("prefix", &self.prefix), ("trunk", &self.trunk)] {
             if let Some(value) = value {
                 shown.push_str(&format!(", {name} = {}", value.show()));
@@ -81,3 +98,6 @@ impl Value for BreakoutRule {
         shown + " }"
     }
 }
+
+/// Next hops of one rule at most.
+const NEXT_HOPS_MAX: usize = 4;

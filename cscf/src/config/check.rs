@@ -55,8 +55,8 @@ fn emergency(config: &Config, reader: &mut Reader<'_>) {
     if let Some(ecscf) = &config.pcscf.ecscf {
         sip_uri(reader, "pcscf", "ecscf", ecscf);
     }
-    for rule in &config.bgcf.rules {
-        sip_uri(reader, "bgcf", "rule", &rule.next_hop);
+    for next_hop in config.bgcf.rules.iter().flat_map(|rule| &rule.next_hops) {
+        sip_uri(reader, "bgcf", "rule", next_hop);
     }
     for psap in &config.ecscf.psaps {
         sip_uri(reader, "ecscf", "psap", &psap.uri);

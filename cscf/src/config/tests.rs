@@ -102,6 +102,8 @@ fn a_value_out_of_its_bounds_or_of_another_kind_is_refused_with_its_key() {
         ("bgcf", "rule", "[{ prefix = \"+49\" }]", "next_hop ="),
         ("bgcf", "rule", "[{ next_hop = \"sip:h\", prefix = \"+49x\" }]", "prefix ="),
         ("bgcf", "rule", "[{ next_hop = \"sip:h\" }]", "domain ="),
+        ("bgcf", "rule", "[{ next_hop = [], prefix = \"+1\" }]", "next_hop ="),
+        ("bgcf", "rule", "[{ next_hop = [\"sip:h\", \"mgcf\"], prefix = \"+1\" }]", "\"sip:host:port\""),
         ("bgcf", "rule", "[{ next_hop = \"mgcf\", prefix = \"+1\" }]", "\"sip:host:port\""),
         ("icscf", "foreign", "\"perhaps\"", "refuse, accept"),
         ("ecscf", "psap", "[{ url = \"sip:p\" }]", "uri ="),

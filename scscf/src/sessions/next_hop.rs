@@ -78,10 +78,10 @@ mod tests {
         let at_home = |user: &str| format!("sip:{user}@{domain}");
         let changed = |uri: &str| Ok(NextHop::Home(Some(uri.to_owned())));
         let rules = [
-            BreakoutRule { prefix: Some("11".into()), next_hop: "sip:a".into(), ..Default::default() },
+            BreakoutRule { prefix: Some("11".into()), next_hops: vec!["sip:a".into()], ..Default::default() },
             BreakoutRule {
                 domain: Some("pbx.example".into()),
-                next_hop: "sip:b".into(),
+                next_hops: vec!["sip:b".into()],
                 ..Default::default()
             },
         ];

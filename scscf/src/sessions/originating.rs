@@ -7,12 +7,13 @@ use crate::registrar::registrations::State;
 use crate::role::Scscf;
 use crate::sessions::token::Case;
 use crate::waiting::Waiting;
+use cscf::breakout::Departure;
 use cscf::identity::{GlobalNumber, Impu, Number};
 use cscf::query::{Query, Unresolved};
 use cscf::resolve::Naptr;
 use cscf::trust::{self, Outsider};
 use cscf::user_data::CoreNetworkServices;
-use cscf::{Incoming, Reject, Target, Turn, breakout};
+use cscf::{Failure, Incoming, LifeSign, Next, Reject, Target, Turn};
 use diameter_client::cx::{CxRequest, ServerAssignmentType};
 use sip_core::{Edits, Message, Name, NameAddr, Status, Uri};
 
@@ -118,7 +119,7 @@ impl Scscf {
                 turn.query(Query::Naptr(e164::name(&number, suffix)), Waiting::Number { served });
                 Ok(())
             }
-            None => self.leave_for(turn, request, served, own, None),
+            None => self.leave_for(turn, request, served, own, Goal::Written),
         }
     }
 
@@ -156,17 +157,33 @@ impl Scscf {
             },
         );
         let own = self.own_routes(turn, &request.message);
-        self.leave_for(turn, request, served, own, found.as_deref())
+        self.leave_for(turn, request, served, own, found.map_or(Goal::Written, Goal::Found))
     }
 
-    /// Sends a request to whom it is for: to the URI that was found for its number, if one was.
+    /// A request has failed that left by a rule: another next hop of it is tried.
+    pub(crate) fn depart_again(
+        &mut self,
+        turn: &mut Turn<'_, Scscf>,
+        request: &Incoming,
+        failure: &Failure<'_>,
+    ) -> Result<Next, Reject> {
+        let departure = turn.data().departure.take().and_then(|departure| departure.after(failure));
+        let Some(further) = departure.filter(|_| !turn.data().is_cancelled) else { return Ok(Next::Collect) };
+        let Some(served) = turn.data().served.take() else { return Ok(Next::Collect) };
+        turn.count("breakout", "next hop silent");
+        let own = self.own_routes(turn, &request.message);
+        self.leave_for(turn, request, served, own, Goal::Departure(further))?;
+        Ok(Next::Handled)
+    }
+
+    /// Sends a request to whom it is for.
     fn leave_for(
         &mut self,
         turn: &mut Turn<'_, Scscf>,
         request: &Incoming,
         served: Served,
         own: OwnRoutes,
-        found: Option<&str>,
+        goal: Goal,
     ) -> Result<(), Reject> {
         let message = &request.message;
         let mut edits = turn.edits();
@@ -184,17 +201,22 @@ impl Scscf {
         }
         // The route that stands behind ours was chosen by who knows more: an application server, a border.
         let further_own = own.slots.len() > 1;
-        let target = match (&own.next, further_own) {
-            (_, true) => Target::Route(own.slots[0]),
-            (Some(next), false) => Target::Route(*next),
-            (None, false) => self.towards(message, found, &mut edits)?,
+        let (target, departure) = match (&own.next, further_own) {
+            (_, true) => (Target::Route(own.slots[0]), None),
+            (Some(next), false) => (Target::Route(*next), None),
+            (None, false) => self.towards(message, goal, &mut edits)?,
         };
         self.charge(turn, message, &mut edits);
         self.record(turn, request, &served, &mut edits)?;
         let data = turn.data();
         data.served = Some(served);
         data.open = 1;
-        turn.forward(request, edits, target);
+        let branch = turn.forward(request, edits, target);
+        let silence = departure.as_ref().and_then(|departure| departure.silence_max(message.method()));
+        if let Some(after) = silence {
+            turn.limit_silence(branch, after, LifeSign::Trying);
+        }
+        turn.data().departure = departure.map(Box::new);
         Ok(())
     }
 
@@ -204,30 +226,37 @@ impl Scscf {
         registration.set.shared_services_of(impu)?.core_network_services.as_ref()
     }
 
-    fn towards(&self, message: &Message, found: Option<&str>, edits: &mut Edits) -> Result<Target, Reject> {
-        let found = found.and_then(|found| Some((found, Uri::parse(found.as_bytes()).ok()?)));
-        let (changed, uri) = match found {
-            Some((found, uri)) => (Some(found), uri),
-            None => {
-                let malformed = |_| Reject::new(Status::BAD_REQUEST, "malformed request-uri");
-                (None, message.request_uri().map_err(malformed)?)
-            }
+    fn towards(
+        &self,
+        message: &Message,
+        goal: Goal,
+        edits: &mut Edits,
+    ) -> Result<(Target, Option<Departure>), Reject> {
+        let changed = match goal {
+            Goal::Written => None,
+            Goal::Found(uri) => Some(uri),
+            Goal::Departure(departure) => return Ok((departure.leave(message, edits), Some(departure))),
         };
-        if let Some(changed) = changed {
+        if let Some(changed) = &changed {
             edits.set_uri(changed);
         }
+        let uri = Uri::parse(changed.as_ref().map_or(message.uri(), |changed| changed.as_bytes()))
+            .map_err(|_| Reject::new(Status::BAD_REQUEST, "malformed request-uri"))?;
         match next_hop(&uri, &self.config.home, &self.config.scscf.numbers, &self.config.bgcf.rules)? {
-            NextHop::Home(changed) => {
-                if let Some(changed) = changed {
-                    edits.set_uri(&changed);
+            NextHop::Home(canonical) => {
+                if let Some(canonical) = canonical {
+                    edits.set_uri(&canonical);
                 }
-                Ok(Target::Uri(self.config.icscf.uri.clone().into_bytes()))
+                Ok((Target::Uri(self.config.icscf.uri.clone().into_bytes()), None))
             }
             NextHop::Foreign => {
                 trust::leaving(message, Outsider::Network, edits);
-                Ok(changed.map_or(Target::RequestUri, |changed| Target::Uri(changed.as_bytes().to_vec())))
+                Ok((changed.map_or(Target::RequestUri, |changed| Target::Uri(changed.into_bytes())), None))
             }
-            NextHop::Breakout(rule) => Ok(breakout::leave(rule, message, edits)),
+            NextHop::Breakout(rule) => {
+                let departure = Departure::by(rule, changed);
+                Ok((departure.leave(message, edits), Some(departure)))
+            }
         }
     }
 
@@ -247,6 +276,16 @@ impl Scscf {
             edits.append(Name::PAssertedIdentity, format_args!("<{companion}>"));
         }
     }
+}
+
+/// Whom a request is for, and what is known of the way.
+enum Goal {
+    /// As its Request-URI says.
+    Written,
+    /// A URI that was found for its number.
+    Found(String),
+    /// Another network, by the next hop of a rule.
+    Departure(Departure),
 }
 
 fn is_service_route(own: &OwnRoutes) -> bool {

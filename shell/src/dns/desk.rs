@@ -25,7 +25,7 @@ pub(crate) struct Desk {
 /// What is looked up.
 pub(crate) enum Asked {
     /// The hops of a URI.
-    Hops(Lookup, Entropy),
+    Hops(Lookup, Box<Entropy>),
     /// The NAPTR records of a name.
     Naptr(String),
 }
@@ -96,7 +96,7 @@ async fn serve(setup: DnsSection, mut jobs: UnboundedReceiver<Job>, open: Arc<At
         let (dns, open) = (dns.clone(), Arc::clone(&open));
         tokio::spawn(async move {
             let answer = match asked {
-                Asked::Hops(lookup, entropy) => Answer::Resolved(dns.resolve(lookup, entropy).await),
+                Asked::Hops(lookup, entropy) => Answer::Resolved(dns.resolve(lookup, *entropy).await),
                 Asked::Naptr(name) => Answer::Naptr(dns.naptr(name).await),
             };
             open.fetch_sub(1, Ordering::AcqRel);

@@ -253,7 +253,7 @@ impl World {
                 }
             }
             WireOutput::Query { id, query: Query::Resolve(lookup) } => {
-                let asked = Asked::Hops(lookup, self.entropy.fork());
+                let asked = Asked::Hops(lookup, Box::new(self.entropy.fork()));
                 let answer = self.names.resolve(id, asked, &self.inbox);
                 self.inputs.extend(answer.map(|answer| WireInput::Answered { id, answer }));
             }
