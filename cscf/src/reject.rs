@@ -1,6 +1,7 @@
 //! A refusal: the SIP response that a request gets instead of service.
 
 use sip_core::{Name, Status};
+use std::borrow::Cow;
 
 /// The error response to the request being handled, and why.
 ///
@@ -16,7 +17,7 @@ pub struct Reject {
     /// Headers that the status asks for (Retry-After, Min-Expires, Unsupported, WWW-Authenticate ...).
     pub headers: Vec<(Name, String)>,
     /// What the peer is told to do, where the status has a body: its type and its text.
-    pub body: Option<(&'static str, &'static str)>,
+    pub body: Option<(&'static str, Cow<'static, str>)>,
 }
 
 impl Reject {
@@ -38,8 +39,8 @@ impl Reject {
     }
 
     /// Gives the response a body.
-    pub fn body(mut self, content_type: &'static str, text: &'static str) -> Reject {
-        self.body = Some((content_type, text));
+    pub fn body(mut self, content_type: &'static str, text: impl Into<Cow<'static, str>>) -> Reject {
+        self.body = Some((content_type, text.into()));
         self
     }
 }

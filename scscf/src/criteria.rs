@@ -12,7 +12,7 @@ mod refusal;
 mod request;
 mod request_uri;
 pub mod server_uri;
-mod session_description;
+pub(crate) mod session_description;
 mod shared_sets;
 mod trigger;
 mod trigger_point;

@@ -11,6 +11,7 @@ mod device;
 pub mod dialog;
 pub mod e164;
 pub mod left_out;
+mod media_policy;
 pub mod next_hop;
 mod originating;
 pub mod pcscf_restoration;
@@ -348,6 +349,9 @@ impl Scscf {
         let mut edits = turn.edits();
         if request.source.trust == Trust::Outside {
             trust::entering(message, Outsider::Network, &mut edits);
+        }
+        for session in own.sessions.iter().filter_map(|id| self.sessions.get(*id)) {
+            self.check_media(&session.impu, message)?;
         }
         own.slots.iter().for_each(|slot| edits.remove_slot(*slot));
         if own.next.is_some()

@@ -2,6 +2,7 @@
 
 use super::address::Points;
 use super::criteria::{self, SharedIfcSet, WrittenCriteria};
+use super::media_profile::{self, MediaProfile};
 use super::reader::{Fallback, Reader};
 use super::value::{Fault, Reauthenticate};
 use super::{ONE_WEEK, check};
@@ -67,6 +68,8 @@ pub struct ScscfSection {
     pub application_server_left_out: Duration,
     /// Filter criteria that profiles name by number; no two have the same.
     pub shared_ifc_sets: Vec<SharedIfcSet>,
+    /// The media of users whose profiles name a number; no two have the same.
+    pub media_profiles: Vec<MediaProfile>,
     /// Filter criteria of users who have none.
     pub fallback_criteria: Option<WrittenCriteria>,
 }
@@ -135,6 +138,7 @@ impl ScscfSection {
                 .into_iter()
                 .map(|set| SharedIfcSet { criteria: set.criteria.in_directory(directory), ..set })
                 .collect(),
+            media_profiles: section.get(media_profile::KEY, Fallback::Default(Vec::new())),
             fallback_criteria: section
                 .optional::<WrittenCriteria>(criteria::FALLBACK)
                 .map(|written| written.in_directory(directory)),
@@ -166,6 +170,13 @@ impl ScscfSection {
         {
             let fault = Fault::new(format!("{twice} is the number of two sets"), "give each its own");
             reader.reject("scscf", criteria::SHARED_SETS, fault);
+        }
+        let numbers = || self.media_profiles.iter().map(|profile| profile.id);
+        if let Some((_, twice)) =
+            numbers().enumerate().find(|(place, id)| numbers().take(*place).any(|one| one == *id))
+        {
+            let fault = Fault::new(format!("{twice} is the number of two profiles"), "give each its own");
+            reader.reject("scscf", media_profile::KEY, fault);
         }
         let NumberPolicy { country_code, national_prefix, international_prefix, .. } = &self.numbers;
         for (key, digits) in [

@@ -114,8 +114,8 @@ fn fill_refusal<'m>(response: ResponseBuilder<'m>, reject: &Reject, warning: &st
         .headers
         .iter()
         .fold(response, |response, (name, value)| response.header(*name, value.as_str()));
-    match reject.body {
-        Some((content_type, text)) => response.body(content_type, text.as_bytes()),
+    match &reject.body {
+        Some((content_type, text)) => response.body(*content_type, text.as_bytes()),
         None => response,
     }
 }

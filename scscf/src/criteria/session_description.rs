@@ -125,7 +125,7 @@ fn lines(text: &[u8]) -> impl Iterator<Item = (u8, Range<usize>)> {
 }
 
 /// The session description that a message carries, alone or among the parts of its body.
-fn of(message: &Message) -> Option<&[u8]> {
+pub fn of(message: &Message) -> Option<&[u8]> {
     let body = message.body();
     if body.is_empty() {
         return None;

@@ -289,6 +289,11 @@ impl Sessions {
         self.by_id.insert(id, Box::new(session));
     }
 
+    /// The session of an id.
+    pub fn get(&self, id: SessionId) -> Option<&Session> {
+        self.by_id.get(&id).map(Box::as_ref)
+    }
+
     /// The session of this id.
     pub fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
         self.by_id.get_mut(&id).map(|session| &mut **session)

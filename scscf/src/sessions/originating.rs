@@ -97,6 +97,7 @@ impl Scscf {
         if registration.is_none_or(|registration| registration.is_barred(served.key())) {
             return Err(Reject::new(Status::FORBIDDEN, "identity barred"));
         }
+        self.check_media(served.key(), message)?;
         match registration.and_then(|registration| Progress::of(registration, &served)) {
             Some(progress) => self.advance(turn, request, own, progress),
             None => self.leave(turn, request, served, own),

@@ -161,6 +161,10 @@ impl Scscf {
         if registration.is_barred(served.key()) {
             return Err(Reject::new(Status::NOT_FOUND, "identity barred"));
         }
+        // TS 24.229 §5.4.3.3: whoever called for help is called back past all services.
+        if !is_psap_callback(message) {
+            self.check_media(served.key(), message)?;
+        }
         if message.method() == Method::Subscribe && reg_event::is_about(message) {
             // The package of RFC 3680 is served here and nowhere else.
             return self.subscribe(turn, request, &served.impu);
