@@ -368,6 +368,11 @@ impl Bench {
         self.collect();
     }
 
+    /// An address of the bench's network.
+    pub fn at(&self, host: u8, port: u16) -> SocketAddr {
+        self.setup.at(host, port)
+    }
+
     /// How others reach a subscriber: the number as a SIP URI.
     pub fn number(&self, name: &str) -> String {
         let number = NAMES.iter().position(|known| *known == name).expect("a subscriber of the bench") + 1;

@@ -1,6 +1,6 @@
 //! freeDiameter as a relay between our CSCFs and our HSS.
 
-use crate::template;
+use carillon_tests::template;
 use carillon_tests::lab::{DOMAIN, Lab, Part, START_MAX};
 use carillon_tests::process::Process;
 use std::fs;

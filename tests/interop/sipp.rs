@@ -1,6 +1,6 @@
 //! SIPp as a phone that we did not write.
 
-use crate::template;
+use carillon_tests::template;
 use carillon_tests::lab::{DOMAIN, Lab, Part};
 use carillon_tests::process::Process;
 use std::fs;
