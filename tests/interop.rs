@@ -10,8 +10,6 @@ mod demo;
 mod freediameter;
 #[path = "interop/isc.rs"]
 mod isc;
-#[path = "interop/kamailio.rs"]
-mod kamailio;
 #[path = "interop/profiles.rs"]
 mod profiles;
 #[path = "interop/recorder.rs"]
@@ -20,11 +18,10 @@ mod recorder;
 mod servers;
 #[path = "interop/sipp.rs"]
 mod sipp;
-#[path = "interop/template.rs"]
-mod template;
 #[path = "interop/wireshark.rs"]
 mod wireshark;
 
+use carillon_tests::kamailio;
 use carillon_tests::lab::{DOMAIN, Lab, Part, START_MAX};
 use carillon_tests::process::Process;
 use wireshark::{Capture, NotPermitted};

@@ -74,6 +74,12 @@ impl Diameter {
             }
             (VENDOR_3GPP, 601) if self.public_identity.is_empty() => self.public_identity = text(avp),
             (VENDOR_3GPP, 602) => self.server_name = text(avp),
+            // Server-Capabilities may name one, too (TS 29.229 §6.3.4).
+            (VENDOR_3GPP, 603) => {
+                if let Some(name) = inner(602).filter(|_| self.server_name.is_empty()) {
+                    self.server_name = text(&name);
+                }
+            }
             (VENDOR_3GPP, 614) => self.assignment = Some(number()),
             (VENDOR_3GPP, 612) => {
                 if let Some(scheme) = inner(608) {

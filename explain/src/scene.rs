@@ -232,7 +232,15 @@ fn terminations(events: &[Event]) -> Vec<Story> {
 /// Brings the Diameter messages about the users of a story to it, and what nodes found at that time.
 fn join(story: &mut Story, events: &[Event]) {
     let (from, to) = (story.span_ms.0, story.span_ms.1.saturating_add(AFTERWARDS_MS));
-    let users = [story.who.as_str(), story.called.as_str(), story.impi.as_str()];
+    // What a number was completed to on the way is asked for, too.
+    let completed: Vec<String> = story
+        .sips(events)
+        .filter(|(_, sip)| sip.is_request() && user_part(&sip.uri).starts_with('+'))
+        .map(|(_, sip)| sip.uri.clone())
+        .take(USERS_MAX)
+        .collect();
+    let own = [story.who.as_str(), story.called.as_str(), story.impi.as_str()];
+    let users: Vec<&str> = own.into_iter().chain(completed.iter().map(String::as_str)).collect();
     let is_named = |name: &str| {
         let user = user_part(name);
         !user.is_empty()
@@ -265,6 +273,8 @@ fn join(story: &mut Story, events: &[Event]) {
 
 /// Entries that are looked at: the newest.
 const ENTRIES_MAX: usize = 1_000_000;
+/// Request-URIs of one story whose users are looked for in Diameter.
+const USERS_MAX: usize = 16;
 /// Events of one story that are looked at.
 const STORY_MAX: usize = 4096;
 /// What is found so long behind the last message of a story may still be of it.

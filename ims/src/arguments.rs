@@ -345,16 +345,19 @@ pub enum RegCommand {
 #[derive(Debug, Args)]
 pub struct Explain {
     /// What to explain: last (the newest that something is wrong with), all, call CALL-ID, registration IDENTITY,
-    /// subscriber IDENTITY; without it, last.
+    /// subscriber IDENTITY, imsi IMSI; without it, last.
     #[arg(value_name = "SUBJECT", num_args = 0..=2)]
     pub subject: Vec<String>,
-    /// A capture of anyone's core, as pcap or pcapng.
+    /// A recording that `ims trace export` wrote, and not what a running core has recorded.
+    #[arg(long, visible_alias = "from", value_name = "FILE", conflicts_with = "pcap")]
+    pub recording: Option<PathBuf>,
+    /// A capture of anyone's core, as pcap or pcapng. With the configuration of that core its domain and its subscribers are
+    /// known: the nearest identity is found then, and an OP that is stored as OPc.
     #[arg(long, value_name = "FILE")]
-    pub pcap: PathBuf,
-    /// The configuration of the core, for its domain and its subscribers: it finds the nearest identity, and an OP that is
-    /// stored as OPc.
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    pub pcap: Option<PathBuf>,
+    /// The core.
+    #[command(flatten)]
+    pub core: Core,
     /// How to tell it.
     #[arg(short, long, value_enum, default_value_t = ExplainOutput::Text)]
     pub output: ExplainOutput,
@@ -370,10 +373,13 @@ pub enum ExplainOutput {
 }
 
 const EXPLAIN_EXAMPLES: &str = "Examples:
+  ims explain
+  ims explain call 4128004109_45009256@192.168.101.2 --config lab.toml
+  ims explain imsi 001010000000001
   ims explain --pcap volte.pcapng
   ims explain all --pcap volte.pcapng
   ims explain registration 001010000000001@ims.mnc001.mcc001.3gppnetwork.org --pcap volte.pcapng -o json
-The exit status is 0 when nothing is wrong, 1 when something is, 2 when nothing of it was captured.";
+The exit status is 0 when nothing is wrong, 1 when something is, 2 when nothing of it was recorded.";
 
 /// `ims sa`.
 #[derive(Debug, Args)]

@@ -3,53 +3,41 @@
 use crate::arguments::{Explain, ExplainOutput};
 use crate::exit::Failure;
 use crate::roster::Roster;
-use crate::{screen, settings};
+use crate::{recording, screen, settings};
 use ::explain::{Explanation, Finding, Known, KnownIdentity, Scene, Subject, Verdict, capture};
 use cscf::config::Config;
 use hss_mock::{Credentials, Subscriber};
+use recorder::Entry;
 use serde_json::{Value, json};
+use std::path::Path;
 
 /// Carries out `ims explain`.
 pub fn run(arguments: &Explain) -> Result<(), Failure> {
     let subject = subject(&arguments.subject)?;
-    let shown = arguments.pcap.display();
-    let failed = |why: String| Failure::Usage(format!("{shown}: {why}"));
-    let length = std::fs::metadata(&arguments.pcap).map_err(|error| failed(error.to_string()))?.len();
-    if length > CAPTURE_MAX {
-        return Err(failed(format!("{length} octets are more than {CAPTURE_MAX}; cut it with editcap -c")));
-    }
-    let bytes = std::fs::read(&arguments.pcap).map_err(|error| failed(error.to_string()))?;
-    let capture = capture::read(&bytes).map_err(|error| failed(error.to_string()))?;
-    let known = match &arguments.config {
-        Some(path) => {
-            let config = settings::read(Some(path))?;
-            known(&config, Roster::of(&config)?.subscribers())
-        }
-        None => Known::default(),
+    let Seen { entries, known, capture } = match &arguments.pcap {
+        Some(file) => captured(file, arguments.core.config.as_deref())?,
+        None => recorded(arguments)?,
     };
-    let scene = Scene::with(&capture.entries, known);
+    let scene = Scene::with(&entries, known);
     let told = scene.about(&subject).map_err(|none| Failure::Usage(none.to_string()))?;
     match arguments.output {
         ExplainOutput::Text => {
             told.iter().for_each(|told| print(&told.text()));
-            if capture.protected > 0 {
-                screen::line(format_args!(
-                    "{} packets of ESP are protected, not readable",
-                    capture.protected
-                ));
+            if let Some(Captured { protected: protected @ 1.., .. }) = capture {
+                screen::line(format_args!("{protected} packets of ESP are protected, not readable"));
             }
-            if capture.is_cut {
+            if capture.is_some_and(|capture| capture.is_cut) {
                 screen::line(format_args!("the capture is cut: there was more"));
             }
         }
         ExplainOutput::Json => {
             let stories: Vec<Value> = told.iter().map(story).collect();
-            let whole = json!({
-                "stories": stories,
-                "frames": capture.frames,
-                "protected": capture.protected,
-                "cut": capture.is_cut,
-            });
+            let mut whole = json!({ "stories": stories });
+            if let Some(Captured { frames, protected, is_cut }) = capture {
+                whole["frames"] = json!(frames);
+                whole["protected"] = json!(protected);
+                whole["cut"] = json!(is_cut);
+            }
             screen::line(format_args!("{whole:#}"));
         }
     }
@@ -58,6 +46,57 @@ pub fn run(arguments: &Explain) -> Result<(), Failure> {
         1 => Err(Failure::Failed("something is wrong".to_owned())),
         count => Err(Failure::Failed(format!("{count} things are wrong"))),
     }
+}
+
+/// What was seen of a core, by whomever.
+struct Seen {
+    entries: Vec<Entry>,
+    known: Known,
+    /// Where it was captured.
+    capture: Option<Captured>,
+}
+
+/// What a capture is besides its messages.
+#[derive(Clone, Copy)]
+struct Captured {
+    frames: usize,
+    protected: usize,
+    is_cut: bool,
+}
+
+/// What a capture has.
+fn captured(file: &Path, config: Option<&Path>) -> Result<Seen, Failure> {
+    let shown = file.display();
+    let failed = |why: String| Failure::Usage(format!("{shown}: {why}"));
+    let length = std::fs::metadata(file).map_err(|error| failed(error.to_string()))?.len();
+    if length > CAPTURE_MAX {
+        return Err(failed(format!("{length} octets are more than {CAPTURE_MAX}; cut it with editcap -c")));
+    }
+    let bytes = std::fs::read(file).map_err(|error| failed(error.to_string()))?;
+    let capture = capture::read(&bytes).map_err(|error| failed(error.to_string()))?;
+    let known = match config {
+        Some(path) => {
+            let config = settings::read(Some(path))?;
+            known(&config, Roster::of(&config)?.subscribers())
+        }
+        None => Known::default(),
+    };
+    let told = Captured { frames: capture.frames, protected: capture.protected, is_cut: capture.is_cut };
+    Ok(Seen { entries: capture.entries, known, capture: Some(told) })
+}
+
+/// What the flight recorders of a core have, or a file that was written of them.
+fn recorded(arguments: &Explain) -> Result<Seen, Failure> {
+    let config = settings::read(arguments.core.config.as_deref())?;
+    let entries = recording::read(&config, arguments.recording.as_deref(), arguments.core.timeout)?;
+    // The database of the HSS may be out of reach of whoever asks: what was recorded tells the most of it.
+    let roster = Roster::of(&config);
+    let mut known = known(&config, roster.as_ref().map_or(&[], Roster::subscribers));
+    if config.recorder.privacy {
+        // The identities are shortened in what was recorded, and are not told by the way.
+        known.identities.clear();
+    }
+    Ok(Seen { entries, known, capture: None })
 }
 
 fn print(text: &str) {
@@ -73,9 +112,10 @@ fn subject(words: &[String]) -> Result<Subject, Failure> {
         ["all"] => Subject::All,
         ["call", id] => Subject::Call(id.to_owned()),
         ["registration", who] => Subject::Registration(who.to_owned()),
-        ["subscriber", who] | [who] => Subject::Subscriber(who.to_owned()),
+        ["subscriber" | "imsi", who] | [who] => Subject::Subscriber(who.to_owned()),
         _ => {
-            let why = "write last, all, call CALL-ID, registration IDENTITY or subscriber IDENTITY";
+            let why =
+                "write last, all, call CALL-ID, registration IDENTITY, subscriber IDENTITY or imsi IMSI";
             return Err(Failure::Usage(why.to_owned()));
         }
     })
@@ -149,6 +189,7 @@ mod tests {
             ("call abc@home", Subject::Call("abc@home".to_owned())),
             ("registration alice@home", Subject::Registration("alice@home".to_owned())),
             ("subscriber alice", Subject::Subscriber("alice".to_owned())),
+            ("imsi 001010000000001", Subject::Subscriber("001010000000001".to_owned())),
             ("alice", Subject::Subscriber("alice".to_owned())),
         ] {
             assert_eq!(words(text), Ok(expected), "{text}");

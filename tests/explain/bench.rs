@@ -1,15 +1,16 @@
 //! A core in this process on real sockets, as a fault left it, and its phones.
 
-use crate::recording;
-use crate::running::Running;
+use crate::running::{Recording, Running, Shared};
 use crate::setup::{NAMES, Setup, Who};
 use crate::standin;
 use ambient::Entropy;
-use carillon_tests::lab::DOMAIN;
+use carillon_tests::kamailio;
+use carillon_tests::lab::{self, DOMAIN};
+use carillon_tests::process::Process;
 use cscf::assembly::{self, Part};
 use cscf::config::Config;
 use cscf::flow::{Hop, Local, Side, Transport};
-use cscf::node::{Count, Node as CscfNode};
+use cscf::node::Node as CscfNode;
 use cscf::query::{Record, StoreFailure};
 use cscf::station::Station;
 use diameter_client::endpoint::{Endpoint, EndpointConfig};
@@ -18,17 +19,18 @@ use hss_mock::{Hss, HssCommand, HssConfig, HssNotice, HssStation, Refusal};
 use icscf::Icscf;
 use ims_aka::Usim;
 use pcscf::Pcscf;
-use recorder::{Entry, Fact, Function, Node, What};
+use recorder::{Entry, Mode, Rule, What};
 use scscf::Scscf;
 use shell::driver::Operator;
 use shell::{
-    Acknowledge, Backend, Binding, Clock, Driver, Handle, Security, Sockets, Store, process, system_entropy,
+    Acknowledge, Backend, Binding, Clock, Driver, Security, Sockets, Store, process, system_entropy,
 };
 use sim::ApplicationServer;
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 use ue::psap::Psap;
 use ue::{Answering, Command, Notice, Policy, SecurityConfig, Ue, UeConfig};
 
@@ -36,18 +38,25 @@ use ue::{Answering, Command, Notice, Policy, SecurityConfig, Ue, UeConfig};
 pub struct Bench {
     setup: Setup,
     clock: Clock,
-    running: Vec<Running>,
+    /// Of each machine that ran.
+    recordings: Vec<Recording>,
     hss: Option<Operator<HssCommand, HssNotice>>,
-    phones: BTreeMap<String, Handle<Command, Notice>>,
-    entries: Vec<Entry>,
-    counted: BTreeMap<(usize, &'static str, &'static str), u64>,
+    /// The phones that are on, and the places of their recordings.
+    phones: BTreeMap<String, (usize, Shared<Command, Notice>)>,
+    kamailio: Option<Kamailio>,
+}
+
+/// Kamailio in the place of a CSCF, and its folder.
+struct Kamailio {
+    _process: Process,
+    _folder: TempDir,
 }
 
 impl Bench {
     /// Starts the core.
     pub fn start(mut setup: Setup) -> Bench {
         let clock = Clock::start();
-        let mut bench_running = Vec::new();
+        let mut recordings = Vec::new();
         let mut hss_operator = None;
         let hss_config = setup.config(Who::Hss);
         let hss_address = hss_config.hss.listen[0].address;
@@ -68,42 +77,51 @@ impl Bench {
             let station = HssStation::new(hss, Endpoint::new(endpoint, entropy()));
             let bindings = hss_config.hss.listen.iter().map(Binding::from);
             let sockets = Sockets::bind(bindings).unwrap_or_else(|error| panic!("{error}"));
-            let driven = shell::Setup { trace: true, ..shell::Setup::new(sockets, clock, entropy()) };
+            let driven = shell::Setup::new(sockets, clock, entropy());
             let mut handle = Driver::spawn("hss", station, driven).unwrap_or_else(|error| panic!("{error}"));
             hss_operator = Some(handle.operator());
-            bench_running.push(Running::of(node(Function::Hss, ""), handle, None));
+            recordings.push(Recording::of(Running::of(handle).0));
         }
-        let mut bench = Bench {
-            setup,
-            clock,
-            running: bench_running,
-            hss: hss_operator,
-            phones: BTreeMap::new(),
-            entries: Vec::new(),
-            counted: BTreeMap::new(),
-        };
-        bench.start_part(Who::Scscf, Function::Scscf);
-        bench.start_part(Who::Icscf, Function::Icscf);
-        bench.start_part(Who::Pcscf, Function::Pcscf);
+        let mut bench =
+            Bench { setup, clock, recordings, hss: hss_operator, phones: BTreeMap::new(), kamailio: None };
+        bench.start_part(Who::Scscf);
+        bench.start_part(Who::Icscf);
+        bench.start_part(Who::Pcscf);
         bench.start_others();
         bench.wait_for_diameter();
         bench
     }
 
-    fn start_part(&mut self, who: Who, function: Function) {
+    fn start_part(&mut self, who: Who) {
         if self.setup.missing.contains(&who) {
             return;
         }
+        if self.setup.kamailio == Some(who) {
+            return self.start_kamailio(who);
+        }
         let config = Arc::new(self.setup.config(who));
         match who {
-            Who::Pcscf => self.spawn(who, function, Part::Pcscf, &config, Pcscf::new(config.clone())),
-            Who::Icscf => self.spawn(who, function, Part::Icscf, &config, Icscf::new(config.clone())),
-            Who::Scscf => self.spawn(who, function, Part::Scscf, &config, Scscf::new(config.clone())),
+            Who::Pcscf => self.spawn(who, Part::Pcscf, &config, Pcscf::new(config.clone())),
+            Who::Icscf => self.spawn(who, Part::Icscf, &config, Icscf::new(config.clone())),
+            Who::Scscf => self.spawn(who, Part::Scscf, &config, Scscf::new(config.clone())),
             Who::Ecscf | Who::Hss => {}
         }
     }
 
-    fn spawn<R>(&mut self, who: Who, function: Function, part: Part, config: &Config, role: R)
+    fn start_kamailio(&mut self, who: Who) {
+        let listens = |part| self.setup.address(part);
+        let part = match who {
+            Who::Pcscf => lab::Part::Pcscf,
+            Who::Icscf => lab::Part::Icscf,
+            Who::Scscf | Who::Ecscf | Who::Hss => lab::Part::Scscf,
+        };
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let mut process = kamailio::start_cscf(part, &|part| listens(part).ip(), folder.path());
+        process.wait_for_port(listens(part), START_MAX);
+        self.kamailio = Some(Kamailio { _process: process, _folder: folder });
+    }
+
+    fn spawn<R>(&mut self, who: Who, part: Part, config: &Config, role: R)
     where
         R: cscf::Role + Send + 'static,
         CscfNode<R>: Send,
@@ -119,16 +137,14 @@ impl Bench {
             false => Store::memory(),
         };
         let driven = shell::Setup {
-            trace: true,
             security,
             store,
             dns: config.dns.clone(),
             ..shell::Setup::new(sockets, self.clock, entropy())
         };
-        let mut handle =
+        let handle =
             Driver::spawn(part.name(), station, driven).unwrap_or_else(|error| panic!("{part:?}: {error}"));
-        let operator = handle.operator();
-        self.running.push(Running::of(node(function, ""), handle, Some(operator)));
+        self.recordings.push(Recording::of(Running::of(handle).0));
     }
 
     /// The E-CSCF, application servers and PSAPs.
@@ -137,23 +153,23 @@ impl Bench {
         if !config.ecscf.listen.is_empty() && !self.setup.missing.contains(&Who::Ecscf) {
             let locals = config.ecscf.listen.clone();
             let station = assembly::sip_station(Ecscf::new(config.clone()), &config, locals, None, entropy());
-            self.spawn_station("ecscf", node(Function::Ecscf, ""), station, &config.ecscf.listen);
+            self.spawn_station("ecscf", Mode::On, station, &config.ecscf.listen);
         }
-        for (n, (address, behaviour)) in self.setup.servers.clone().into_iter().enumerate() {
+        // What is not of the core records nothing.
+        for (address, behaviour) in self.setup.servers.clone() {
             let locals = both(Side::Core, address);
             let role = ApplicationServer::new(&format!("sip:{address}"), behaviour);
             let station = assembly::sip_station(role, &config, locals.clone(), None, entropy());
-            let name = if n == 0 { String::new() } else { n.to_string() };
-            self.spawn_station("as", node(Function::ApplicationServer, &name), station, &locals);
+            self.spawn_station("as", Mode::Off, station, &locals);
         }
         for address in self.setup.psaps.clone() {
             let locals = both(ue::psap::SIDE, address);
             let station = assembly::sip_station(Psap::default(), &config, locals.clone(), None, entropy());
-            self.spawn_station("psap", node(Function::Other, "PSAP"), station, &locals);
+            self.spawn_station("psap", Mode::Off, station, &locals);
         }
     }
 
-    fn spawn_station<R>(&mut self, name: &str, node: Node, station: Station<R>, locals: &[Local])
+    fn spawn_station<R>(&mut self, name: &str, mode: Mode, station: Station<R>, locals: &[Local])
     where
         R: cscf::Role + Send + 'static,
         CscfNode<R>: Send,
@@ -162,25 +178,28 @@ impl Bench {
     {
         let sockets =
             Sockets::bind(locals.iter().map(Binding::from)).unwrap_or_else(|error| panic!("{error}"));
-        let driven = shell::Setup { trace: true, ..shell::Setup::new(sockets, self.clock, entropy()) };
-        let mut handle =
-            Driver::spawn(name, station, driven).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let operator = handle.operator();
-        self.running.push(Running::of(node, handle, Some(operator)));
+        let recorder = (String::new(), Rule { mode, ..Rule::default() });
+        let driven = shell::Setup { recorder, ..shell::Setup::new(sockets, self.clock, entropy()) };
+        let handle = Driver::spawn(name, station, driven).unwrap_or_else(|error| panic!("{name}: {error}"));
+        self.recordings.push(Recording::of(Running::of(handle).0));
     }
 
     /// Waits until the CSCFs that speak Diameter have spoken to whoever plays the HSS, where there is one.
     fn wait_for_diameter(&mut self) {
         let is_there = |who| !self.setup.missing.contains(&who);
-        let wanted = [Who::Icscf, Who::Scscf].into_iter().filter(|who| is_there(*who)).count();
+        let all = [Who::Icscf, Who::Scscf].into_iter().filter(|who| is_there(*who)).count();
+        let is_strange = |who: &Who| self.setup.kamailio == Some(*who);
+        let strange = [Who::Icscf, Who::Scscf].iter().filter(|who| is_strange(who)).count();
         if !is_there(Who::Hss) {
             return;
         }
         let until = Instant::now() + START_MAX;
         loop {
             self.collect();
-            let answers = self.entries.iter().filter(|entry| is_cea(entry)).count();
-            if answers >= wanted {
+            let entries = || self.recordings.iter().flat_map(|recording| &recording.entries);
+            let answers = |sent| entries().filter(|entry| is_cea(entry, sent)).count();
+            // What the HSS answered to Kamailio is seen at the HSS alone.
+            if answers(false) >= all - strange && (strange == 0 || answers(true) >= all) {
                 return;
             }
             assert!(Instant::now() < until, "the CSCFs have not met the HSS");
@@ -199,7 +218,13 @@ impl Bench {
         let pcscf = Hop { transport: Transport::Udp, remote: config.pcscf.listen[0].address };
         let impu =
             card.implicit_sets[0].identities().next().expect("an identity").identity.as_str().to_owned();
-        let policy = Policy { answering: Answering::After(Duration::from_millis(100)), ..Policy::default() };
+        // Kamailio's registrar stores a vector only after its 401 has left.
+        let pause = if self.setup.kamailio.is_some() { 60 } else { 0 };
+        let policy = Policy {
+            answering: Answering::After(Duration::from_millis(100)),
+            challenge_pause: Duration::from_millis(pause),
+            ..Policy::default()
+        };
         let mut ue = UeConfig {
             policy,
             ..UeConfig::new(&private.impi, impu, config.home.domain(), Usim::new(algorithm), pcscf)
@@ -223,14 +248,16 @@ impl Bench {
         }
         let sockets = Sockets::bind(open).unwrap_or_else(|error| panic!("{error}"));
         let station = assembly::sip_station(Ue::new(ue), &config, locals, None, entropy());
-        let driven =
-            shell::Setup { trace: true, security, ..shell::Setup::new(sockets, self.clock, entropy()) };
+        let recorder = (name.to_owned(), Rule::default());
+        let driven = shell::Setup { recorder, security, ..shell::Setup::new(sockets, self.clock, entropy()) };
         let handle = Driver::spawn(name, station, driven).unwrap_or_else(|error| panic!("{name}: {error}"));
         let key = match self.phones.contains_key(name) {
             true => format!("{name}-{}", self.phones.len()),
             false => name.to_owned(),
         };
-        self.phones.insert(key, handle);
+        let (running, handle) = Running::of(handle);
+        self.phones.insert(key, (self.recordings.len(), handle));
+        self.recordings.push(Recording::of(running));
     }
 
     /// Switches on the phone of a subscriber.
@@ -302,7 +329,8 @@ impl Bench {
 
     /// Gives a phone a command.
     pub fn command(&mut self, name: &str, command: Command) {
-        let phone = &self.phones[name];
+        let shared = self.phones[name].1.borrow();
+        let phone = shared.as_ref().expect("a phone that is on");
         while phone.notices.try_recv().is_ok() {}
         phone.command(command).expect("a phone takes commands");
     }
@@ -310,7 +338,8 @@ impl Bench {
     /// Waits for a notice of a phone.
     pub fn wait_for(&mut self, name: &str, ends: impl Fn(&Notice) -> bool) -> Option<Notice> {
         let until = Instant::now() + ANSWER_MAX;
-        let phone = &self.phones[name];
+        let shared = self.phones[name].1.borrow();
+        let phone = shared.as_ref().expect("a phone that is on");
         let found = loop {
             let left = until.saturating_duration_since(Instant::now());
             match phone.notices.recv_timeout(left) {
@@ -319,6 +348,7 @@ impl Bench {
                 Err(_) => break None,
             }
         };
+        drop(shared);
         self.collect();
         found
     }
@@ -334,8 +364,8 @@ impl Bench {
     /// A phone is gone from one moment to the next: its battery is empty.
     pub fn battery_out(&mut self, name: &str) {
         self.collect();
-        if let Some(phone) = self.phones.remove(name) {
-            let _ = phone.abort();
+        if let Some((place, _)) = self.phones.remove(name) {
+            self.recordings[place].end();
         }
     }
 
@@ -368,6 +398,11 @@ impl Bench {
         self.collect();
     }
 
+    /// An address of the bench's network.
+    pub fn at(&self, host: u8, port: u16) -> SocketAddr {
+        self.setup.at(host, port)
+    }
+
     /// How others reach a subscriber: the number as a SIP URI.
     pub fn number(&self, name: &str) -> String {
         let number = NAMES.iter().position(|known| *known == name).expect("a subscriber of the bench") + 1;
@@ -384,75 +419,25 @@ impl Bench {
     pub fn stop(mut self) -> Vec<Entry> {
         // What is under way arrives yet.
         self.pause(SETTLE);
-        for running in std::mem::take(&mut self.running) {
-            (running.stop)();
-        }
-        for phone in std::mem::take(&mut self.phones).into_values() {
-            let _ = phone.abort();
-        }
-        std::mem::take(&mut self.entries)
+        self.recordings.iter_mut().for_each(Recording::end);
+        recorder::join(self.recordings.drain(..).map(|recording| recording.entries).collect())
     }
 
-    /// Takes what the nodes have recorded, in the order of their clock.
+    /// Takes what the nodes have recorded.
     fn collect(&mut self) {
-        let sequence = self.entries.len() as u64 + 1;
-        let mut fresh = Vec::new();
-        let protected: Vec<u16> = {
-            let config = self.setup.config(Who::Pcscf);
-            let of_phone = SecurityConfig::default();
-            let mut ports = vec![config.ipsec.server_port];
-            ports.extend(&config.ipsec.client_ports);
-            ports.extend(of_phone.server_ports.iter().chain(&of_phone.client_ports));
-            ports
-        };
-        for running in &mut self.running {
-            fresh.extend((running.traces)().into_iter().map(|event| (running.node.clone(), event)));
-        }
-        for (name, phone) in &self.phones {
-            let node = node(Function::Ue, name);
-            fresh.extend(phone.traces.try_iter().map(|event| (node.clone(), event)));
-        }
-        fresh.sort_by_key(|(_, event)| event.at.instant);
-        let entries = (sequence..).zip(fresh);
-        self.entries.extend(
-            entries.map(|(sequence, (node, event))| recording::entry(sequence, &node, event, &protected)),
-        );
-        let now = self.clock.now();
-        for (n, running) in self.running.iter_mut().enumerate() {
-            for Count { name, cause, count } in (running.counters)() {
-                let known = self.counted.entry((n, name, cause)).or_default();
-                if count > *known {
-                    let detail = format!("{} times", count - *known);
-                    *known = count;
-                    let fact = Fact {
-                        name: name.to_owned(),
-                        cause: cause.to_owned(),
-                        detail,
-                        call_id: String::new(),
-                        remote: None,
-                    };
-                    let sequence = self.entries.len() as u64 + 1;
-                    let what = What::Fact(fact);
-                    self.entries.push(Entry { sequence, at: now, node: running.node.clone(), what });
-                }
-            }
-        }
+        self.recordings.iter_mut().for_each(Recording::look);
     }
-}
-
-fn node(function: Function, name: &str) -> Node {
-    Node { function, name: name.to_owned() }
 }
 
 fn both(side: Side, address: SocketAddr) -> Vec<Local> {
     [Transport::Udp, Transport::Tcp].map(|transport| Local { side, transport, address }).to_vec()
 }
 
-/// A CEA, whatever it says.
-fn is_cea(entry: &Entry) -> bool {
+/// A CEA that was sent or received, whatever it says.
+fn is_cea(entry: &Entry, sent: bool) -> bool {
     let What::Message(message) = &entry.what else { return false };
     let is_cea = message.bytes.get(4..8).is_some_and(|head| head[0] & 0x80 == 0 && head[1..] == [0, 1, 1]);
-    message.protocol == recorder::Protocol::Diameter && !message.sent && is_cea
+    message.protocol == recorder::Protocol::Diameter && message.sent == sent && is_cea
 }
 
 fn entropy() -> Entropy {

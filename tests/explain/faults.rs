@@ -6,7 +6,7 @@
 use crate::bench::Bench;
 use crate::setup::{Setup, Who};
 use crate::{Fault, Takes};
-use cscf::user_data::{DefaultHandling, SessionCase};
+use cscf::user_data::{CoreNetworkServices, DefaultHandling, SessionCase};
 use diameter_client::cx::{CxResult, ReasonCode, ServerCapabilities};
 use hss_mock::{Credentials, HssCommand, Permission, Roaming};
 use ims_aka::{Hash, Key, Op, Opc};
@@ -492,6 +492,23 @@ pub const FAULTS: &[Fault] = &[
             bench.call("alice", &bob);
         },
         expected: "callee-unreachable",
+        takes: Sockets,
+    },
+    Fault {
+        name: "a call with media that the caller has not subscribed to",
+        changed: |setup| {
+            setup.set("scscf", "media_profile", "[{ id = 1, media = [\"message\"] }]");
+            setup.subscriber("alice", |alice| {
+                for profile in alice.implicit_sets.iter_mut().flat_map(|set| &mut set.service_profiles) {
+                    profile.core_network_services = Some(CoreNetworkServices {
+                        subscribed_media_profile_id: Some(1),
+                        ..CoreNetworkServices::default()
+                    });
+                }
+            });
+        },
+        done: alice_calls_bob,
+        expected: "media-not-subscribed",
         takes: Sockets,
     },
     Fault {

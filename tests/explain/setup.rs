@@ -1,7 +1,7 @@
 //! A core before it starts: in which nothing is wrong, until a fault changes it.
 
 use crate::standin::{self, StandIn};
-use carillon_tests::lab::DOMAIN;
+use carillon_tests::lab::{DOMAIN, Part};
 use carillon_tests::loopback::Loopback;
 use cscf::config::Config;
 use cscf::user_data::{
@@ -42,6 +42,7 @@ pub struct Setup {
     pub(crate) silent_ports: Vec<UdpSocket>,
     pub(crate) broken_store: BTreeSet<Who>,
     pub(crate) hss_is_silent: bool,
+    pub(crate) kamailio: Option<Who>,
 }
 
 /// The subscribers, by their places: alice, bob, and two more.
@@ -96,6 +97,7 @@ impl Setup {
             silent_ports: Vec::new(),
             broken_store: BTreeSet::new(),
             hss_is_silent: false,
+            kamailio: None,
             loopback,
         };
         let home = setup.config(Who::Hss).home;
@@ -145,6 +147,11 @@ impl Setup {
     /// The HSS takes connections and answers nothing.
     pub fn silent_hss(&mut self) {
         self.hss_is_silent = true;
+    }
+
+    /// Kamailio takes the place of a CSCF.
+    pub fn kamailio(&mut self, who: Who) {
+        self.kamailio = Some(who);
     }
 
     /// The store of a function writes nothing.
@@ -248,6 +255,17 @@ impl Setup {
     /// An address of the bench's network.
     pub fn at(&self, host: u8, port: u16) -> SocketAddr {
         self.loopback.at(host, port)
+    }
+
+    /// Where a part of the core listens, whoever plays it.
+    pub(crate) fn address(&self, part: Part) -> SocketAddr {
+        let config = self.config(Who::Hss);
+        match part {
+            Part::Pcscf | Part::Core => config.pcscf.listen[0].address,
+            Part::Icscf => config.icscf.listen[0].address,
+            Part::Scscf => config.scscf.listen[0].address,
+            Part::Hss => config.hss.listen[0].address,
+        }
     }
 
     /// The configuration of one of the functions.

@@ -1,8 +1,8 @@
 //! freeDiameter as a relay between our CSCFs and our HSS.
 
-use crate::template;
 use carillon_tests::lab::{DOMAIN, Lab, Part, START_MAX};
 use carillon_tests::process::Process;
+use carillon_tests::template;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;

@@ -1,8 +1,8 @@
 //! SIPp as a phone that we did not write.
 
-use crate::template;
 use carillon_tests::lab::{DOMAIN, Lab, Part};
 use carillon_tests::process::Process;
+use carillon_tests::template;
 use std::fs;
 use std::net::SocketAddr;
 use std::process::Command;

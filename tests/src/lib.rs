@@ -6,12 +6,14 @@
 
 pub mod authority;
 pub mod binaries;
+pub mod kamailio;
 pub mod kernel;
 pub mod lab;
 pub mod loopback;
 pub mod phone;
 pub mod process;
 pub mod story;
+pub mod template;
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -38,6 +38,15 @@ pub(super) const CAUSES: &[Cause] = &[
         signs: &[Sign::Shows(resynchronised_in_vain)],
     },
     Cause {
+        name: "challenge-expired",
+        verdict: Verdict::Fault,
+        kinds: REGISTRATIONS,
+        sentence: "The S-CSCF had given up the challenge of {impi} when its answer came, and challenged it again.",
+        clause: "TS 24.229 §5.4.1.2.3, table 7.8.1",
+        fix: "Raise `scscf.reg_await_auth`, or see what takes the answer so long: the card, the radio, requests that are sent again.",
+        signs: &[Sign::Shows(answered_too_late)],
+    },
+    Cause {
         name: "wrong-password",
         verdict: Verdict::Fault,
         kinds: REGISTRATIONS,
@@ -196,10 +205,34 @@ fn wrong_response(story: &Story, scene: &Scene, scheme: Scheme) -> Vec<usize> {
         let sar = events[*at].diameter().filter(|diameter| diameter.command == 301 && diameter.is_request);
         sar.is_some_and(|sar| sar.assignment == Some(AUTHENTICATION_FAILURE))
     });
-    match refused.or(told) {
+    // Or it says so in its own words.
+    let in_words = story.refusal(events).filter(|(_, refusal)| {
+        let reason = refusal.reason.to_ascii_lowercase();
+        refusal.status == 403 && refusal.cseq == sip.cseq && reason.contains("authentication fail")
+    });
+    match refused.or(told).or(in_words.map(|(at, _)| at)) {
         Some(shown) => vec![answer, shown],
         None if story.outcome == Outcome::Refused(401) => vec![answer],
         None => Vec::new(),
+    }
+}
+
+/// An answer behind the SAR by which the S-CSCF tells that it waits no longer (TS 29.229 §6.3.15).
+fn answered_too_late(story: &Story, scene: &Scene) -> Vec<usize> {
+    if story.outcome != Outcome::Refused(401) {
+        return Vec::new();
+    }
+    let events = scene.events();
+    let gives_up = |at: &usize| {
+        let sar = events[*at].diameter().filter(|diameter| diameter.command == 301 && diameter.is_request);
+        sar.is_some_and(|sar| sar.assignment == Some(AUTHENTICATION_TIMEOUT))
+    };
+    let Some(given_up) = story.events.iter().copied().find(gives_up) else { return Vec::new() };
+    let challenge = challenge_before(story, scene, given_up);
+    let late = registers(story, scene).find(|(at, sip)| *at > given_up && sip.answers_challenge());
+    match (challenge, late) {
+        (Some(challenge), Some((late, _))) => vec![challenge, given_up, late],
+        _ => Vec::new(),
     }
 }
 
@@ -223,3 +256,5 @@ fn unanswered(story: &Story, scene: &Scene) -> Vec<usize> {
 
 /// Server-Assignment-Type AUTHENTICATION_FAILURE.
 const AUTHENTICATION_FAILURE: u32 = 9;
+/// Server-Assignment-Type AUTHENTICATION_TIMEOUT.
+const AUTHENTICATION_TIMEOUT: u32 = 10;

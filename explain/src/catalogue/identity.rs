@@ -92,6 +92,15 @@ pub(super) const CAUSES: &[Cause] = &[
         ],
     },
     Cause {
+        name: "number-completed-wrongly",
+        verdict: Verdict::Fault,
+        kinds: TOWARDS_SOMEBODY,
+        sentence: "{called} was completed to {identity}, which nobody has{near}: the country code or the prefixes of the S-CSCF are not those by which it was dialled.",
+        clause: "TS 24.229 §5.4.3.2, TS 23.228 §4.3.3",
+        fix: "Compare `scscf.country_code`, `scscf.national_prefix` and `scscf.international_prefix` with how numbers are dialled here.",
+        signs: &[Sign::Shows(completed_wrongly)],
+    },
+    Cause {
         name: "callee-unknown",
         verdict: Verdict::Fault,
         kinds: TOWARDS_SOMEBODY,
@@ -167,6 +176,26 @@ fn mnc_digits(story: &Story, scene: &Scene) -> Vec<usize> {
             && readings.contains(&home.1.to_owned())
     };
     if std::iter::once(home).chain(realms).any(differs) { vec![first, end] } else { Vec::new() }
+}
+
+/// The HSS was asked for a number of the world, does not know it, and another one was dialled.
+fn completed_wrongly(story: &Story, scene: &Scene) -> Vec<usize> {
+    let dialled = user_part(&story.called);
+    if story.outcome == Outcome::Success || !dialled.starts_with(|sign: char| sign.is_ascii_digit()) {
+        return Vec::new();
+    }
+    let diameters = || story.events.iter().filter_map(|at| Some((*at, scene.events()[*at].diameter()?)));
+    let unknown = diameters().find(|(_, answer)| {
+        !answer.is_request && answer.command == LIR && answer.result == Some(CxResult::USER_UNKNOWN)
+    });
+    let Some((unknown, answer)) = unknown else { return Vec::new() };
+    let asked = diameters().find(|(_, request)| request.is_request && request.session == answer.session);
+    match asked {
+        Some((asked, request)) if user_part(&request.public_identity).starts_with('+') => {
+            vec![unknown, asked]
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// MCC and MNC of a domain by TS 23.003 §13.2.

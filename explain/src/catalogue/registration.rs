@@ -2,7 +2,10 @@
 
 use crate::cause::{Cause, Sign, Verdict, warned};
 use crate::scene::Scene;
+use crate::sip::Sip;
 use crate::story::{Kind, Outcome, Story};
+use recorder::Function;
+use sip_core::Name;
 
 const REGISTRATIONS: &[Kind] = &[Kind::Registration, Kind::Deregistration];
 
@@ -44,6 +47,15 @@ pub(super) const CAUSES: &[Cause] = &[
         signs: &[Sign::Found("unresolved", "no common transport")],
     },
     Cause {
+        name: "hss-names-wrong-scscf",
+        verdict: Verdict::Fault,
+        kinds: &[],
+        sentence: "The HSS names {peer} as the S-CSCF of {who}, where nothing answers, and the S-CSCF is somewhere else.",
+        clause: "TS 29.228 §6.1.1, TS 24.229 §5.3.1.2",
+        fix: "Correct the S-CSCF's name in the subscriber data (host and port), so that it leads to where `scscf.listen` is.",
+        signs: &[Sign::Shows(named_wrongly)],
+    },
+    Cause {
         name: "scscf-unavailable",
         verdict: Verdict::Fault,
         kinds: &[],
@@ -60,6 +72,15 @@ pub(super) const CAUSES: &[Cause] = &[
         clause: "TS 29.228 §6.1.1, TS 24.229 §5.3.1.2",
         fix: "Compare Server-Capabilities in the UAA or LIA with `icscf.scscfs`.",
         signs: &[Sign::Warned(&["no S-CSCF can be selected", "HSS names no SIP URI as the S-CSCF"])],
+    },
+    Cause {
+        name: "not-by-a-pcscf",
+        verdict: Verdict::Fault,
+        kinds: REGISTRATIONS,
+        sentence: "{who} sent its REGISTER straight to {node}, and to no P-CSCF.",
+        clause: "TS 24.229 §5.1.1.2.1, §9.2.1",
+        fix: "Give the phone the address of the P-CSCF: it is in the PCO of the APN, in DHCP, or in the phone's own settings.",
+        signs: &[Sign::Shows(without_pcscf)],
     },
     Cause {
         name: "not-trusted",
@@ -189,7 +210,7 @@ fn lapsed(story: &Story, scene: &Scene) -> Vec<usize> {
     // Without the word of a node, the time that was granted says it.
     let is_over = granted.is_some_and(|at| {
         let sip = events[at].sip();
-        let contact = sip.map(|sip| sip.header(sip_core::Name::Contact)).unwrap_or_default();
+        let contact = sip.map(|sip| sip.header(Name::Contact)).unwrap_or_default();
         let expires = contact.split(';').find_map(|part| part.trim().strip_prefix("expires="));
         let seconds = expires.and_then(|digits| digits.trim().parse::<u64>().ok());
         seconds.is_some_and(|seconds| events[refusal].at_ms >= events[at].at_ms + seconds * 1000)
@@ -242,6 +263,41 @@ fn tried_in_vain(story: &Story, scene: &Scene) -> Vec<usize> {
         Some((tried, _)) if !answers(tried) => vec![tried, refusal],
         _ => Vec::new(),
     }
+}
+
+/// A request that went where the HSS said, was not answered from there, and an S-CSCF that is known from elsewhere.
+fn named_wrongly(story: &Story, scene: &Scene) -> Vec<usize> {
+    let tried = tried_in_vain(story, scene);
+    let Some(first) = tried.first() else { return Vec::new() };
+    let events = scene.events();
+    let uri = events[*first].sip().map(|sip| sip.uri.as_str()).unwrap_or_default();
+    let names_it = |at: &usize| {
+        let answer = events[*at].diameter().filter(|diameter| !diameter.is_request);
+        answer.is_some_and(|answer| !uri.is_empty() && answer.server_name == uri)
+    };
+    let named = story.events.iter().copied().find(names_it);
+    // What an S-CSCF of that address said would have been an answer.
+    let is_elsewhere = events.iter().any(|event| event.node.function == Function::Scscf);
+    match named {
+        Some(named) if is_elsewhere => {
+            std::iter::once(*first).chain([named]).chain(tried[1..].to_vec()).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// A REGISTER that no proxy has forwarded, and the refusal of who does not take it so.
+fn without_pcscf(story: &Story, scene: &Scene) -> Vec<usize> {
+    let events = scene.events();
+    let words = &["REGISTER from outside the trust domain", "registrar outside the trust domain"];
+    let Some(refusal) = story.events.iter().copied().find(|at| warned(&events[*at], words)) else {
+        return Vec::new();
+    };
+    let is_straight = |sip: &Sip| sip.header_all(Name::Via).len() == 1 && !sip.has(Name::Path);
+    let straight = story
+        .sips(events)
+        .find(|(at, sip)| sip.is_request() && is_straight(sip) && events[*at].to == events[refusal].from);
+    straight.map(|(straight, _)| vec![refusal, straight]).unwrap_or_default()
 }
 
 /// No response at all, to anybody.

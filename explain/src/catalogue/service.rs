@@ -11,6 +11,15 @@ const TOWARDS_SOMEBODY: &[Kind] = &[Kind::Call, Kind::Text, Kind::Request];
 
 pub(super) const CAUSES: &[Cause] = &[
     Cause {
+        name: "third-party-register-refused",
+        verdict: Verdict::Fault,
+        kinds: &[Kind::Registration],
+        sentence: "The application server {node} refused to hear that {who} is registered ({status} {words}), and may do nothing for it.",
+        clause: "TS 24.229 §5.4.1.7, §5.7.1.1",
+        fix: "Add the user at that server, or look at its log; without such a criterion for REGISTER in the profile it is not told.",
+        signs: &[Sign::Shows(refused_to_hear)],
+    },
+    Cause {
         name: "as-down",
         verdict: Verdict::Fault,
         kinds: TOWARDS_SOMEBODY,
@@ -38,6 +47,36 @@ pub(super) const CAUSES: &[Cause] = &[
         signs: &[Sign::Shows(refused)],
     },
 ];
+
+/// A REGISTER of the S-CSCF for the user who registered, and a refusal of it.
+fn refused_to_hear(story: &Story, scene: &Scene) -> Vec<usize> {
+    let events = scene.events();
+    // It is sent when the registration stands, and its answer comes when it may.
+    let since = story.events.last().copied().unwrap_or_default();
+    let from = story.events.first().copied().unwrap_or_default();
+    let until = events.get(since).map_or(0, |event| event.at_ms).saturating_add(AFTERWARDS_MS);
+    let behind = || events.iter().enumerate().skip(from).take_while(|(_, event)| event.at_ms <= until);
+    let is_of_story = |sip: &Sip, event: &Event| {
+        let of = scene.registration_of(&sip.to, event.at_ms);
+        of.is_some_and(|of| of.call_id == story.call_id && of.span_ms == story.span_ms)
+    };
+    let of_scscf = behind().filter_map(|(at, event)| {
+        let sip = event.sip().filter(|sip| sip.is_request() && sip.method == "REGISTER")?;
+        let is_third_party = event.ends.0 == Function::Scscf && sip.call_id != story.call_id;
+        (is_third_party && is_of_story(sip, event)).then_some((at, sip))
+    });
+    for (asked, sip) in of_scscf {
+        let refusal = behind().find(|(_, event)| {
+            event.sip().is_some_and(|answer| {
+                answer.status >= 300 && answer.call_id == sip.call_id && answer.cseq == sip.cseq
+            })
+        });
+        if let Some((refusal, _)) = refusal {
+            return vec![refusal, asked];
+        }
+    }
+    Vec::new()
+}
 
 /// Whether an event is a request to an application server: by what is recorded, or by the ISC that it passed.
 fn is_to_server(event: &Event, story: &Story) -> bool {
@@ -110,5 +149,7 @@ fn refused(story: &Story, scene: &Scene) -> Vec<usize> {
     }
 }
 
+/// A server that answers later than this is not waited for.
+const AFTERWARDS_MS: u64 = 10_000;
 /// A server may take so long before it is called silent.
 const SILENCE_MS: u64 = 1500;

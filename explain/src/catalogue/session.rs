@@ -11,6 +11,24 @@ const TOWARDS_SOMEBODY: &[Kind] = &[Kind::Call, Kind::Text, Kind::Request];
 
 pub(super) const CAUSES: &[Cause] = &[
     Cause {
+        name: "media-not-subscribed",
+        verdict: Verdict::Fault,
+        kinds: CALLS,
+        sentence: "{who} or {called} has not subscribed to the media of this call: {node} refused the offer with {status}.",
+        clause: "TS 24.229 §6.3, TS 29.228 §B.2.1",
+        fix: "Compare the m= lines of the offer with `scscf.media_profile` of the number that the subscriber's profile names.",
+        signs: &[Sign::Warned(&["media not subscribed to"])],
+    },
+    Cause {
+        name: "no-common-media-profile",
+        verdict: Verdict::Fault,
+        kinds: CALLS,
+        sentence: "{who} offers secured media (SRTP) and nothing else, and {node} refused it with {status}: it has none.",
+        clause: "RFC 3264 §6, RFC 4568 §7.1, TS 33.328",
+        fix: "Offer RTP/AVP, too, or RTP/AVP with the keys beside it (RFC 8643); else switch SRTP on at both phones.",
+        signs: &[Sign::Shows(secured_alone)],
+    },
+    Cause {
         name: "no-common-codec",
         verdict: Verdict::Fault,
         kinds: CALLS,
@@ -150,6 +168,22 @@ pub(super) const CAUSES: &[Cause] = &[
         signs: &[Sign::Shows(rang_in_vain)],
     },
 ];
+
+/// An offer in which each stream is secured, refused as not acceptable.
+fn secured_alone(story: &Story, scene: &Scene) -> Vec<usize> {
+    let events = scene.events();
+    let Some((refusal, _)) = story.refusal(events).filter(|(_, sip)| matches!(sip.status, 488 | 606)) else {
+        return Vec::new();
+    };
+    let is_secured_alone = |sip: &crate::Sip| {
+        let body = String::from_utf8_lossy(sip.body());
+        let mut profiles =
+            body.lines().filter_map(|line| line.strip_prefix("m=")?.split(' ').nth(2)).peekable();
+        profiles.peek().is_some() && profiles.all(|profile| profile.contains("/SAVP"))
+    };
+    let offer = story.requests(events, "INVITE").into_iter().find(|(_, sip)| is_secured_alone(sip));
+    offer.map(|(offer, _)| vec![refusal, offer]).unwrap_or_default()
+}
 
 fn cancelled(story: &Story, scene: &Scene) -> Vec<usize> {
     let events = scene.events();

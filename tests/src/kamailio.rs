@@ -1,15 +1,14 @@
 //! Kamailio 5.6 with its IMS modules, in the place of one of our CSCFs; and as an application server.
 //!
-//! The configurations below `kamailio/` are for Debian's packages. What they have to know: each node needs the memory
+//! The configurations below `interop/kamailio/` are for Debian's packages. What they have to know: each node needs the memory
 //! managers named here; the Diameter peer's host name is its address, so our HSS calls itself by its address; the
 //! S-CSCF stores a vector after its 401 has left, so a phone answers a little later than it could.
 
-use crate::template;
-use carillon_tests::lab::{DOMAIN, Lab, Part, START_MAX};
-use carillon_tests::process::Process;
-use carillon_tests::{missing, needs};
+use crate::lab::{DOMAIN, Lab, Part, START_MAX};
+use crate::process::Process;
+use crate::{missing, needs, template};
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -22,32 +21,43 @@ pub fn is_installed() -> bool {
 
 /// Starts Kamailio in the place of `part`, and waits until it is there.
 pub fn start(lab: &mut Lab, part: Part) {
-    let name = part.program();
+    let process = start_cscf(part, &|part| lab.address(part).ip(), lab.folder());
+    lab.run(part, process);
+}
+
+/// Starts Kamailio as one of the CSCFs of a core whose parts have these addresses; it does not listen yet.
+pub fn start_cscf(part: Part, address: &dyn Fn(Part) -> IpAddr, folder: &Path) -> Process {
     let managers: &[&str] = match part {
         // Any other shared one deadlocks its `lookup()`, which unlocks by a string that it has freed.
         Part::Scscf => &["-x", "qm", "-X", "qm"],
         _ => &["-x", "tlsf", "-X", "qm"],
     };
-    let process = start_node(lab, name, managers, None);
-    lab.run(part, process);
+    start_node(part.program(), address, folder, managers, None)
 }
 
 /// Starts Kamailio as an application server that is a proxy.
 pub fn start_server(lab: &Lab, address: SocketAddr) -> Process {
-    let mut process = start_node(lab, "as", &["-x", "tlsf", "-X", "qm"], Some(address));
+    let of = |part| lab.address(part).ip();
+    let mut process = start_node("as", &of, lab.folder(), &["-x", "tlsf", "-X", "qm"], Some(address));
     process.wait_for_port(address, START_MAX);
     process
 }
 
-fn start_node(lab: &Lab, name: &str, managers: &[&str], server: Option<SocketAddr>) -> Process {
-    let folder = lab.folder().join(format!("kamailio-{name}"));
+fn start_node(
+    name: &str,
+    address: &dyn Fn(Part) -> IpAddr,
+    lab: &Path,
+    managers: &[&str],
+    server: Option<SocketAddr>,
+) -> Process {
+    let folder = lab.join(format!("kamailio-{name}"));
     fs::create_dir(&folder).expect("each node is started once");
     let modules = modules().expect("Kamailio's modules are where Debian puts them");
     let names = [
-        ("@P@", lab.address(Part::Pcscf).ip().to_string()),
-        ("@I@", lab.address(Part::Icscf).ip().to_string()),
-        ("@S@", lab.address(Part::Scscf).ip().to_string()),
-        ("@HSS@", lab.address(Part::Hss).ip().to_string()),
+        ("@P@", address(Part::Pcscf).to_string()),
+        ("@I@", address(Part::Icscf).to_string()),
+        ("@S@", address(Part::Scscf).to_string()),
+        ("@HSS@", address(Part::Hss).to_string()),
         ("@A@", server.map_or(String::new(), |server| server.ip().to_string())),
         ("@DOMAIN@", DOMAIN.to_owned()),
         ("@RUN@", folder.display().to_string()),
@@ -57,7 +67,7 @@ fn start_node(lab: &Lab, name: &str, managers: &[&str], server: Option<SocketAdd
     if name == Part::Icscf.program() {
         create_database(&folder);
     }
-    let program = carillon_tests::find("kamailio").expect("the test has asked for it");
+    let program = crate::find("kamailio").expect("the test has asked for it");
     let mut command = Command::new(program);
     command
         .args(["-m", "64", "-M", "16", "-b", "4194304", "-DD", "-E"])
@@ -70,7 +80,7 @@ fn start_node(lab: &Lab, name: &str, managers: &[&str], server: Option<SocketAdd
         .arg(&folder)
         .arg("-w")
         .arg(&folder);
-    Process::start(&format!("kamailio-{name}"), &mut command, lab.folder())
+    Process::start(&format!("kamailio-{name}"), &mut command, lab)
 }
 
 /// The I-CSCF reads the list of S-CSCFs from SQL.
