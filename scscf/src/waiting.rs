@@ -141,6 +141,8 @@ pub enum Command {
         /// What is left of its contacts at most.
         within: Duration,
     },
+    /// Tell who is registered.
+    List,
 }
 
 /// Why a registration ended.
@@ -190,5 +192,10 @@ pub enum Notice {
     NotRegistered {
         /// The identity that the command named.
         impu: Impu,
+    },
+    /// Who is registered, a line for each contact: identity, private identity, contact, seconds left, Path.
+    Listed {
+        /// The lines.
+        lines: Vec<String>,
     },
 }
