@@ -12,7 +12,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 /// A console that is served until this is dropped.
 pub struct Console {
@@ -46,6 +46,8 @@ pub(crate) struct Served {
     pub recording: Arc<Recording>,
     pub operator: Arc<dyn Operator>,
     pub access: Arc<Access>,
+    /// Those who may still read live events.
+    pub readers: Arc<Semaphore>,
 }
 
 impl Console {
@@ -59,10 +61,18 @@ impl Console {
         let listener = bind(wanted)?;
         let address = listener.local_addr().map_err(ServeError::System)?;
         let access = Arc::new(access);
-        let served = Served { recording, operator, access: access.clone() };
+        let served = Served {
+            recording,
+            operator,
+            access: access.clone(),
+            readers: Arc::new(Semaphore::new(READERS_MAX)),
+        };
         let (stop, is_asked_to_stop) = oneshot::channel();
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::System)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(THREADS_MAX)
+            .build();
+        let runtime = runtime.map_err(ServeError::System)?;
         let serve = move || {
             let served = runtime.block_on(run(listener, served, is_asked_to_stop));
             if let Err(error) = served {
@@ -99,6 +109,10 @@ impl Drop for Console {
     }
 }
 
+/// Readers of live events at once; one tab of a browser is one.
+const READERS_MAX: usize = 64;
+/// Questions to the core at once: each waits for its answer on a thread.
+const THREADS_MAX: usize = 8;
 /// Ports that are tried, from the one that was wanted.
 const PORTS: u16 = 20;
 

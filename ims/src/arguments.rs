@@ -3,7 +3,7 @@
 mod ifc;
 mod sub;
 
-pub use ifc::{Ifc, IfcCommand, IfcLint, IfcSource, IfcTest};
+pub use ifc::{Ifc, IfcCase, IfcCommand, IfcLint, IfcSource, IfcTest};
 pub use sub::{Sub, SubAdd, SubCommand, SubGen};
 
 use crate::doctor::Pool;

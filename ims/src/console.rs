@@ -3,6 +3,7 @@
 mod criteria;
 mod feed;
 mod phones;
+mod privacy;
 mod registered;
 
 use crate::control::{Conversation, HSS};
@@ -113,12 +114,18 @@ impl Operator for Desk {
             let locals = part.locals(&self.config).into_iter();
             locals.map(|local| format!("{}:{}", local.transport, local.address)).collect()
         };
-        vec![
+        let mut functions = vec![
             function("pcscf", "P-CSCF", of(Part::Pcscf)),
             function("icscf", "I-CSCF", of(Part::Icscf)),
             function("scscf", "S-CSCF", of(Part::Scscf)),
             function("hss", "HSS", self.config.hss.listen.iter().map(ToString::to_string).collect()),
-        ]
+        ];
+        if !self.config.ecscf.listen.is_empty() {
+            let listens = self.config.ecscf.listen.iter();
+            let addresses = listens.map(|local| format!("{}:{}", local.transport, local.address)).collect();
+            functions.push(function("ecscf", "E-CSCF", addresses));
+        }
+        functions
     }
 
     fn subscribers(&self) -> Vec<Subscriber> {
@@ -148,11 +155,19 @@ impl Operator for Desk {
                 state: Desk::state(&mut conversation, &subscriber.name),
             }
         });
-        shown.collect()
+        let mut shown: Vec<Subscriber> = shown.collect();
+        if self.config.recorder.privacy {
+            shown.iter_mut().for_each(privacy::of_subscriber);
+        }
+        shown
     }
 
     fn registrations(&self) -> Result<Registrations, Refusal> {
-        registered::of(&self.config, WITHIN)
+        let mut registered = registered::of(&self.config, WITHIN)?;
+        if self.config.recorder.privacy {
+            registered.contacts.iter_mut().for_each(privacy::of_contact);
+        }
+        Ok(registered)
     }
 
     fn phones(&self) -> Vec<Phone> {
@@ -162,7 +177,11 @@ impl Operator for Desk {
             let number = identities(subscriber).find(|identity| identity.starts_with("tel:"));
             phones.shown(&subscriber.name, number.or(identities(subscriber).next()).unwrap_or_default())
         });
-        shown.collect()
+        let mut shown: Vec<Phone> = shown.collect();
+        if self.config.recorder.privacy {
+            shown.iter_mut().for_each(privacy::of_phone);
+        }
+        shown
     }
 
     fn command(&self, phone: &str, command: PhoneCommand) -> Result<(), Refusal> {
@@ -186,7 +205,11 @@ impl Operator for Desk {
     }
 
     fn criteria(&self, wanted: &CriteriaTry) -> Result<CriteriaOutcome, Refusal> {
-        criteria::tried(wanted, &self.config)
+        let mut tried = criteria::tried(wanted, &self.config)?;
+        if self.config.recorder.privacy {
+            recorder::hide_text(&mut tried.text);
+        }
+        Ok(tried)
     }
 
     fn configuration(&self) -> Vec<Setting> {

@@ -1,9 +1,10 @@
 //! Who may use a console: on loopback whoever is on this host, elsewhere who knows the token.
 //!
 //! A page of another origin must not command the core through the browser of its operator: the Host must be ours, which a
-//! name that was pointed here is not, and what changes something is JSON, which another origin may not send unasked.
+//! name that was pointed here is not; the Origin, which a browser says by itself, must be that Host; and what changes
+//! something is JSON, which another origin may not send unasked.
 
-use axum::http::header::{AUTHORIZATION, HOST};
+use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::http::{HeaderMap, StatusCode};
 use std::net::{IpAddr, SocketAddr};
 use subtle::ConstantTimeEq;
@@ -40,8 +41,12 @@ impl Access {
 
     /// Whether a request of the interface is let in.
     pub fn check(&self, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        if !is_of_this_site(headers, host) {
+            return Err((StatusCode::FORBIDDEN, "a page of another site has asked this"));
+        }
         match &self.token {
-            None => match headers.get(HOST).and_then(|host| host.to_str().ok()).is_some_and(is_loopback) {
+            None => match host.is_some_and(is_loopback) {
                 true => Ok(()),
                 false => Err((
                     StatusCode::FORBIDDEN,
@@ -62,6 +67,20 @@ impl Access {
         }
     }
 }
+
+/// Whether nothing says that a page of another site asks. What is no browser says nothing of it.
+fn is_of_this_site(headers: &HeaderMap, host: Option<&str>) -> bool {
+    // W3C Fetch Metadata: `none` is a person who typed the address.
+    let site = headers.get(FETCH_SITE).is_none_or(|site| site == "same-origin" || site == "none");
+    let origin = headers.get(ORIGIN).is_none_or(|origin| {
+        let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+        let authority = origin.map(|(_, authority)| authority);
+        authority.zip(host).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
+    });
+    site && origin
+}
+
+const FETCH_SITE: &str = "sec-fetch-site";
 
 /// Whether a Host is a loopback address, or the name of one.
 fn is_loopback(host: &str) -> bool {
@@ -92,6 +111,31 @@ mod tests {
             assert!(access.check(&headers(HOST, host)).is_err(), "{host}");
         }
         assert!(access.check(&HeaderMap::new()).is_err());
+    }
+
+    #[test]
+    fn a_page_of_another_site_is_refused_with_or_without_the_token() {
+        let asks = |access: &Access, extra: &[(&'static str, &str)]| {
+            let mut headers = headers(HOST, "127.0.0.1:8090");
+            headers.insert(AUTHORIZATION, "Bearer known".parse().expect("a value"));
+            for (name, value) in extra {
+                headers.insert(*name, value.parse().expect("a value"));
+            }
+            access.check(&headers).is_ok()
+        };
+        for access in [Access::of_this_host(), Access::by_token("known".to_owned())] {
+            assert!(asks(&access, &[]));
+            assert!(asks(&access, &[("origin", "http://127.0.0.1:8090"), ("sec-fetch-site", "same-origin")]));
+            assert!(asks(&access, &[("sec-fetch-site", "none")]));
+            for origin in
+                ["http://evil.example", "http://127.0.0.1:8091", "http://localhost:8090", "null", ""]
+            {
+                assert!(!asks(&access, &[("origin", origin)]), "{origin}");
+            }
+            for site in ["cross-site", "same-site", ""] {
+                assert!(!asks(&access, &[("sec-fetch-site", site)]), "{site}");
+            }
+        }
     }
 
     #[test]

@@ -333,12 +333,17 @@ struct EventsWanted {
 }
 
 /// What is recorded, as it comes: server-sent events, each a `Live`.
-#[utoipa::path(get, path = "/api/events", params(EventsWanted), responses((status = 200, body = Live, content_type = "text/event-stream")))]
-async fn events(State(served): State<Served>, Query(wanted): Query<EventsWanted>) -> impl IntoResponse {
+#[utoipa::path(get, path = "/api/events", params(EventsWanted), responses((status = 200, body = Live, content_type = "text/event-stream"), (status = 503, body = Problem)))]
+async fn events(State(served): State<Served>, Query(wanted): Query<EventsWanted>) -> Response {
+    let Ok(reader) = served.readers.try_acquire_owned() else {
+        return problem(StatusCode::SERVICE_UNAVAILABLE, "too many read live events; close a tab");
+    };
     let after = wanted.after.unwrap_or_else(|| served.recording.last());
     let recording = served.recording;
     let ticks = tokio::time::interval(LOOK);
     let stream = futures_of(ticks, after, move |after| {
+        // Its place is free when the stream is dropped.
+        let _ = &reader;
         if recording.last() <= after {
             return None;
         }
@@ -347,7 +352,7 @@ async fn events(State(served): State<Served>, Query(wanted): Query<EventsWanted>
         let event = Event::default().id(last.to_string()).event("live").json_data(&live).ok()?;
         Some((event, last))
     });
-    Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
+    Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response()
 }
 
 /// An event for each tick at which there is something new.

@@ -56,8 +56,8 @@ export function Topology({ overview }: { overview: Overview }) {
   }
   if (!groups.has("ue")) groups.set("ue", { name: "Phones", detail: "none yet", rate: 0, isRunning: true, refusals: 0 });
   const edges = new Map<string, { a: string; b: string; interface: string; messages: number; refusals: number }>();
-  const usual = [["ue", "pcscf", "Gm"], ["pcscf", "icscf", "Mw"], ["pcscf", "scscf", "Mw"], ["icscf", "scscf", "Mw"], ["icscf", "hss", "Cx"], ["scscf", "hss", "Cx"]] as const;
-  for (const [a, b, point] of usual) edges.set(pair(a, b), { a, b, interface: point, messages: 0, refusals: 0 });
+  const usual = [["ue", "pcscf", "Gm"], ["pcscf", "icscf", "Mw"], ["pcscf", "scscf", "Mw"], ["icscf", "scscf", "Mw"], ["icscf", "hss", "Cx"], ["scscf", "hss", "Cx"], ["pcscf", "ecscf", "Mw"]] as const;
+  for (const [a, b, point] of usual) if (groups.has(a) && groups.has(b)) edges.set(pair(a, b), { a, b, interface: point, messages: 0, refusals: 0 });
   for (const link of overview.links) {
     const [a, b] = [group(link.a), group(link.b)];
     if (a === b) continue;

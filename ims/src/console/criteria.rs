@@ -66,7 +66,7 @@ fn criterion(explanation: &Explanation) -> CriterionOutcome {
     let asked = explanation.groups.iter().flat_map(of_group);
     CriterionOutcome {
         server: server(explanation),
-        priority: u32::try_from(explanation.priority).unwrap_or(u32::MAX),
+        priority: explanation.priority,
         matches: explanation.matches,
         asked: asked.map(|(group, text, holds)| Asked { text, holds, group }).collect(),
     }

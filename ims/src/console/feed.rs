@@ -33,6 +33,7 @@ pub fn known(config: &Config) -> Known {
         listed(Function::Pcscf, of(Part::Pcscf)),
         listed(Function::Icscf, of(Part::Icscf)),
         listed(Function::Scscf, of(Part::Scscf)),
+        listed(Function::Ecscf, config.ecscf.listen.iter().map(|local| local.address).collect()),
         listed(Function::Hss, hss),
     ];
     let hosts = vec![
@@ -53,7 +54,10 @@ impl Feed {
     pub fn take(&self, of_core: [Vec<Event>; 4], of_phones: Vec<(String, SocketAddr, Vec<Event>)>) {
         let mut entries = Vec::new();
         for (name, address, events) in of_phones {
-            let phone = node(Function::Ue, &name);
+            let mut phone = node(Function::Ue, &name);
+            if self.config.recorder.privacy {
+                recorder::hide_word(&mut phone.name);
+            }
             if !events.is_empty() {
                 self.recording.know(address, phone.clone());
             }
@@ -71,6 +75,9 @@ impl Feed {
         }
         if entries.is_empty() {
             return;
+        }
+        if self.config.recorder.privacy {
+            recorder::redact(&mut entries);
         }
         entries.sort_by_key(|entry| entry.at.instant);
         self.recording.push(entries);

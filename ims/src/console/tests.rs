@@ -24,10 +24,15 @@ struct Lab {
 
 impl Lab {
     fn new() -> Lab {
+        Lab::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut Config)) -> Lab {
         let (sockets, lab) = CoreSockets::free().expect("free ports");
         let mut config = Config::lab_at(&Plmn::test(), &lab);
         let folder = tempfile::tempdir().expect("a folder");
         config.control.path = Some(folder.path().to_owned());
+        change(&mut config);
         let config = Arc::new(config);
         let roster = Roster::built_in(&config.home);
         let clock = Clock::start();
@@ -166,7 +171,41 @@ fn what_cannot_be_done_is_refused_in_words_and_other_origins_are_not_let_in() {
     assert_eq!(lab.ask(&form, "{}").0, 415);
     let (status, told) = lab.ask("GET /api/overview HTTP/1.1\r\nHost: evil.example\r\n", "");
     assert!(status == 403 && !told.contains("functions"), "{status} {told}");
+    // What a browser says of a page of another site, which would send JSON to our own address.
+    let foreign = format!(
+        "POST /api/phones/alice/register HTTP/1.1\r\nHost: {host}\r\nOrigin: http://evil.example\r\nContent-Type: application/json\r\n"
+    );
+    assert_eq!(lab.ask(&foreign, "{}").0, 403);
     assert_eq!(lab.state("alice"), "off");
+    lab.stop();
+}
+
+#[test]
+fn with_privacy_no_answer_has_a_whole_identity() {
+    let mut lab = Lab::with(|config| config.recorder.privacy = true);
+    assert_eq!(lab.post("/api/phones/bob/register", "{}").0, 200);
+    lab.until("bob registered", |lab| lab.state("bob") == "registered");
+    assert_eq!(lab.post("/api/phones/alice/call", "{\"to\":\"bob\"}").0, 200);
+    lab.until("alice talking", |lab| lab.state("alice") == "talking");
+    lab.until("the stories", |lab| lab.get("/api/stories?kind=call&state=talking").contains("\"count\":1"));
+    let mut answers: Vec<String> =
+        ["overview", "subscribers", "registrations", "stories", "failures", "phones", "configuration"]
+            .iter()
+            .map(|path| lab.get(&format!("/api/{path}")))
+            .collect();
+    for sequence in 1..=lab.served_last() {
+        answers.push(lab.get(&format!("/api/messages/{sequence}")));
+    }
+    for story in 1..=lab.served_stories() {
+        answers.push(lab.get(&format!("/api/stories/{story}")));
+    }
+    answers.push(lab.get("/api/messages?limit=500"));
+    let all = answers.join("\n");
+    assert!(all.contains("0************01"), "shortened, and still to be told apart");
+    for identity in ["00101000000000", "49301000001", "49301000002", "alice@", "bob@"] {
+        let shown = all.find(identity).map(|at| &all[at.saturating_sub(80)..(at + 80).min(all.len())]);
+        assert_eq!(shown, None, "{identity} is shown");
+    }
     lab.stop();
 }
 
