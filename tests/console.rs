@@ -5,7 +5,7 @@
 use carillon_tests::binaries::{binary, top};
 use carillon_tests::lab::Lab;
 use carillon_tests::process::Process;
-use carillon_tests::{find, missing, needs};
+use carillon_tests::{find, missing, needs, skip};
 use console::api::{
     CriteriaOutcome, CriteriaTry, Explanation, Function, Phone, Registrations, Setting, Subscriber,
 };
@@ -69,7 +69,8 @@ fn packages() -> Option<PathBuf> {
         let words = ["ci", "--no-audit", "--no-fund", "--ignore-scripts"];
         let installed = Command::new("npm").args(words).current_dir(&folder).output().expect("npm runs");
         if !installed.status.success() {
-            missing(&format!("npm ci: {}", String::from_utf8_lossy(&installed.stderr)));
+            // What the registry that npm is configured for does not give is nothing that a package of Debian brings.
+            skip(&format!("npm ci: {}", String::from_utf8_lossy(&installed.stderr)));
             return None;
         }
         fs::write(folder.join("installed"), lock).expect("a file");

@@ -6,7 +6,7 @@ use recorder::{hide_text, hide_word};
 
 /// In what is known of a subscriber.
 pub fn of_subscriber(subscriber: &mut Subscriber) {
-    hide_word(&mut subscriber.imsi);
+    subscriber.imsi.iter_mut().for_each(hide_word);
     subscriber.private_identities.iter_mut().for_each(hide_impi);
     subscriber.identities.iter_mut().for_each(|identity| hide_text(&mut identity.uri));
     hide_text(&mut subscriber.state);
@@ -44,7 +44,8 @@ mod tests {
 
     #[test]
     fn a_private_identity_keeps_its_realm_alone() {
-        for (impi, shown) in [("alice.home@home1.net", "a****.**me@home1.net"), ("alice", "a****"), ("", "")] {
+        for (impi, shown) in [("alice.home@home1.net", "a****.**me@home1.net"), ("alice", "a****"), ("", "")]
+        {
             let mut impi = impi.to_owned();
             hide_impi(&mut impi);
             assert_eq!(impi, shown);
