@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("diameter-client", &["ambient"]),
     ("recorder", &["ambient", "sip-core", "diameter-client"]),
     ("explain", &["ambient", "sip-core", "diameter-client", "recorder"]),
+    ("console", &["ambient", "sip-core", "diameter-client", "recorder"]),
     ("cscf", &["ambient", "sip-core", "ipsec", "diameter-client", "recorder"]),
     // `shell` is for the main.rs of these packages; `shell_is_seen_by_main_only` holds that.
     ("pcscf", &["ambient", "sip-core", "ipsec", "diameter-client", "cscf", "shell"]),
@@ -61,6 +62,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "shell",
             "explain",
             "carillon-load",
+            "recorder",
+            "console",
         ],
     ),
     ("load", &["ambient", "sip-core", "ims-aka", "ipsec"]),
@@ -161,6 +164,7 @@ fn does_io(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default();
     name == "io.rs"
         || name == "main.rs"
+        || path.starts_with("console/src/io")
         || path.starts_with("hss-mock/src/store")
         || path == Path::new("hss-mock/src/store.rs")
 }
@@ -170,7 +174,7 @@ fn top() -> PathBuf {
 }
 
 fn is_hidden_or_built(name: &str) -> bool {
-    name.starts_with('.') && name != ".ci" || name.starts_with("target")
+    name.starts_with('.') && name != ".ci" || name.starts_with("target") || name == "node_modules"
 }
 
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -3,7 +3,7 @@
 mod ifc;
 mod sub;
 
-pub use ifc::{Ifc, IfcCommand, IfcLint, IfcSource, IfcTest};
+pub use ifc::{Ifc, IfcCase, IfcCommand, IfcLint, IfcSource, IfcTest};
 pub use sub::{Sub, SubAdd, SubCommand, SubGen};
 
 use crate::doctor::Pool;
@@ -95,6 +95,10 @@ pub struct Dev {
     /// Serve /metrics, /livez and /readyz of all functions at this address; a port of 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", value_parser = loopback)]
     pub metrics: Option<SocketAddr>,
+    /// Where the web console listens, or "off". Without it, 127.0.0.1:8090 or the next free port. Anywhere but on
+    /// loopback it wants a token, which is made anew and printed at each start.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8090", value_parser = console)]
+    pub console: ConsoleAddress,
 }
 
 /// An address of this host that no other host reaches.
@@ -105,6 +109,16 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
         false => {
             Err("others than addresses of the loopback are for [metrics] of the configuration".to_owned())
         }
+    }
+}
+
+/// Where the console listens; `None` where there is to be none.
+pub type ConsoleAddress = Option<SocketAddr>;
+
+fn console(text: &str) -> Result<ConsoleAddress, String> {
+    match text {
+        "off" => Ok(None),
+        _ => text.parse().map(Some).map_err(|_| "write IP:PORT, as in 127.0.0.1:8090, or off".to_owned()),
     }
 }
 

@@ -255,6 +255,13 @@ impl Core {
         self.cscfs.has_one_ended() || has_ecscf_ended || self.hss.is_finished()
     }
 
+    /// What the functions have told since the last time, in the order of [`Core::columns`].
+    pub fn take_events(&mut self) -> [Vec<trace::Event>; 4] {
+        self.collect();
+        let [pcscf, icscf, scscf] = std::mem::take(&mut self.events);
+        [pcscf, icscf, scscf, std::mem::take(&mut self.hss_events)]
+    }
+
     fn collect(&mut self) {
         self.cscfs.collect(&mut self.events);
         self.hss_events.extend(self.hss.traces.try_iter());

@@ -1,6 +1,7 @@
 //! `ims dev`: a core that stays, and a word on what to do with it.
 
 use crate::arguments::Dev;
+use crate::console;
 use crate::control;
 use crate::core::{Core, CoreSockets, Tracing};
 use crate::cscfs::Arrangement;
@@ -26,21 +27,39 @@ pub fn run(dev: &Dev, is_asked_to_stop: impl Fn() -> bool) -> Result<(), Failure
     let metrics = dev.metrics.or_else(|| config.metrics.of("ims-core"));
     let metrics = metrics.map(MetricsSocket::bind).transpose();
     let metrics = metrics.map_err(|error| Failure::Failed(error.to_string()))?;
-    let mut core = Core::start(config.clone(), &roster, sockets, Clock::start(), Tracing::Off)?;
+    let clock = Clock::start();
+    // Nobody looks at what nobody shows.
+    let tracing = if dev.console.is_some() { Tracing::On } else { Tracing::Off };
+    let mut core = Core::start(config.clone(), &roster, sockets, clock, tracing)?;
     let control = core.operate(&control::directory(&config), dev.config.as_deref())?;
     let metrics = metrics.map(|socket| core.measure(socket)).transpose()?;
+    let mut console =
+        dev.console.map(|address| console::Served::start(address, &config, clock)).transpose()?;
     screen::show(format_args!("{}", banner(&config, &roster, dev.config.as_deref())));
     if let Some(metrics) = &metrics {
         screen::line(format_args!("Metrics: http://{}/metrics", metrics.address()));
+    }
+    if let Some(console) = &console {
+        screen::line(format_args!("Console: {}", console.url()));
     }
     while !is_asked_to_stop() {
         if core.has_ended() {
             return Err(Failure::Failed("a function of the core has ended; its log says why".to_owned()));
         }
-        std::thread::sleep(LOOK);
+        let look = match &mut console {
+            Some(console) => {
+                console.look(&mut core);
+                LOOK_LIVE
+            }
+            None => LOOK,
+        };
+        std::thread::sleep(look);
     }
     screen::line(format_args!("\nStopping."));
     drop(metrics);
+    if let Some(console) = console {
+        console.stop();
+    }
     drop(control);
     core.stop().map(drop)
 }
@@ -87,6 +106,8 @@ fn banner(config: &Config, roster: &Roster, file: Option<&Path>) -> String {
 const SHOWN_MAX: usize = 5;
 /// How often the core and the wish to stop are looked at.
 const LOOK: Duration = Duration::from_millis(100);
+/// How often what happens is shown, where it is.
+const LOOK_LIVE: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
 mod tests {

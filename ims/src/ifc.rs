@@ -7,10 +7,11 @@ mod request;
 use crate::arguments::{Ifc, IfcCommand, IfcLint, IfcTest};
 use crate::exit::Failure;
 use crate::{screen, settings};
+use cscf::config::Config;
 use cscf::user_data::RegistrationType;
 use profile::Profile;
 use scscf::criteria::lint::{Finding, Severity, Where, lint};
-use scscf::criteria::{Criteria, Facts, SharedSets, explain, in_order};
+use scscf::criteria::{Criteria, Explanation, Facts, SharedSets, explain, in_order};
 
 /// Carries out `ims ifc`.
 pub fn run(ifc: &Ifc) -> Result<(), Failure> {
@@ -20,11 +21,38 @@ pub fn run(ifc: &Ifc) -> Result<(), Failure> {
     }
 }
 
+/// What came of a request that was tried.
+pub struct Tried {
+    /// For a person.
+    pub text: String,
+    /// For a program.
+    pub json: String,
+    /// Each criterion in the order of evaluation.
+    pub explained: Vec<Explanation>,
+    /// Shared sets that the profile names and the configuration does not have.
+    pub unknown: Vec<u32>,
+}
+
 fn test(test: &IfcTest) -> Result<(), Failure> {
     let config = settings::read(test.source.config.as_deref())?;
-    let sets = SharedSets::configured(&config).map_err(|error| Failure::Usage(error.to_string()))?;
-    let Profile { name, profile } = Profile::read(&test.source, &config)?;
-    let message = request::read(test, &config)?;
+    let tried = tried(test, None, &config)?;
+    screen::show(if test.source.json { tried.json } else { tried.text });
+    for id in tried.unknown {
+        screen::complain(format_args!(
+            "shared set {id} is not in the configuration: scscf.shared_ifc_sets names those that are"
+        ));
+    }
+    Ok(())
+}
+
+/// Tries a request: `written`, or what `test` describes.
+pub fn tried(test: &IfcTest, written: Option<&str>, config: &Config) -> Result<Tried, Failure> {
+    let sets = SharedSets::configured(config).map_err(|error| Failure::Usage(error.to_string()))?;
+    let Profile { name, profile } = Profile::read(&test.source, config)?;
+    let message = match written {
+        Some(text) => request::of_text("the request", text)?,
+        None => request::read(test, config)?,
+    };
     let criteria = Criteria::compile(&profile.filter_criteria, &profile.shared_ifc_set_ids, &sets).map_err(
         |refusal| Failure::Failed(format!("{name} is refused: {refusal}; `ims ifc lint` tells more")),
     )?;
@@ -51,13 +79,9 @@ fn test(test: &IfcTest) -> Result<(), Failure> {
     };
     let report =
         report::Report { profile: &name, facts: &facts, explained: explain(&criteria, &written, &facts) };
-    screen::show(if test.source.json { report.json() } else { report.text() });
-    for id in sets.unknown(&profile.shared_ifc_set_ids) {
-        screen::complain(format_args!(
-            "shared set {id} is not in the configuration: scscf.shared_ifc_sets names those that are"
-        ));
-    }
-    Ok(())
+    let (text, json) = (report.text(), report.json());
+    let unknown = sets.unknown(&profile.shared_ifc_set_ids).collect();
+    Ok(Tried { text, json, explained: report.explained, unknown })
 }
 
 fn find(wanted: &IfcLint) -> Result<(), Failure> {

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod bundle;
+mod console;
 mod control;
 mod core;
 mod cscfs;

@@ -258,6 +258,16 @@ impl Phone {
         self.handle.notices.recv_timeout(at_most).ok()
     }
 
+    /// Where it takes what is not protected.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it has sent and received since the last time.
+    pub fn take_events(&self) -> Vec<trace::Event> {
+        self.handle.traces.try_iter().collect()
+    }
+
     /// Whether it has ended by itself.
     pub fn has_ended(&self) -> bool {
         self.handle.is_finished()
@@ -295,7 +305,8 @@ impl Phone {
         Ok(events)
     }
 
-    fn command(&self, command: Command) -> Result<(), Failure> {
+    /// Has it begin something; what comes of it is among what it says [`Phone::next`].
+    pub fn command(&self, command: Command) -> Result<(), Failure> {
         self.handle.command(command).map_err(|gone| Failure::Failed(format!("{}: {gone}", self.name)))
     }
 

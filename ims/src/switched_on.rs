@@ -62,7 +62,7 @@ fn leave(phone: &mut Phone, timeout: Duration) -> Result<(), Failure> {
 }
 
 /// What a phone says, as a line.
-fn told(name: &str, notice: &Notice) -> String {
+pub fn told(name: &str, notice: &Notice) -> String {
     let said = match notice {
         Notice::Registered { identities, expires_s, refresh, .. } => {
             let again = if *refresh { "registered anew" } else { "registered" };

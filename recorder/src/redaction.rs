@@ -20,13 +20,15 @@ pub fn redact(entries: &mut [Entry]) {
     }
 }
 
-fn hide_text(text: &mut String) {
+/// The same in text that is shown beside entries.
+pub fn hide_text(text: &mut String) {
     let mut bytes = std::mem::take(text).into_bytes();
     hide(&mut bytes);
     *text = String::from_utf8_lossy(&bytes).into_owned();
 }
 
-fn hide_word(word: &mut String) {
+/// The same for a word that is an identity as a whole, such as a number.
+pub fn hide_word(word: &mut String) {
     let mut bytes = std::mem::take(word).into_bytes();
     mask(&mut bytes);
     *word = String::from_utf8_lossy(&bytes).into_owned();

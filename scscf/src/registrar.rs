@@ -20,6 +20,7 @@ pub mod implicit_set;
 mod index;
 pub mod integrity;
 mod lapse;
+pub mod listing;
 pub mod path;
 mod peer;
 pub mod profile_fault;

@@ -5,6 +5,7 @@ use crate::reg_event::{self, EXPIRES_DEFAULT_S as SUBSCRIPTION_DEFAULT_S, Subscr
 use crate::registrar::authentication::Authentications;
 use crate::registrar::expiry::Bounds;
 use crate::registrar::gruu::NameSpace;
+use crate::registrar::listing;
 use crate::registrar::record;
 use crate::registrar::registration::{self, Answerable, Forgotten, Policy};
 use crate::registrar::registrations::Registrations;
@@ -319,6 +320,9 @@ impl Role for Scscf {
             Event::Command(Command::Deregister { impu }) => self.deregister(turn, &impu),
             Event::Command(Command::Reauthenticate { impu, within }) => {
                 self.reauthenticate(turn, &impu, within);
+            }
+            Event::Command(Command::List) => {
+                turn.notice(Notice::Listed { lines: listing::lines(&self.registrations, turn.now()) });
             }
             Event::FlowLost(_) | Event::Draining => {}
         }

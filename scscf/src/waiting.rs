@@ -146,6 +146,8 @@ pub enum Command {
         /// What is left of its contacts at most.
         within: Duration,
     },
+    /// Tell who is registered.
+    List,
 }
 
 /// Why a registration ended.
@@ -195,5 +197,10 @@ pub enum Notice {
     NotRegistered {
         /// The identity that the command named.
         impu: Impu,
+    },
+    /// Who is registered, a line for each contact: identity, private identity, contact, seconds left, Path.
+    Listed {
+        /// The lines.
+        lines: Vec<String>,
     },
 }

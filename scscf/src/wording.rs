@@ -10,7 +10,7 @@ const WITHIN_MAX_S: u64 = 7 * 24 * 3600;
 
 /// What an S-CSCF can be asked.
 pub const WORDING: Wording<Command, Notice> =
-    Wording { help: &["deregister IDENTITY", "reauthenticate IDENTITY SECONDS"], read, tell };
+    Wording { help: &["deregister IDENTITY", "reauthenticate IDENTITY SECONDS", "list"], read, tell };
 
 fn read(line: &str) -> Result<Command, String> {
     let words: Vec<&str> = line.split_whitespace().collect();
@@ -26,6 +26,7 @@ fn read(line: &str) -> Result<Command, String> {
         }
         ["reauthenticate", ..] => Err("reauthenticate wants one identity and a number of seconds".to_owned()),
         ["deregister", ..] => Err("deregister wants one identity".to_owned()),
+        ["list"] => Ok(Command::List),
         _ => Err(format!("an S-CSCF knows: {}", WORDING.help.join(", "))),
     }
 }
@@ -34,6 +35,10 @@ fn read(line: &str) -> Result<Command, String> {
 fn tell(command: &Command, _: u64, notice: &Notice) -> Option<Reply> {
     let asked = match command {
         Command::Deregister { impu } | Command::Reauthenticate { impu, .. } => impu,
+        Command::List => {
+            let Notice::Listed { lines } = notice else { return None };
+            return Some(Reply::done(lines.clone()));
+        }
     };
     match notice {
         Notice::Shortened { impu } if impu == asked => {
@@ -50,6 +55,7 @@ fn tell(command: &Command, _: u64, notice: &Notice) -> Option<Reply> {
         Notice::Shortened { .. }
         | Notice::NotRegistered { .. }
         | Notice::Deregistered { .. }
+        | Notice::Listed { .. }
         | Notice::Registered { .. } => None,
     }
 }
@@ -69,6 +75,7 @@ mod tests {
         let within = Duration::from_secs(60);
         let again = Command::Reauthenticate { impu: impu("tel:+491"), within };
         assert_eq!(read("reauthenticate tel:+491 60"), Ok(again));
+        assert_eq!(read("list"), Ok(Command::List));
         for line in [
             "",
             "reauthenticate tel:+491",
@@ -76,6 +83,7 @@ mod tests {
             "deregister",
             "deregister sip:a@b sip:c@d",
             "deregister alice",
+            "list all",
             "register sip:a@b",
         ] {
             assert!(read(line).is_err(), "{line:?}");
@@ -97,5 +105,13 @@ mod tests {
         let failed = Outcome::Failed("tel:+49301 is not registered here".to_owned());
         assert_eq!(unknown(impu("tel:+49301")), Some(Reply::of(failed)));
         assert_eq!(unknown(alice), None);
+        let listed = Notice::Listed { lines: vec!["a line".to_owned()] };
+        assert_eq!(tell(&Command::List, 2, &listed), Some(Reply::done(["a line".to_owned()])));
+        assert_eq!(tell(&asked, 2, &listed), None);
+        assert_eq!(tell(&Command::List, 2, &ended_by_hand()), None);
+    }
+
+    fn ended_by_hand() -> Notice {
+        Notice::Deregistered { impu: impu("sip:alice@home1.net"), cause: Cause::Operator }
     }
 }

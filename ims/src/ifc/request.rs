@@ -12,11 +12,16 @@ pub fn read(test: &IfcTest, config: &Config) -> Result<Message, Failure> {
             let shown = file.display().to_string();
             let text =
                 std::fs::read_to_string(file).map_err(|error| Failure::Usage(format!("{shown}: {error}")))?;
-            (shown, on_the_wire(&text))
+            (shown, text)
         }
         None => ("the request".to_owned(), made(test, config)?),
     };
-    let message = Message::parse(text.into_bytes(), &Limits::default())
+    of_text(&name, &text)
+}
+
+/// The request that somebody wrote.
+pub fn of_text(name: &str, text: &str) -> Result<Message, Failure> {
+    let message = Message::parse(on_the_wire(text).into_bytes(), &Limits::default())
         .map_err(|error| Failure::Usage(format!("{name} is no SIP message: {error:?}")))?;
     match message.is_request() {
         true => Ok(message),
