@@ -26,7 +26,7 @@ pub use entry::{Entry, Fact, Function, Message, Node, Protocol, ReferencePoint, 
 pub use frame::{Chunk, FactRef, Malformed, MessageRef, read_chunk, write_chunk};
 pub use join::{is_upkeep, join};
 pub use ladder::Ladder;
-pub use redaction::redact;
+pub use redaction::{redact, redact_text};
 pub use ring::Ring;
 pub use rule::{Mode, Rule};
 pub use story::{Kind, Story, stories};

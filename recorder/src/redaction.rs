@@ -15,12 +15,13 @@ pub fn redact(entries: &mut [Entry]) {
                 }
                 hide(&mut message.bytes);
             }
-            What::Fact(fact) => hide_text(&mut fact.detail),
+            What::Fact(fact) => redact_text(&mut fact.detail),
         }
     }
 }
 
-fn hide_text(text: &mut String) {
+/// Shortens the identities in a text as [`redact`] does.
+pub fn redact_text(text: &mut String) {
     let mut bytes = std::mem::take(text).into_bytes();
     hide(&mut bytes);
     *text = String::from_utf8_lossy(&bytes).into_owned();
