@@ -23,7 +23,7 @@ pub struct Event {
     pub local: SocketAddr,
     /// The other end.
     pub remote: SocketAddr,
-    /// The whole message, without CK and IK.
+    /// The whole message, without CK and IK, and without the text of a MESSAGE where the rule does not keep it.
     pub bytes: Vec<u8>,
 }
 
@@ -103,7 +103,7 @@ impl Tap {
     /// A tap of `node`; `None` when nothing is to be recorded.
     pub fn new(node: Node, rule: &Rule) -> Option<Tap> {
         (rule.mode != recorder::Mode::Off).then(|| Tap {
-            ring: Ring::new(node, rule.memory),
+            ring: Ring::new(node, rule.memory).keeping_texts(rule.texts),
             rule: rule.clone(),
             read: 0,
             unread: std::collections::VecDeque::new(),

@@ -18,7 +18,7 @@ pub fn run(bundle: &Bundle) -> Result<(), Failure> {
         ("list.txt", ladder::list(&choice.of(&entries), &entries).into_bytes()),
         ("capture.pcapng", recorder::pcapng::write(&chosen)),
         ("recording.rec", recorder::file::save(&chosen)),
-        ("configuration.toml", without_secrets(&config.print_config()).into_bytes()),
+        ("configuration.toml", configuration(&config.print_config(), config.recorder.privacy).into_bytes()),
         ("version.txt", version().into_bytes()),
     ];
     let archive = zip(&files);
@@ -33,13 +33,31 @@ fn version() -> String {
     format!("carillon {}\n{system}", env!("CARGO_PKG_VERSION"))
 }
 
-/// A configuration whose URLs have no passwords; keys are files that it only names.
-fn without_secrets(config: &str) -> String {
-    let hidden = |line: &str| match (line.find("://"), line.rfind('@')) {
+/// A configuration for others: its URLs have no passwords, and with privacy it names no user. Keys are files that it only
+/// names.
+fn configuration(config: &str, is_private: bool) -> String {
+    let mut shown: String = config.lines().map(|line| without_password(line) + "\n").collect();
+    if is_private {
+        shown = shown.lines().map(|line| without_identities(line) + "\n").collect();
+        recorder::hide_text(&mut shown);
+    }
+    shown
+}
+
+fn without_password(line: &str) -> String {
+    match (line.find("://"), line.rfind('@')) {
         (Some(scheme), Some(at)) if scheme + 3 < at => format!("{}***{}", &line[..scheme + 3], &line[at..]),
         _ => line.to_owned(),
-    };
-    config.lines().map(|line| hidden(line) + "\n").collect()
+    }
+}
+
+/// Whom a sample is of is written as an operator likes it: a part of a number, a name.
+fn without_identities(line: &str) -> String {
+    let list = line.trim_start().strip_prefix("identities = ");
+    match list.and_then(|list| Some((list.find('"')?, list.rfind('"')?))) {
+        Some(_) => "identities = [\"***\"]".to_owned(),
+        None => line.to_owned(),
+    }
 }
 
 /// An archive of files as they are (APPNOTE of PKZIP, method 0).
@@ -100,6 +118,15 @@ mod tests {
     fn a_password_of_a_database_is_not_shown() {
         let config = "store = \"postgres://hss:secret@db/hss\"  # lab.toml:3\nuri = \"sip:a@b\"\n";
         let expected = "store = \"postgres://***@db/hss\"  # lab.toml:3\nuri = \"sip:a@b\"\n";
-        assert_eq!(without_secrets(config), expected);
+        assert_eq!(configuration(config, false), expected);
+    }
+
+    #[test]
+    fn with_privacy_a_configuration_names_nobody() {
+        let config =
+            "identities = [\"alice\", \"+4930100\"]  # lab.toml:3\nidentities = []\npsap = \"sip:ann@b\"\n";
+        let expected = "identities = [\"***\"]\nidentities = []\npsap = \"sip:a**@b\"\n";
+        assert_eq!(configuration(config, true), expected);
+        assert_eq!(configuration(config, false), config);
     }
 }

@@ -23,6 +23,8 @@ pub struct Ring {
     frames: usize,
     /// The number of the newest entry, kept or not.
     sequence: u64,
+    /// Whether what users write is kept.
+    keeps_texts: bool,
     /// Where a reader was last: after this entry, at this place. Good while the entry behind it is kept.
     read: Option<(u64, usize)>,
 }
@@ -39,8 +41,14 @@ impl Ring {
             end: memory,
             frames: 0,
             sequence: 0,
+            keeps_texts: false,
             read: None,
         }
+    }
+
+    /// The same ring, which keeps what users write to each other, or overwrites it as it does keys.
+    pub fn keeping_texts(self, keeps_texts: bool) -> Ring {
+        Ring { keeps_texts, ..self }
     }
 
     /// The smallest ring: a few of the longest messages of SIP.
@@ -56,7 +64,7 @@ impl Ring {
         self.sequence
     }
 
-    /// Appends a message, without the keys in it.
+    /// Appends a message, without the keys in it, and without what a user wrote.
     pub fn message(&mut self, at: Now, message: &MessageRef<'_>) {
         self.sequence += 1;
         if let Some(place) = self.reserve(message.framed_bytes()) {
@@ -64,6 +72,9 @@ impl Ring {
             message.write(self.sequence, at, written);
             let body = written.len() - message.bytes.len();
             secrets::hide(message.protocol, &mut written[body..]);
+            if !self.keeps_texts {
+                secrets::hide_text(message.protocol, &mut written[body..]);
+            }
         }
     }
 
@@ -279,6 +290,24 @@ mod tests {
         ring.fact(now(2), &FactRef { name: "refused", cause: "no user", ..FactRef::default() });
         let entries = read(&mut ring, 0, usize::MAX);
         assert_eq!(entries.iter().map(|entry| entry.sequence).collect::<Vec<_>>(), [2]);
+    }
+
+    /// RFC 3428: the body of a MESSAGE is what one user writes to another.
+    #[test]
+    fn what_users_write_gets_into_it_when_that_is_asked_for_alone() {
+        let text = b"MESSAGE sip:b SIP/2.0\r\nSubject: a\r\n\r\nsee you\r\n\r\nat eight";
+        for (keeps, expected) in [(true, &text[..]), (false, &[&text[..37], &[b'*'; 19]].concat())] {
+            let mut ring = Ring::new(node(), 0).keeping_texts(keeps);
+            ring.message(now(1), &message(text));
+            ring.message(now(2), &message(b"INVITE sip:b SIP/2.0\r\n\r\nv=0\r\n"));
+            let entries = read(&mut ring, 0, usize::MAX);
+            let kept = |at: usize| match &entries[at].what {
+                What::Message(message) => message.bytes.clone(),
+                What::Fact(_) => panic!("a message"),
+            };
+            assert_eq!(kept(0), expected);
+            assert!(kept(1).ends_with(b"v=0\r\n"));
+        }
     }
 
     #[test]

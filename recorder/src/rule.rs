@@ -14,6 +14,8 @@ pub struct Rule {
     pub per_mille: u32,
     /// Of a sample: whatever names one of these.
     pub identities: Vec<String>,
+    /// Whether what users write to each other is recorded, too.
+    pub texts: bool,
 }
 
 /// What is recorded.
@@ -30,7 +32,7 @@ pub enum Mode {
 
 impl Default for Rule {
     fn default() -> Rule {
-        Rule { mode: Mode::On, memory: 8 << 20, per_mille: 10, identities: Vec::new() }
+        Rule { mode: Mode::On, memory: 8 << 20, per_mille: 10, identities: Vec::new(), texts: false }
     }
 }
 

@@ -21,6 +21,16 @@ pub(super) fn hide(protocol: Protocol, message: &mut [u8]) {
     }
 }
 
+/// Overwrites what a user writes to another: the body of a MESSAGE, a text or a short message (RFC 3428, TS 24.341).
+pub(super) fn hide_text(protocol: Protocol, message: &mut [u8]) {
+    if protocol == Protocol::Sip
+        && message.starts_with(b"MESSAGE ")
+        && let Some(end) = memchr::memmem::find(message, b"\r\n\r\n")
+    {
+        message[end + 4..].fill(b'*');
+    }
+}
+
 /// The values of `ck` and `ik`, in quotes or not.
 fn hide_parameters(message: &mut [u8]) {
     let mut at = 0;

@@ -32,6 +32,7 @@ impl RecorderSection {
                 memory: section.within("memory", Bytes(default.memory), MEMORY_MIN..=MEMORY_MAX).0,
                 per_mille: section.within("per_mille", default.per_mille, 0..=1000),
                 identities: section.get("identities", Fallback::Default(Vec::<String>::new())),
+                texts: section.get("texts", Fallback::Default(false)),
             },
             privacy: section.get("privacy", Fallback::Default(false)),
         };

@@ -1,7 +1,9 @@
 //! The flight recorder across processes: what `ims ladder` and `ims trace` show of a call is what happened, once.
 #![allow(clippy::print_stderr, reason = "a failing test shows what every process and phone has said")]
 
-use carillon_tests::binaries::binary;
+mod secrets;
+mod terminal;
+
 use carillon_tests::lab::{Lab, Part};
 use carillon_tests::{find, needs};
 use sha2::{Digest, Sha256};
@@ -11,13 +13,15 @@ use std::net::UdpSocket;
 use std::process::Command;
 use std::time::Duration;
 
-/// A lab in which alice has called bob.
+/// A lab in which alice has written to bob and called him, and carol has registered with her password.
 fn called() -> Lab {
-    let mut lab = Lab::ready_made();
+    let mut lab = secrets::lab();
     lab.start_all();
+    secrets::password_is_used(&lab);
     let (mut alice, mut bob) = (lab.phone("alice"), lab.phone("bob"));
     alice.register();
     bob.register();
+    alice.message(&mut bob, secrets::TEXT);
     alice.call(&mut bob);
     // The answer to the BYE passes the P-CSCF after both have hung up.
     std::thread::sleep(Duration::from_millis(200));
@@ -38,14 +42,14 @@ fn text(row: &serde_json::Value, key: &str) -> String {
 
 #[test]
 fn a_call_across_four_processes_is_one_ladder_and_every_export_has_as_much() {
-    let lab = called();
+    let mut lab = called();
     let list = lab.ims(&["ladder", "--list"]).expect("`ims` succeeds");
     assert_eq!(
         list.lines().filter(|line| line.contains(" call ") && line.contains(" 200 ")).count(),
         1,
         "{list}"
     );
-    assert_eq!(list.lines().filter(|line| line.contains(" registration ")).count(), 2, "{list}");
+    assert_eq!(list.lines().filter(|line| line.contains(" registration ")).count(), 3, "{list}");
 
     // The INVITE passes seven times: to the P-CSCF, to the S-CSCF of the caller, to the I-CSCF, to the S-CSCF of the called one,
     // to the P-CSCF, to the phone.
@@ -70,9 +74,12 @@ fn a_call_across_four_processes_is_one_ladder_and_every_export_has_as_much() {
     assert!(place("LIR") < place("LIA 2001") && place("INVITE") < place("LIR"), "{ladder}");
 
     is_one_trace(&lab);
-    tshark_counts_the_same(&lab, &rows);
+    let all = messages(&lab, &[]);
+    assert!(all.len() > rows.len(), "registrations, a text and a call");
+    tshark_counts_the_same(&lab, &all);
     homer_gets_the_same(&lab, &rows);
-    keys_are_nowhere(&lab);
+    terminal::sngrep_counts_the_same(&lab, &all);
+    secrets::are_nowhere(&mut lab);
 
     // One file for a report, which a tool of others opens.
     let file = lab.folder().join("report.zip");
@@ -135,11 +142,10 @@ fn tshark_counts_the_same(lab: &Lab, rows: &[serde_json::Value]) {
     if !needs("tshark") {
         return;
     }
-    let file = lab.folder().join("call.pcapng");
-    lab.ims(&["trace", "export", "--call", "last", "-o", &file.display().to_string()])
-        .expect("`ims` succeeds");
+    let file = lab.folder().join("all.pcapng");
+    lab.ims(&["trace", "export", "-o", &file.display().to_string()]).expect("`ims` succeeds");
     let mut tshark = Command::new(find("tshark").expect("needed above"));
-    tshark.arg("-r").arg(&file).args(["-Y", "sip || diameter", "-T", "fields"]);
+    tshark.arg("-r").arg(&file).args(["-Y", "sip || diameter.sessionid", "-T", "fields"]);
     tshark.args(["-e", "frame.interface_name", "-e", "frame.protocols", "-e", "frame.comment"]);
     for part in [Part::Pcscf, Part::Icscf, Part::Scscf] {
         for transport in ["udp", "tcp"] {
@@ -193,26 +199,6 @@ fn homer_gets_the_same(lab: &Lab, rows: &[serde_json::Value]) {
     lab.ims(&["trace", "send", "--call", "last", "--to", "hep:tcp:127.0.0.1:9"]).expect("`ims` succeeds");
 }
 
-/// Whatever was recorded: no key, and nothing that proves a user.
-fn keys_are_nowhere(lab: &Lab) {
-    let subscribers = fs::read_to_string(lab.folder().join("subscribers.csv")).expect("the lab has them");
-    let secrets: Vec<_> = subscribers.lines().skip(1).flat_map(|line| line.split(',').skip(1)).collect();
-    let secrets =
-        secrets.iter().filter(|word| word.len() == 32 && word.chars().all(|c| c.is_ascii_hexdigit()));
-    let all = lab.ims(&["ladder", "-o", "json"]).expect("`ims` succeeds").to_lowercase();
-    let mut count = 0;
-    for secret in secrets {
-        count += 1;
-        assert!(!all.contains(&secret.to_lowercase()), "a key of {subscribers}");
-    }
-    assert!(count > 1, "{subscribers}");
-    let challenges: Vec<_> = all.split("ck=\\\"").skip(1).collect();
-    assert!(
-        !challenges.is_empty() && challenges.iter().all(|rest| rest.starts_with("****")),
-        "CK towards the P-CSCF"
-    );
-}
-
 /// Why a request was refused is in the ladder of it, with privacy nobody's name is.
 #[test]
 fn a_refusal_says_its_cause_and_privacy_hides_who_it_was() {
@@ -228,63 +214,4 @@ fn a_refusal_says_its_cause_and_privacy_hides_who_it_was() {
     assert!(ladder.contains("peer_up: connected"), "{ladder}");
     let all = lab.ims(&["ladder", "-o", "json"]).expect("`ims` succeeds");
     assert!(!all.contains("001010000000001") && all.contains("0************01"), "{all}");
-}
-
-/// A terminal of its own, as a person has one.
-struct Tmux<'l>(&'l Lab);
-
-impl Tmux<'_> {
-    fn tmux(&self, words: &[&str]) -> String {
-        let mut command = Command::new(find("tmux").expect("needed by the test"));
-        command.arg("-S").arg(self.0.folder().join("tmux")).args(words).env("LC_ALL", "C.UTF-8");
-        let output = command.output().expect("tmux runs");
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-
-    /// Presses keys, and waits until the screen shows all of it.
-    fn shows(&self, keys: &[&str], wanted: &[&str]) -> String {
-        self.tmux(&[&["send-keys", "-t", "t"], keys].concat());
-        for _ in 0..200 {
-            let screen = self.tmux(&["capture-pane", "-p", "-t", "t"]);
-            if wanted.iter().all(|text| screen.contains(text)) {
-                return screen;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        panic!("after {keys:?}, not {wanted:?}:\n{}", self.tmux(&["capture-pane", "-p", "-t", "t"]));
-    }
-}
-
-impl Drop for Tmux<'_> {
-    fn drop(&mut self) {
-        self.tmux(&["kill-server"]);
-    }
-}
-
-#[test]
-fn a_person_finds_a_call_by_keys_and_sees_what_a_hop_has_changed() {
-    if !needs("tmux") {
-        return;
-    }
-    let lab = called();
-    let tmux = Tmux(&lab);
-    let command =
-        format!("{} ladder --interactive --config {}", binary("ims").display(), lab.config_file().display());
-    tmux.tmux(&["-f", "/dev/null", "new-session", "-d", "-s", "t", "-x", "200", "-y", "60", &command]);
-    let list = tmux.shows(&[], &[" call ", " registration ", "Esc leave"]);
-    // The call stands after the two registrations and what follows from them.
-    let line = list.lines().skip(2).position(|line| line.contains(" call ")).expect("a call");
-    let mut down = vec!["Down"; line];
-    down.push("Enter");
-    tmux.shows(&down, &["P-CSCF", "S-CSCF", "HSS", "Gm  INVITE", "Cx  LIR", "200 OK (BYE)"]);
-    tmux.shows(&["Enter"], &["INVITE sip:", "Max-Forwards: 70", "Esc back"]);
-    tmux.shows(&["Escape"], &["Space mark"]);
-    let invite = tmux.tmux(&["capture-pane", "-p", "-t", "t"]);
-    let rows: Vec<_> = invite.lines().skip(2).collect();
-    let next = rows.iter().skip(1).position(|line| line.contains("Mw  INVITE")).expect("the next hop") + 1;
-    let mut keys = vec!["Space"];
-    keys.extend(vec!["Down"; next]);
-    keys.push("Enter");
-    tmux.shows(&keys, &["+ Via: ", "- Max-Forwards: 70", "+ Max-Forwards: 69", "+ P-Charging-Vector: "]);
-    tmux.shows(&["Escape"], &["Space mark"]);
 }
