@@ -7,7 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use carillon_tests::binaries::binary;
 use carillon_tests::lab::{Lab, Part};
 use hss_mock::Credentials;
-use ims_aka::{AkaNonce, Ha1, Hash, Milenage};
+use ims_aka::{AkaNonce, Milenage};
+use memchr::memmem;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
@@ -51,7 +52,7 @@ pub fn are_nowhere(lab: &mut Lab) {
     let secrets = secrets(lab);
     let views = views(lab);
     for (view, (bytes, expected)) in &views {
-        let has = |wanted: &[u8]| bytes.windows(wanted.len()).any(|part| part == wanted);
+        let has = |wanted: &[u8]| memmem::find(bytes, wanted).is_some();
         assert!(
             has(expected.as_bytes()),
             "{view} has not even {expected}: {}",
@@ -74,19 +75,17 @@ fn secrets(lab: &Lab) -> Vec<(String, Vec<u8>)> {
     ];
     let nonces = nonces(lab);
     let mut answered = 0;
-    for subscriber in lab.subscribers() {
+    let users = ["alice", "bob", "carol"];
+    for subscriber in lab.subscribers().iter().filter(|known| users.contains(&known.name.as_str())) {
         let private = &subscriber.private_identities[0];
         let of = |what: &str| format!("{what} of {}", subscriber.name);
-        let Credentials::Milenage { k, opc } = &private.credentials else {
-            let domain = lab.config().home.domain().to_owned();
-            let ha1 = Ha1::from_password(
-                Hash::Md5,
-                private.impi.as_bytes(),
-                domain.as_bytes(),
-                PASSWORD.as_bytes(),
-            );
-            secrets.push((of("H(A1)"), ha1.expose().into()));
-            continue;
+        let (k, opc) = match &private.credentials {
+            Credentials::Milenage { k, opc } => (k, opc),
+            Credentials::Digest { ha1, .. } => {
+                secrets.push((of("H(A1)"), ha1.expose().into()));
+                continue;
+            }
+            other => panic!("{other:?}"),
         };
         secrets.push((of("K"), k.expose().into()));
         secrets.push((of("OPc"), opc.0.expose().into()));
@@ -144,19 +143,19 @@ fn views(lab: &mut Lab) -> BTreeMap<String, (Vec<u8>, &'static str)> {
     let mut views = BTreeMap::new();
     let invite = "INVITE sip:";
     for (words, expected) in [
-        (&["ladder"][..], "INVITE"),
-        (&["ladder", "--list"], "registration"),
-        (&["ladder", "-o", "json"], "WWW-Authenticate"),
-        (&["ladder", "-o", "svg"], "<svg"),
-        (&["ladder", "-o", "mermaid"], "sequenceDiagram"),
-        (&["counters"], "pcscf"),
-        (&["hss", "show", "alice"], "001010000000001"),
-        (&["hss", "show", "carol"], "001010000000901"),
-        (&["hss", "list"], "carol"),
-        (&["sa", "list"], ""),
+        ("ladder", "INVITE"),
+        ("ladder --list", "registration"),
+        ("ladder -o json", "WWW-Authenticate"),
+        ("ladder -o svg", "<svg"),
+        ("ladder -o mermaid", "sequenceDiagram"),
+        ("counters", "pcscf"),
+        ("hss show alice", "001010000000001"),
+        ("hss show carol", "001010000000901"),
+        ("hss list", "carol"),
     ] {
-        let told = lab.ims(words).unwrap_or_else(|error| panic!("{words:?}: {error:?}"));
-        views.insert(words.join(" "), (told.into_bytes(), expected));
+        let told = lab.ims(&words.split(' ').collect::<Vec<_>>());
+        let told = told.unwrap_or_else(|error| panic!("{words}: {error:?}"));
+        views.insert(words.to_owned(), (told.into_bytes(), expected));
     }
     for (name, expected) in [("s.pcapng", invite), ("s.rec", invite), ("s.jsonl", "sip.server INVITE")] {
         let file = lab.folder().join(name);
