@@ -130,7 +130,7 @@ fn missed(rows: &[Row]) -> Vec<String> {
     missed
         .iter()
         .filter_map(|missed: &String| missed.lines().next())
-        .for_each(|line| println!("missed: {line}"));
+        .for_each(|line| eprintln!("missed: {line}"));
     missed
 }
 

@@ -43,7 +43,7 @@ pub fn password_is_used(lab: &Lab) {
 }
 
 fn metrics(lab: &Lab) -> [(&'static str, SocketAddr); 4] {
-    let at = |key, n| (key, lab.loopback().at(40, 9400 + n));
+    let at = |key, n: u16| (key, lab.loopback().at(40, 9400 + n));
     [at("pcscf", 1), at("icscf", 2), at("scscf", 3), at("hss", 5)]
 }
 
