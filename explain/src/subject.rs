@@ -3,6 +3,8 @@
 use crate::explanation::Explanation;
 use crate::scene::{Scene, user_part};
 use crate::story::{Kind, Story};
+use sip_core::Name;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// Which story is asked about.
@@ -52,14 +54,37 @@ impl Scene {
                 matches!(story.kind, Kind::Registration | Kind::Deregistration) && is_of(story, who)
             }),
             Subject::Subscriber(who) => {
-                let own = || self.stories().iter().rev().filter(|story| is_of(story, who));
+                let also = self.identities_with(who);
+                let is_own = |story: &Story| is_of(story, who) || also.iter().any(|who| is_of(story, who));
+                let own = || self.stories().iter().rev().filter(|story| is_own(story));
                 let faulty = own().map(|story| self.explain(story)).find(Explanation::is_fault);
                 faulty.or_else(|| own().next().map(|story| self.explain(story))).into_iter().collect()
             }
         };
         if told.is_empty() { Err(NoSuchSubject(subject.clone())) } else { Ok(told) }
     }
+
+    /// What a call of a subscriber may be known by, as the registrations of this identity tell.
+    fn identities_with(&self, who: &str) -> BTreeSet<String> {
+        let registrations = self
+            .stories()
+            .iter()
+            .filter(|story| story.kind == Kind::Registration && is_of(story, who))
+            .take(REGISTRATIONS_MAX);
+        let mut identities = BTreeSet::new();
+        for story in registrations {
+            identities.insert(story.who.clone());
+            let granted = story.sips(self.events()).filter(|(_, sip)| sip.status == 200);
+            let associated = granted.flat_map(|(_, sip)| sip.header_all(Name::PAssociatedUri));
+            identities.extend(associated.map(|uri| uri.trim_matches(['<', '>']).to_owned()));
+        }
+        identities.retain(|identity| !user_part(identity).is_empty());
+        identities
+    }
 }
+
+/// Registrations of one subscriber that are looked at for other identities.
+const REGISTRATIONS_MAX: usize = 64;
 
 /// Whether a story is of somebody: an identity, or its user alone.
 fn is_of(story: &Story, who: &str) -> bool {
