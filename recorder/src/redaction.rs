@@ -71,22 +71,26 @@ fn hide_names(bytes: &mut [u8]) {
     }
 }
 
-/// Runs of as many digits as an IMSI has.
+/// Runs of as many digits as an IMSI or an IMEISV has; in Diameter the octet before an IMSI, a length, may look like a digit
+/// too, and stays as the first of a run does.
 fn hide_digits(bytes: &mut [u8]) {
     for run in bytes.chunk_by_mut(|a, b| a.is_ascii_digit() == b.is_ascii_digit()) {
-        if matches!(run.len(), 14 | 15) && run[0].is_ascii_digit() {
+        if matches!(run.len(), 14..=16) && run[0].is_ascii_digit() {
             mask(run);
         }
     }
 }
 
-/// User-Name: an IMPI stands there without a scheme.
+/// User-Name: an IMPI stands there without a scheme, and again in what groups hold of it.
 fn hide_user_name(bytes: &mut [u8]) {
     let found = diameter::avps_of(bytes).find(|(code, _)| *code == diameter::USER_NAME);
-    let Some(name) = found.map(|(_, data)| data.to_vec()) else { return };
-    if let Some(start) = memchr::memmem::find(bytes, &name) {
-        let length = name.iter().position(|byte| *byte == b'@').unwrap_or(name.len());
+    let Some(name) = found.map(|(_, data)| data.to_vec()).filter(|name| !name.is_empty()) else { return };
+    let length = name.iter().position(|byte| *byte == b'@').unwrap_or(name.len());
+    let mut from = 0;
+    while let Some(found) = memchr::memmem::find(&bytes[from..], &name) {
+        let start = from + found;
         mask(&mut bytes[start..start + length]);
+        from = start + name.len();
     }
 }
 
