@@ -933,6 +933,14 @@ export interface operations {
                     "text/event-stream": components["schemas"]["Live"];
                 };
             };
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     failures: {

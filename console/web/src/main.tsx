@@ -35,6 +35,8 @@ function App() {
     const changed = () => setHash(location.hash || "#/overview");
     addEventListener("hashchange", changed);
     connection.tell.add(setOpen);
+    // It may have come before anybody listened.
+    setOpen(connection.isOpen);
     return () => {
       removeEventListener("hashchange", changed);
       connection.tell.delete(setOpen);
