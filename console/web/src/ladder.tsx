@@ -110,7 +110,9 @@ function Row(props: {
     from === to ? "itself" : to < from ? "leftward" : "rightward",
     arrow.cause ? "refuses" : "",
   ].join(" ");
-  const told = `${at} ms, ${name(columns, arrow.from)} to ${name(columns, arrow.to)}, ${arrow.interface}: ${arrow.summary}. ${arrow.meaning}${arrow.cause ? `. Refused: ${arrow.cause}` : ""}${arrow.is_secured ? ". Protected" : ""}`;
+  // What is read begins with what is seen.
+  const seen = [delta > 10_000 ? `${at} +${span(delta)}` : at, arrow.is_secured ? "🔒" : "", arrow.summary, arrow.cause ? `✕ ${arrow.cause}` : ""];
+  const told = `${seen.filter((part) => part !== "").join(" ")}: ${name(columns, arrow.from)} to ${name(columns, arrow.to)}, ${arrow.interface}. ${arrow.meaning}${arrow.is_secured ? ". Protected" : ""}`;
   return (
     <li>
       <button
@@ -129,17 +131,16 @@ function Row(props: {
         <span class="gutter">
           {at}
           {delta > 10_000 && <small> +{span(delta)}</small>}
-        </span>
+        </span>{" "}
         <span class="lanes">
           {columns.map((column, index) => (
             <span key={column.id} class="lane" style={{ left: `${(index + 0.5) * part}%` }} />
           ))}
           <span class={kind} style={style}>
             <span class="label">
-              {arrow.is_secured && <span class="lock">🔒</span>}
-              {arrow.summary}
+              {arrow.is_secured && <span class="lock">🔒</span>} {arrow.summary}
             </span>
-          </span>
+          </span>{" "}
           {arrow.cause && (
             <span class="chip" style={right > columns.length / 2 ? { right: `calc(${100 - (left + 0.5) * part}% + 8px)` } : { left: `calc(${(right + 0.5) * part}% + 8px)` }}>
               ✕ {arrow.cause}
