@@ -164,7 +164,7 @@ export function MessagesScreen() {
     >
       <Problem text={error} />
       <div class={`split messages ${sequence === undefined ? "" : "with-inspector"}`}>
-        <div class="grid" role="grid" aria-label="Messages" aria-rowcount={total} tabIndex={0} aria-activedescendant={rowAt(cursor) ? `row-${cursor}` : undefined} onKeyDown={move}>
+        <div class="grid" role="grid" aria-label="Messages" aria-rowcount={total} tabIndex={0} aria-activedescendant={rowAt(cursor) && cursor >= first && cursor < last ? `row-${cursor}` : undefined} onKeyDown={move}>
           <div class="row title" role="row">
             {["#", "Time", "At", "With", "Over", "Message", "Octets"].map((title) => (
               <span role="columnheader" key={title}>
@@ -174,6 +174,7 @@ export function MessagesScreen() {
           </div>
           <div
             class="window"
+            tabIndex={0}
             role="presentation"
             ref={box}
             onScroll={(event) => setTop(event.currentTarget.scrollTop)}
