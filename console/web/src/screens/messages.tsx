@@ -175,12 +175,12 @@ export function MessagesScreen() {
           <div
             class="window"
             tabIndex={0}
-            role="presentation"
+            role="rowgroup"
             ref={box}
             onScroll={(event) => setTop(event.currentTarget.scrollTop)}
             onWheel={() => setFollowing(false)}
           >
-            <div role="rowgroup" style={{ height: `${total * ROW}px` }}>{rows}</div>
+            <div role="presentation" style={{ height: `${total * ROW}px` }}>{rows}</div>
           </div>
         </div>
         {sequence !== undefined && (
