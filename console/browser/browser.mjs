@@ -182,7 +182,7 @@ try {
   ]) {
     await screen(key, title);
     if (name === "criteria") {
-      await page.waitForSelector("option");
+      await page.waitForSelector("option", { state: "attached" });
       await tabTo("Try", ({ text }) => text === "Try");
       await press("Enter");
       await page.waitForFunction(() => document.querySelector("[aria-label=Outcome] h2"));

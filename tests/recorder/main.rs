@@ -145,7 +145,7 @@ fn tshark_counts_the_same(lab: &Lab, rows: &[serde_json::Value]) {
     let file = lab.folder().join("all.pcapng");
     lab.ims(&["trace", "export", "-o", &file.display().to_string()]).expect("`ims` succeeds");
     let mut tshark = Command::new(find("tshark").expect("needed above"));
-    tshark.arg("-r").arg(&file).args(["-Y", "sip || diameter.sessionid", "-T", "fields"]);
+    tshark.arg("-r").arg(&file).args(["-Y", "sip || diameter.Session-Id", "-T", "fields"]);
     tshark.args(["-e", "frame.interface_name", "-e", "frame.protocols", "-e", "frame.comment"]);
     for part in [Part::Pcscf, Part::Icscf, Part::Scscf] {
         for transport in ["udp", "tcp"] {
