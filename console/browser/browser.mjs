@@ -106,6 +106,7 @@ try {
   await page.waitForFunction(() => document.querySelector(".story-head .state")?.textContent.includes("talking"));
   const parties = await page.locator(".party").allTextContents();
   for (const party of ["UE alice", "P-CSCF", "I-CSCF", "HSS", "S-CSCF", "UE bob"]) assert.ok(parties.includes(party), `${party} in ${parties}`);
+  await page.waitForFunction(() => [...document.querySelectorAll("button.arrow")].every((arrow) => arrow.dataset.seen));
   const delays = await page.evaluate(() => [...document.querySelectorAll("button.arrow")].map((arrow) => Number(arrow.dataset.seen) - Number(arrow.dataset.at)).sort((a, b) => a - b));
   assert.ok(delays.length > 12, `${delays.length} arrows`);
   const [median, longest] = [delays[delays.length >> 1], delays.at(-1)];
