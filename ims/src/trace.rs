@@ -131,7 +131,12 @@ impl<'d> Sender<'d> {
     fn packet(&mut self, packet: &[u8]) -> std::io::Result<()> {
         match self.to {
             Destination::HepUdp(address) => match &self.datagrams {
-                Some(socket) => socket.send_to(packet, address).map(drop),
+                Some(socket) => {
+                    socket.send_to(packet, address)?;
+                    // A collector's buffer does not hold a whole recording.
+                    std::thread::sleep(PACE);
+                    Ok(())
+                }
                 None => Ok(()),
             },
             Destination::HepTcp(address) => {
@@ -167,6 +172,8 @@ fn post(authority: &str, path: &str, body: &str) -> std::io::Result<()> {
     }
 }
 
+/// Between two datagrams: some two thousand a second.
+const PACE: Duration = Duration::from_micros(500);
 /// How long a collector may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often a core that is followed is looked at.
