@@ -102,7 +102,7 @@ pub fn read(entries: &[Entry]) -> Vec<Event> {
             What::Fact(fact) => Event {
                 index,
                 at_ms,
-                from: node_name(&node),
+                from: node.title(),
                 to: fact.remote.map(|remote| name_of(&names, remote).0).unwrap_or_default(),
                 ends: (node.function, Function::Other),
                 addresses: None,
@@ -114,7 +114,7 @@ pub fn read(entries: &[Entry]) -> Vec<Event> {
             // Its sender tells of it.
             What::Message(message) if !message.sent && *twin == Twin::Paired => continue,
             What::Message(message) => {
-                let own = (node_name(&node), node.function);
+                let own = (node.title(), node.function);
                 let other = name_of(&names, message.remote);
                 let (from, to, addresses) = match message.sent {
                     true => (own, other, (message.local, message.remote)),
@@ -211,27 +211,8 @@ fn name_of(names: &Names, address: SocketAddr) -> (String, Function) {
     let exact = known.iter().find(|(port, _)| *port == Some(address.port()));
     let is_alone = known.iter().all(|(_, node)| *node == known[0].1);
     match exact.or(known.first().filter(|_| is_alone)) {
-        Some((_, node)) => (node_name(node), node.function),
+        Some((_, node)) => (node.title(), node.function),
         None => (address.to_string(), Function::Other),
-    }
-}
-
-/// A node as a person calls it.
-pub fn node_name(node: &Node) -> String {
-    let function = match node.function {
-        Function::Ue => "UE",
-        Function::Pcscf => "P-CSCF",
-        Function::Icscf => "I-CSCF",
-        Function::Scscf => "S-CSCF",
-        Function::Ecscf => "E-CSCF",
-        Function::Hss => "HSS",
-        Function::ApplicationServer => "AS",
-        Function::Other => "",
-    };
-    match (function, node.name.as_str()) {
-        ("", name) => name.to_owned(),
-        (function, "") => function.to_owned(),
-        (function, name) => format!("{function} {name}"),
     }
 }
 

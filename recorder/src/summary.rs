@@ -1,6 +1,6 @@
 //! A message in few words.
 
-use crate::entry::{Function, Message, Protocol, ReferencePoint, Transport};
+use crate::entry::{Function, Message, Node, Protocol, ReferencePoint, Transport};
 use crate::{diameter, sip};
 
 /// Text of anyone for a terminal or a drawing: what would steer it is a dot.
@@ -48,6 +48,17 @@ impl Function {
             Function::Hss => "HSS",
             Function::ApplicationServer => "AS",
             Function::Other => "other",
+        }
+    }
+}
+
+impl Node {
+    /// As people call it: its function, and its name where it has one.
+    pub fn title(&self) -> String {
+        match (self.function, self.name.as_str()) {
+            (Function::Other, name) => name.to_owned(),
+            (function, "") => function.title().to_owned(),
+            (function, name) => format!("{} {name}", function.title()),
         }
     }
 }

@@ -87,7 +87,7 @@ fn columns(drawn: &[&Item]) -> Vec<Column> {
         Function::Other => 8,
     };
     nodes.sort_by_key(|node| place(node));
-    let column = |node: &&Node| Column { id: super::rows::column(node), name: super::rows::name(node) };
+    let column = |node: &&Node| Column { id: super::rows::column(node), name: node.title() };
     nodes.iter().map(column).collect()
 }
 

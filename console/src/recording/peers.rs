@@ -44,7 +44,7 @@ impl Peers {
         }
         let now_ms = entry.at.wall.as_millis();
         let connection = self.0.entry(ends).or_default();
-        connection.node = super::rows::name(&entry.node);
+        connection.node = entry.node.title();
         connection.last_ms = now_ms;
         if !message.sent && !traffic.from.is_empty() {
             connection.host.clone_from(&traffic.from);

@@ -28,21 +28,6 @@ pub fn column(node: &Node) -> String {
     }
 }
 
-/// What people call it.
-pub fn name(node: &Node) -> String {
-    let function = match node.function {
-        Function::Ue => "UE",
-        Function::Pcscf => "P-CSCF",
-        Function::Icscf => "I-CSCF",
-        Function::Scscf => "S-CSCF",
-        Function::Ecscf => "E-CSCF",
-        Function::Hss => "HSS",
-        Function::ApplicationServer => "AS",
-        Function::Other => "",
-    };
-    [function, &node.name].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(" ")
-}
-
 fn protocol(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Sip => "sip",
@@ -52,13 +37,8 @@ fn protocol(protocol: Protocol) -> &'static str {
 
 fn interface(point: ReferencePoint) -> &'static str {
     match point {
-        ReferencePoint::Gm => "Gm",
-        ReferencePoint::Mw => "Mw",
-        ReferencePoint::Isc => "ISC",
-        ReferencePoint::Cx => "Cx",
-        ReferencePoint::Mm => "Mm",
-        ReferencePoint::Mi => "Mi",
         ReferencePoint::Unknown => "",
+        known => known.name(),
     }
 }
 
@@ -86,14 +66,14 @@ impl Item {
             What::Message(message) => {
                 let other = if message.sent { &self.to } else { &self.from };
                 let size = u32::try_from(message.bytes.len()).unwrap_or(u32::MAX);
-                (message.sent, name(other), protocol(message.protocol), self.traffic.summary.clone(), size)
+                (message.sent, other.title(), protocol(message.protocol), self.traffic.summary.clone(), size)
             }
             What::Fact(fact) => (false, String::new(), "fact", format!("{} {}", fact.name, fact.cause), 0),
         };
         MessageRow {
             sequence: self.entry.sequence,
             at_ms: self.entry.at.wall.as_millis(),
-            node: name(&self.entry.node),
+            node: self.entry.node.title(),
             sent,
             peer,
             protocol: protocol.to_owned(),
@@ -133,7 +113,7 @@ impl Item {
             || has(&self.traffic.to)
             || self.traffic.cause.as_deref().is_some_and(has)
             || has(interface(self.interface))
-            || has(&name(&self.entry.node))
+            || has(&self.entry.node.title())
     }
 }
 
@@ -173,7 +153,8 @@ impl Recording {
         };
         let mut seen: BTreeMap<String, Shown> = BTreeMap::new();
         for node in kept.links.keys().flat_map(|(a, b)| [a, b]) {
-            let shown = Shown { id: column(node), name: name(node), addresses: Vec::new(), is_running: true };
+            let shown =
+                Shown { id: column(node), name: node.title(), addresses: Vec::new(), is_running: true };
             seen.insert(column(node), shown);
         }
         for function in running {

@@ -90,7 +90,7 @@ fn is_to_server(event: &Event, story: &Story) -> bool {
     );
     // The S-CSCF puts itself behind the server, to be visited again (TS 24.229 §5.4.3.2).
     let comes_back = sip.header_all(sip_core::Name::Route).len() >= 2;
-    let is_sent = event.from == crate::event::node_name(&event.node);
+    let is_sent = event.from == event.node.title();
     by_scscf && is_sent && !to_core && (event.ends.1 == Function::ApplicationServer || comes_back)
 }
 
