@@ -16,6 +16,8 @@ use plain::{ReceiveBatch, SendBatch, drops, enable_errors, next_error};
 pub(crate) use mmsg::{set_buffers, spread};
 #[cfg(not(target_os = "linux"))]
 pub(crate) use plain::{set_buffers, spread};
+#[cfg(all(test, target_os = "linux"))]
+pub(crate) use steering::Scope;
 
 use crate::spare::Spare;
 use crate::stream::why;

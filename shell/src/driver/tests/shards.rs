@@ -1,10 +1,8 @@
 //! Several machines as the shards of one function.
 
 use super::*;
-use cscf::bucket::{Bucket, TokenKey, base32};
 use cscf::station::{Parcel, ShardId};
 use socket2::{Domain, Socket, Type};
-use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU16;
 
@@ -214,6 +212,10 @@ fn what_one_neighbour_sends_comes_in_at_all_shards_alike() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_datagram_comes_in_at_the_shard_that_its_branch_or_its_route_names() {
+    use crate::datagram::{Scope, spread};
+    use cscf::bucket::{Bucket, TokenKey, base32};
+    use std::collections::BTreeSet;
+
     let handle = shards(3, 0, (Store::memory(), Vec::new()));
     let neighbour = UdpSocket::bind("127.0.0.1:0").unwrap();
     neighbour.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -222,6 +224,17 @@ fn a_datagram_comes_in_at_the_shard_that_its_branch_or_its_route_names() {
         let mut buffer = [0; 10];
         let length = neighbour.recv(&mut buffer).unwrap();
         String::from_utf8(buffer[..length].to_vec()).unwrap()
+    };
+    // The system bounds filters: where it refuses the longest, the Route goes by chance.
+    let sees_routes = {
+        let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+        socket.set_reuse_port(true).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        match spread(&socket, 3).unwrap() {
+            Scope::RouteAndVia => true,
+            Scope::Via => false,
+            Scope::Nothing => panic!("a filter of responses is short enough for every system"),
+        }
     };
     let key = TokenKey::from_key((1, 2));
     let rest = "Max-Forwards: 70\r\nFrom: <sip:a@h>;tag=1\r\nTo: <sip:b@h>\r\nCall-ID: c\r\n".repeat(8);
@@ -235,7 +248,7 @@ fn a_datagram_comes_in_at_the_shard_that_its_branch_or_its_route_names() {
         for padding in ["", "1", "12", "123"] {
             let ours = via(&format!("{bucket}aaaaaaaaa"));
             let theirs = via(&format!("9{padding}"));
-            for text in [
+            let texts = [
                 format!("SIP/2.0 200 O{padding}K\r\n{ours}{theirs}{rest}\r\n"),
                 format!(
                     "BYE sip:{padding}b@10.0.0.9 SIP/2.0\r\n{theirs}Route: <sip:{token}@10.0.0.1;lr>\r\n{rest}\r\n"
@@ -244,8 +257,9 @@ fn a_datagram_comes_in_at_the_shard_that_its_branch_or_its_route_names() {
                     "INVITE tel:+49{padding} SIP/2.0\r\n{theirs}Record-Route: <sip:bcdefghijklmnopq@10.0.0.9;lr>\r\n\
                      Route: <sip:{token}@10.0.0.1;lr>\r\n{rest}\r\n"
                 ),
-            ] {
-                assert_eq!(shard(&text), (number % 3).to_string(), "{text}");
+            ];
+            for text in &texts[..if sees_routes { 3 } else { 1 }] {
+                assert_eq!(shard(text), (number % 3).to_string(), "{text}");
             }
         }
     }
