@@ -63,6 +63,21 @@ export function StoryLine({ story }: { story: StorySummary }) {
   );
 }
 
+/// Some stories, each a way to its ladder.
+export function StoryList({ stories }: { stories: StorySummary[] }) {
+  return (
+    <ul class="stories">
+      {stories.map((story) => (
+        <li key={story.id}>
+          <a class="story" href={`#/calls/${story.id}`}>
+            <StoryLine story={story} />
+          </a>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
 export function Table(props: { caption: string; head: string[]; children: ComponentChildren; quiet?: boolean }) {
   return (
     <div class="table" tabIndex={0} role="region" aria-label={props.caption}>

@@ -1,6 +1,6 @@
 import type { Overview } from "../core";
 import { clock, count, useAsked } from "../core";
-import { Empty, Page, Problem, State, StoryLine, Table } from "../parts";
+import { Empty, Page, Problem, State, StoryList, Table } from "../parts";
 import { Topology } from "../topology";
 
 export function OverviewScreen() {
@@ -20,15 +20,7 @@ export function OverviewScreen() {
                   <code>ims call alice bob</code>.
                 </Empty>
               ) : (
-                <ul class="stories">
-                  {answer.latest.map((story) => (
-                    <li key={story.id}>
-                      <a class="story" href={`#/calls/${story.id}`}>
-                        <StoryLine story={story} />
-                      </a>
-                    </li>
-                  ))}
-                </ul>
+                <StoryList stories={answer.latest} />
               )}
             </section>
             <section aria-labelledby="peers">

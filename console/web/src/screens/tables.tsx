@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { type Failures, type Registrations, type Setting, seconds, type Subscriber, useAsked } from "../core";
-import { Empty, Page, Problem, State, StoryLine, Table } from "../parts";
+import { Empty, Page, Problem, State, StoryList, Table } from "../parts";
 
 export function SubscribersScreen() {
   const { answer, error } = useAsked<Subscriber[]>("subscribers", 5000);
@@ -142,15 +142,7 @@ export function FailuresScreen() {
                   <strong>{cause.explanation.sentence}</strong> {cause.explanation.remedy}
                 </p>
               )}
-              <ul class="stories">
-                {cause.stories.map((story) => (
-                  <li key={story.id}>
-                    <a class="story" href={`#/calls/${story.id}`}>
-                      <StoryLine story={story} />
-                    </a>
-                  </li>
-                ))}
-              </ul>
+              <StoryList stories={cause.stories} />
             </details>
           </li>
         ))}
